@@ -1,0 +1,146 @@
+"""One SQLite file: how it is opened, its transactions, its failures by name. What is in it is ``store``'s."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import threading
+import zlib
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+
+from agent import errors
+from agent.migrations import APPLICATION_ID, MIGRATIONS, migrate, version
+
+BUSY_SECONDS = 10.0  # how long one process waits for another's write; a write takes milliseconds
+
+
+class Database:
+    """A connection that all threads of a process share. Made by ``Database.open``."""
+
+    def __init__(self, path: Path, connection: sqlite3.Connection) -> None:
+        self.path = path
+        self._connection = connection
+        self._lock = threading.RLock()  # a transaction belongs to the connection, not to the thread that began it
+
+    @classmethod
+    def open(cls, path: Path) -> Database:
+        """Open the file, made readable by its owner only where there is none, and bring its tables up to date.
+
+        Raises ``StoreTooNew``, ``StoreReadOnly``, ``StoreFull``, ``StoreDamaged`` or ``StoreBusy``; the file is then as
+        it was.
+        """
+        with _named_errors(path):
+            _create(path)
+            _refuse_what_is_not_ours(path)
+            connection = _connect(path, "rw")
+            try:
+                connection.execute("PRAGMA journal_mode = WAL")
+                connection.execute("PRAGMA synchronous = NORMAL")  # survives kill -9; a power cut may cost moments
+                connection.execute("PRAGMA foreign_keys = ON")
+                connection.execute("PRAGMA secure_delete = ON")  # what is deleted is overwritten
+                migrate(connection)
+            except BaseException:
+                connection.close()
+                raise
+        return cls(path, connection)
+
+    def close(self) -> None:
+        self._connection.close()
+
+    @contextmanager
+    def transaction(self) -> Iterator[sqlite3.Connection]:
+        """All that is written inside, or none of it."""
+        with self._lock, _named_errors(self.path):
+            self._connection.execute("BEGIN IMMEDIATE")
+            try:
+                yield self._connection
+                self._connection.execute("COMMIT")
+            finally:
+                if self._connection.in_transaction:  # after some errors SQLite has rolled back by itself
+                    self._connection.execute("ROLLBACK")
+
+    @contextmanager
+    def snapshot(self) -> Iterator[sqlite3.Connection]:
+        """One moment of the file, however many queries look at it."""
+        with self._lock, _named_errors(self.path):
+            self._connection.execute("BEGIN")
+            try:
+                yield self._connection
+            finally:
+                self._connection.execute("ROLLBACK")
+
+    def vacuum(self) -> None:
+        """Rewrite the file without the room of what was deleted; writers wait."""
+        with self._lock, _named_errors(self.path):
+            self._connection.execute("VACUUM")
+
+    def empty_write_ahead_log(self) -> None:
+        """Move all pages into the file itself, so that no old one stays beside it. Raises ``StoreBusy``."""
+        with self._lock, _named_errors(self.path):
+            (busy, *_) = self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+        if busy:
+            sentence = f"Another process reads {self.path}: delete again when it has ended, to erase the bytes."
+            raise errors.StoreBusy(sentence)
+
+
+def _create(path: Path) -> None:
+    """An empty file with mode 0600, where there is none; SQLite gives its side files the same mode."""
+    try:
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if not path.exists():
+            os.close(os.open(path, os.O_CREAT | os.O_WRONLY, 0o600))
+    except OSError as error:
+        sentence = f"{path} cannot be made: {error.strerror}; set PONDER_HOME to a folder of yours."
+        raise errors.StoreReadOnly(sentence) from error
+
+
+def _connect(path: Path, mode: str) -> sqlite3.Connection:
+    address = f"{path.absolute().as_uri()}?mode={mode}"
+    db = sqlite3.connect(address, BUSY_SECONDS, isolation_level=None, check_same_thread=False, uri=True)
+    db.row_factory = sqlite3.Row
+    return db
+
+
+def _refuse_what_is_not_ours(path: Path) -> None:
+    """Look before touching: a log from a newer Ponder and another program's file stay as they are."""
+    with closing(_connect(path, "ro")) as db:
+        (owner,) = db.execute("PRAGMA application_id").fetchone()
+        (tables,) = db.execute("SELECT count(*) FROM sqlite_master").fetchone()
+        if tables and owner != APPLICATION_ID:
+            raise errors.StoreDamaged(
+                f"{path} belongs to another program; set PONDER_HOME to a folder of Ponder's own."
+            )
+        if version(db) > len(MIGRATIONS):
+            raise errors.StoreTooNew(
+                f"{path} was written by a newer Ponder (log version {version(db)}, this one knows {len(MIGRATIONS)}); "
+                "upgrade Ponder, or set PONDER_HOME to another folder."
+            )
+
+
+@contextmanager
+def _named_errors(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except sqlite3.Error as error:
+        raise _named(path, error) from error
+    except zlib.error as error:
+        raise errors.StoreDamaged(f"{path} holds a damaged array; bring back a copy, or delete that run.") from error
+
+
+def _named(path: Path, error: sqlite3.Error) -> errors.StoreError:
+    """The error that a person reads, by SQLite's primary result code."""
+    match getattr(error, "sqlite_errorcode", 0) & 0xFF:
+        case sqlite3.SQLITE_FULL:
+            return errors.StoreFull(f"The disk of {path} is full; free some space, then `ponder resume` the run.")
+        case sqlite3.SQLITE_READONLY | sqlite3.SQLITE_CANTOPEN | sqlite3.SQLITE_PERM:
+            return errors.StoreReadOnly(f"{path} cannot be written; set PONDER_HOME to a folder of yours.")
+        case sqlite3.SQLITE_BUSY | sqlite3.SQLITE_LOCKED:
+            return errors.StoreBusy(
+                f"Another process has held {path} for {BUSY_SECONDS:.0f} s; try again when it ended."
+            )
+        case sqlite3.SQLITE_NOTADB | sqlite3.SQLITE_CORRUPT:
+            return errors.StoreDamaged(f"{path} is not a log or is damaged; move it away, or bring back a copy.")
+        case _:
+            return errors.StoreError(f"The log {path} failed: {error}.")

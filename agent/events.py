@@ -1,0 +1,102 @@
+"""What happens in a run, as it happens: the one stream that the terminal, the REST door, MCP and the trainer read.
+
+Every event names the node it is about by its path; the first number of a path is the candidate.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from agent.records import Ending, Path, Run
+from retrieval.passage import Passage
+from tools.tool import ToolResult
+from verifiers.verdict import Verdict
+
+
+@dataclass(frozen=True, slots=True)
+class RunStarted:
+    run: Run  # without nodes
+
+
+@dataclass(frozen=True, slots=True)
+class ThoughtDelta:
+    path: Path
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class AnswerDelta:
+    path: Path
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class ToolStarted:
+    path: Path
+    index: int  # which of the node's calls
+    name: str
+    arguments: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class ToolFinished:
+    path: Path
+    index: int
+    result: ToolResult
+
+
+@dataclass(frozen=True, slots=True)
+class PassagesFound:
+    path: Path
+    first: int  # the number that the first passage is cited by
+    passages: tuple[Passage, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Repaired:
+    path: Path
+    ending: Ending  # what went wrong
+    note: str  # what was done about it
+
+
+@dataclass(frozen=True, slots=True)
+class CandidateFinished:
+    path: Path
+    ending: Ending
+    answer: str
+    sampled_tokens: int
+
+
+@dataclass(frozen=True, slots=True)
+class Scored:
+    path: Path
+    score: float | None  # the weighted reward; None where no verifier had anything to say
+    verdicts: tuple[Verdict, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Selected:
+    path: Path
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    run: Run  # whole, as it stands in the log
+
+
+Event = (
+    RunStarted
+    | ThoughtDelta
+    | AnswerDelta
+    | ToolStarted
+    | ToolFinished
+    | PassagesFound
+    | Repaired
+    | CandidateFinished
+    | Scored
+    | Selected
+    | Finished
+)

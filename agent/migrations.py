@@ -1,0 +1,74 @@
+"""The log's tables, as the list of steps that made them. ``store`` runs the steps that a file has not had yet.
+
+A step is never changed once it was released: a new one is appended. ``PRAGMA user_version`` counts the steps taken.
+"""
+
+import sqlite3
+from collections.abc import Callable, Sequence
+
+APPLICATION_ID = 0x506F6E64  # "Pond": tells a log from any other SQLite file
+
+
+def create_log(db: sqlite3.Connection) -> None:
+    """Runs, the nodes of their trees, the tools that were started at a node, what people said.
+
+    A node's prompt is the first ``shared`` tokens of node ``base`` (prompt and sample together) and then ``suffix``:
+    each token of a tree is stored once. JSON columns hold the fields of ``agent.records`` under their own names.
+    """
+    db.execute("""
+        CREATE TABLE runs (
+            id INTEGER PRIMARY KEY, run_id TEXT NOT NULL UNIQUE, thread_id TEXT NOT NULL, question TEXT NOT NULL,
+            effort TEXT NOT NULL, strategy TEXT NOT NULL, settings TEXT NOT NULL, stopping_rule TEXT NOT NULL,
+            root_seed TEXT NOT NULL, policy TEXT NOT NULL, started_at TEXT NOT NULL, status TEXT NOT NULL,
+            chosen TEXT, answer TEXT, verdicts TEXT NOT NULL, usage TEXT NOT NULL, error TEXT,
+            reference INTEGER NOT NULL, metadata TEXT NOT NULL
+        )""")
+    db.execute("CREATE INDEX runs_by_thread ON runs (thread_id)")
+    db.execute("CREATE INDEX runs_by_start ON runs (started_at)")
+    db.execute("""
+        CREATE TABLE nodes (
+            id INTEGER PRIMARY KEY, run INTEGER NOT NULL REFERENCES runs ON DELETE CASCADE, path TEXT NOT NULL,
+            base INTEGER, shared INTEGER NOT NULL, suffix BLOB NOT NULL,
+            token_ids BLOB NOT NULL, logprobs BLOB NOT NULL, finish_reason TEXT NOT NULL,
+            policy TEXT NOT NULL, params TEXT NOT NULL, first_token_seconds REAL NOT NULL, total_seconds REAL NOT NULL,
+            cached_prompt_tokens INTEGER NOT NULL, template_hash TEXT NOT NULL, not_trainable TEXT,
+            ending TEXT NOT NULL, thought TEXT NOT NULL, text TEXT NOT NULL, calls TEXT NOT NULL,
+            verdicts TEXT NOT NULL, note TEXT NOT NULL,
+            UNIQUE (run, path)
+        )""")
+    db.execute("""
+        CREATE TABLE tool_calls (
+            node INTEGER NOT NULL REFERENCES nodes ON DELETE CASCADE, position INTEGER NOT NULL,
+            name TEXT NOT NULL, arguments TEXT NOT NULL, started_at TEXT NOT NULL,
+            result BLOB, -- null until it finished
+            PRIMARY KEY (node, position)
+        ) WITHOUT ROWID""")
+    db.execute("""
+        CREATE TABLE feedback (
+            id INTEGER PRIMARY KEY, run INTEGER NOT NULL REFERENCES runs ON DELETE CASCADE,
+            value REAL, comment TEXT NOT NULL, preferred TEXT, created_at TEXT NOT NULL
+        )""")
+    db.execute("CREATE INDEX feedback_by_run ON feedback (run)")
+
+
+MIGRATIONS: Sequence[Callable[[sqlite3.Connection], None]] = (create_log,)
+
+
+def version(db: sqlite3.Connection) -> int:
+    return db.execute("PRAGMA user_version").fetchone()[0]
+
+
+def migrate(db: sqlite3.Connection, steps: Sequence[Callable[[sqlite3.Connection], None]] = MIGRATIONS) -> None:
+    """Take the steps that are missing, all or none. Two processes that open a file at once take them once."""
+    if version(db) >= len(steps):
+        return
+    db.execute("BEGIN IMMEDIATE")
+    try:
+        for step in steps[version(db) :]:
+            step(db)
+        db.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+        db.execute(f"PRAGMA user_version = {len(steps)}")
+        db.execute("COMMIT")
+    except BaseException:
+        db.execute("ROLLBACK")
+        raise

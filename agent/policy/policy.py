@@ -1,0 +1,60 @@
+"""A policy: a model, tokens in and tokens out. The protocol that the agent, the trainer and the verifiers hold."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+from agent.errors import PonderError
+from agent.records import PolicyVersion, Sample, SamplingParams
+
+if TYPE_CHECKING:
+    from agent.policy.renderer import Renderer
+
+
+@dataclass(frozen=True, slots=True)
+class Delta:
+    """Tokens that have just been sampled for one choice."""
+
+    choice: int  # 0 .. n - 1
+    token_ids: tuple[int, ...]
+    logprobs: tuple[float, ...]  # one per token, so that a sample that is cut short keeps its own
+
+
+class PolicyError(PonderError):
+    """The policy could not sample. The message is one sentence that says what to do next."""
+
+
+class ContextTooLong(PolicyError):
+    """The prompt leaves no room for an answer in the model's context."""
+
+
+class Policy(Protocol):
+    """Samples from a model. Cancelling a call stops the sampling behind it."""
+
+    @property
+    def version(self) -> PolicyVersion: ...
+
+    @property
+    def renderer(self) -> Renderer: ...
+
+    @property
+    def context_length(self) -> int:
+        """Most tokens that a prompt and its sample may have together."""
+        ...
+
+    async def sample(self, prompt_token_ids: Sequence[int], params: SamplingParams, n: int = 1) -> list[Sample]:
+        """Draw ``n`` samples; sample i is drawn with ``params.seed + i`` and does not depend on ``n``."""
+        ...
+
+    def stream(
+        self, prompt_token_ids: Sequence[int], params: SamplingParams, n: int = 1
+    ) -> AsyncIterator[Delta | Sample]:
+        """The same draw, as it happens: deltas, and each choice's ``Sample`` when it ends.
+
+        Closing the iterator early stops the sampling; use ``contextlib.aclosing``.
+        """
+        ...
+
+    async def close(self) -> None: ...

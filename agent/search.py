@@ -1,0 +1,177 @@
+"""Search strategies: each a small object that looks at the candidates so far and says what to grow next, and which to give.
+
+A strategy decides; ``graph`` grows. All of them work on the same tree and none of them calls a model.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from agent.records import Ending, Path
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """One finished attempt, as a strategy sees it."""
+
+    path: Path  # of its leaf
+    ending: Ending
+    answer: str | None  # in canonical form: equal answers are equal strings; None where it gave none
+    score: float | None  # the weighted reward of its verifiers
+
+    @property
+    def answered(self) -> bool:
+        return self.ending is Ending.ANSWER and self.answer is not None
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """The candidate whose answer is given, and why."""
+
+    path: Path
+    reason: str
+
+
+class Strategy(Protocol):
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def stopping_rule(self) -> str:
+        """When growing stops, in words that name the parameters; it is logged with the run."""
+        ...
+
+    def grow(self, candidates: Sequence[Candidate]) -> int:
+        """How many more attempts to make now; 0 is enough."""
+        ...
+
+    def choose(self, candidates: Sequence[Candidate]) -> Choice:
+        """Pick from at least one candidate; unanswered ones only where there is nothing else."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Single:
+    """One attempt."""
+
+    name: str = "single"
+    stopping_rule: str = "fixed n=1"
+
+    def grow(self, candidates: Sequence[Candidate]) -> int:
+        return 1 - len(candidates)
+
+    def choose(self, candidates: Sequence[Candidate]) -> Choice:
+        return Choice(candidates[0].path, "the only attempt")
+
+
+@dataclass(frozen=True, slots=True)
+class MajorityVote:
+    """The answer that most attempts agree on (self-consistency, Wang et al. 2022); the earliest of equals."""
+
+    n: int
+    name: str = "majority"
+
+    @property
+    def stopping_rule(self) -> str:
+        return f"fixed n={self.n}"
+
+    def grow(self, candidates: Sequence[Candidate]) -> int:
+        return self.n - len(candidates)
+
+    def choose(self, candidates: Sequence[Candidate]) -> Choice:
+        return majority(candidates)
+
+
+@dataclass(frozen=True, slots=True)
+class BestOfN:
+    """The attempt with the highest verifier score; the earliest of equals."""
+
+    n: int
+    name: str = "best_of_n"
+
+    @property
+    def stopping_rule(self) -> str:
+        return f"fixed n={self.n}"
+
+    def grow(self, candidates: Sequence[Candidate]) -> int:
+        return self.n - len(candidates)
+
+    def choose(self, candidates: Sequence[Candidate]) -> Choice:
+        return best(candidates)
+
+
+@dataclass(frozen=True, slots=True)
+class AdaptiveBestOfN:
+    """Best-of-N in waves that stops when more attempts would hardly change the leading answer.
+
+    The level is compared with the posterior probability that the leading answer is more frequent than the second one,
+    under a uniform Beta prior (Adaptive-Consistency, Aggarwal et al. 2023).
+    """
+
+    n: int  # most attempts
+    wave: int = 2
+    level: float = 0.95
+    name: str = "adaptive_best_of_n"
+
+    @property
+    def stopping_rule(self) -> str:
+        return f"posterior>={self.level} wave={self.wave} n<={self.n}"
+
+    def grow(self, candidates: Sequence[Candidate]) -> int:
+        left = self.n - len(candidates)
+        votes = [count for _, count in Counter(c.answer for c in candidates if c.answered).most_common(2)]
+        if votes and leader_stays(votes[0], votes[1] if len(votes) > 1 else 0) >= self.level:
+            return 0
+        return min(left, self.wave)
+
+    def choose(self, candidates: Sequence[Candidate]) -> Choice:
+        return best(candidates)
+
+
+def leader_stays(first: int, second: int) -> float:
+    """P(p > 1/2) for p ~ Beta(first + 1, second + 1): the leader's share of the votes for the two is the larger one.
+
+    For whole numbers this is the binomial tail sum_{j <= first} C(m, j) / 2^m with m = first + second + 1.
+    """
+    m = first + second + 1
+    return sum(math.comb(m, j) for j in range(first + 1)) / 2**m
+
+
+def majority(candidates: Sequence[Candidate]) -> Choice:
+    votes = Counter(c.answer for c in candidates if c.answered)
+    if not votes:
+        return Choice(candidates[0].path, "no attempt came to an answer")
+    answer, count = votes.most_common(1)[0]
+    first = next(c for c in candidates if c.answered and c.answer == answer)
+    return Choice(first.path, f"{count} of {len(candidates)} attempts agree")
+
+
+def best(candidates: Sequence[Candidate]) -> Choice:
+    scored = [c for c in candidates if c.answered and c.score is not None]
+    if not scored:
+        return majority(candidates)
+    top = max(scored, key=lambda c: c.score or 0.0)
+    return Choice(top.path, f"highest score, {top.score:.2f}, of {len(candidates)} attempts")
+
+
+EFFORTS: dict[str, Strategy] = {
+    "low": Single(),
+    "medium": AdaptiveBestOfN(n=4),
+    "high": AdaptiveBestOfN(n=8),
+}
+"""What a caller asks for, and the strategy behind it. ``strategy_named`` gives the others."""
+
+
+def strategy_named(name: str, n: int) -> Strategy:
+    """A strategy by the name that the log uses.
+
+    Raises:
+        KeyError: there is no such strategy.
+    """
+    made = {"single": lambda: Single(), "majority": lambda: MajorityVote(n), "best_of_n": lambda: BestOfN(n),
+            "adaptive_best_of_n": lambda: AdaptiveBestOfN(n)}  # fmt: skip
+    return made[name]()

@@ -1,0 +1,203 @@
+"""Supervised fine-tuning on demonstrations; from random weights it is how the miniature is made.
+
+Every sample is a pure function of seed and index and every step of (seed, step), so a killed run resumes where its last
+checkpoint left it and ends as if it had not been killed. The demonstrations of a micro-batch share their system prompt and
+tool list: that prefix goes through the model once, and all rows attend to it. ``ponder train sft`` calls ``train``.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from rl.demonstrations import Encoded, encode
+from rl.tasks.suite import mixture
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
+
+    from agent.policy.renderer import Renderer
+
+FIRST_INDEX = 1_000_000  # the tokenizer was learned from the indices below
+
+
+@dataclass(frozen=True, slots=True)
+class SFTSettings:
+    """How to train. Tokens are counted without the shared prefix."""
+
+    steps: int = 1500
+    batch: int = 96  # demonstrations a step
+    micro_tokens: int = 8_000  # most tokens, padding included and the shared prefix not, that go through the model at once
+    learning_rate: float = 3e-3  # of Muon, at its peak
+    embedding_rate: float = 3e-3  # of AdamW, for embeddings and norms
+    warmup: int = 50
+    weight_decay: float = 0.01
+    seed: int = 0
+    checkpoint_every: int = 100
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """What one optimiser step did."""
+
+    step: int
+    loss: float  # nats per learned token
+    tokens: int  # tokens seen so far
+    seconds: float  # since this process began
+
+
+def train(
+    model: PreTrainedModel,
+    renderer: Renderer,
+    schemas: Mapping[str, Mapping[str, Any]],
+    settings: SFTSettings,
+    folder: Path,
+    report: Callable[[Progress], None],
+) -> None:
+    """Train ``model`` in place; checkpoints and ``metrics.jsonl`` go to ``folder``, from where a second call resumes."""
+    folder.mkdir(parents=True, exist_ok=True)
+    optimizers = build_optimizers(model, settings)
+    step, tokens = resume(model, optimizers, folder)
+    model.train()
+    began = time.monotonic()
+    batches = prefetched(lambda s: micro_batches(s, renderer, schemas, settings), step, settings.steps)
+    with (folder / "metrics.jsonl").open("a") as metrics:
+        for step, batch in batches:  # noqa: B020 - the step is where the run stands
+            set_rates(optimizers, settings, step)
+            loss, seen = accumulate(model, batch)
+            torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+            for optimizer in optimizers:
+                optimizer.step()
+                optimizer.zero_grad(set_to_none=True)
+            tokens += seen
+            progress = Progress(step, loss, tokens, time.monotonic() - began)
+            metrics.write(json.dumps(asdict(progress)) + "\n")
+            metrics.flush()
+            report(progress)
+            if (step + 1) % settings.checkpoint_every == 0 or step + 1 == settings.steps:
+                save_checkpoint(model, optimizers, folder, step + 1, tokens)
+
+
+def build_optimizers(model: PreTrainedModel, settings: SFTSettings) -> list[torch.optim.Optimizer]:
+    """Muon (Jordan et al. 2024) for the matrices inside the layers, AdamW for embeddings and norms."""
+    matrices = [p for name, p in model.named_parameters() if p.ndim == 2 and "embed" not in name]
+    rest = [p for name, p in model.named_parameters() if p.ndim != 2 or "embed" in name]
+    return [
+        torch.optim.Muon(
+            matrices, lr=settings.learning_rate, weight_decay=settings.weight_decay, adjust_lr_fn="match_rms_adamw"
+        ),
+        torch.optim.AdamW(rest, lr=settings.embedding_rate, betas=(0.9, 0.95), weight_decay=0.0),
+    ]
+
+
+def set_rates(optimizers: Sequence[torch.optim.Optimizer], settings: SFTSettings, step: int) -> None:
+    """Linear warm-up, then a cosine down to a twentieth."""
+    progress = step / max(1, settings.steps)
+    scale = min(1.0, (step + 1) / settings.warmup) * (0.05 + 0.95 * 0.5 * (1 + math.cos(math.pi * progress)))
+    for optimizer, rate in zip(optimizers, (settings.learning_rate, settings.embedding_rate), strict=True):
+        for group in optimizer.param_groups:
+            group["lr"] = rate * scale
+
+
+def micro_batches(
+    step: int, renderer: Renderer, schemas: Mapping[str, Mapping[str, Any]], settings: SFTSettings
+) -> list[list[Encoded]]:
+    """The demonstrations of one step, cut so that each part shares its tools and has rows of similar length."""
+    first = FIRST_INDEX + step * settings.batch
+    tasks = [mixture(settings.seed, first + i) for i in range(settings.batch)]
+    by_tools: dict[tuple[str, ...], list[Encoded]] = {}
+    for task in tasks:
+        by_tools.setdefault(task.tools, []).append(encode(task, renderer, schemas))
+    return [part for rows in by_tools.values() for part in packed(sorted(rows, key=lambda row: len(row.token_ids)), settings)]
+
+
+def packed(rows: Sequence[Encoded], settings: SFTSettings) -> Iterator[list[Encoded]]:
+    part: list[Encoded] = []
+    shared = common_prefix(rows)
+    for row in rows:  # shortest first: the row at hand is the longest of its part
+        if part and (len(part) + 1) * (len(row.token_ids) - shared) > settings.micro_tokens:
+            yield part
+            part = []
+        part.append(row)
+    yield part
+
+
+def accumulate(model: PreTrainedModel, parts: Sequence[Sequence[Encoded]]) -> tuple[float, int]:
+    """Add the gradient of the mean loss over all learned tokens of the step; that loss, and the tokens seen."""
+    learned = sum(sum(row.learn) for part in parts for row in part)
+    total, seen = 0.0, 0
+    for part in parts:
+        with torch.autocast(model.device.type, torch.bfloat16):
+            loss, count = summed_loss(model, part)
+        (loss / learned).backward()
+        total, seen = total + loss.item(), seen + count
+    return total / learned, seen
+
+
+def summed_loss(model: PreTrainedModel, rows: Sequence[Encoded]) -> tuple[torch.Tensor, int]:
+    """Summed negative log-likelihood (nats) of the learned tokens, the shared prefix computed once."""
+    shared = common_prefix(rows)
+    longest = max(len(row.token_ids) for row in rows) - shared
+    token_ids_B_T = torch.zeros(len(rows), longest, dtype=torch.long, device=model.device)
+    targets_B_T = torch.full((len(rows), longest), -100, device=model.device)
+    for i, row in enumerate(rows):
+        own = torch.tensor(row.token_ids[shared:])
+        token_ids_B_T[i, : len(own)] = own
+        learn = torch.tensor(row.learn[shared:])
+        targets_B_T[i, : len(own) - 1] = torch.where(learn[1:], own[1:], -100)
+    prefix = model.model(input_ids=torch.tensor([rows[0].token_ids[:shared]], device=model.device), use_cache=True)
+    cache = prefix.past_key_values
+    cache.batch_repeat_interleave(len(rows))
+    # Rows are padded on the right: causal attention keeps the padding out of sight of everything that has a loss.
+    hidden_B_T_D = model.model(input_ids=token_ids_B_T, past_key_values=cache, use_cache=True).last_hidden_state
+    kept = targets_B_T != -100
+    logits_N_V = model.lm_head(hidden_B_T_D[kept])
+    loss = torch.nn.functional.cross_entropy(logits_N_V.float(), targets_B_T[kept], reduction="sum")
+    return loss, sum(len(row.token_ids) - shared for row in rows)
+
+
+def common_prefix(rows: Sequence[Encoded]) -> int:
+    """How many leading tokens all rows share; short of any row's first learned token."""
+    first, last = min(row.token_ids for row in rows), max(row.token_ids for row in rows)
+    limit = min(row.learn.index(True) for row in rows) - 1
+    return next((i for i in range(limit) if first[i] != last[i]), limit)
+
+
+def prefetched(make: Callable[[int], Any], first: int, last: int) -> Iterator[tuple[int, Any]]:
+    """Steps with their data, the next one made in a thread while the model works."""
+    with ThreadPoolExecutor(1) as pool:
+        waiting = pool.submit(make, first) if first < last else None
+        for step in range(first, last):
+            assert waiting is not None
+            data = waiting.result()
+            waiting = pool.submit(make, step + 1) if step + 1 < last else None
+            yield step, data
+
+
+def save_checkpoint(
+    model: PreTrainedModel, optimizers: Sequence[torch.optim.Optimizer], folder: Path, step: int, tokens: int
+) -> None:
+    state = {"model": model.state_dict(), "optimizers": [o.state_dict() for o in optimizers], "step": step, "tokens": tokens}
+    torch.save(state, folder / "checkpoint.tmp")
+    os.replace(folder / "checkpoint.tmp", folder / "checkpoint.pt")
+
+
+def resume(model: PreTrainedModel, optimizers: Sequence[torch.optim.Optimizer], folder: Path) -> tuple[int, int]:
+    """Where the last checkpoint of ``folder`` stands: (steps done, tokens seen)."""
+    path = folder / "checkpoint.pt"
+    if not path.exists():
+        return 0, 0
+    state = torch.load(path, map_location=model.device, weights_only=True)
+    model.load_state_dict(state["model"])
+    for optimizer, saved in zip(optimizers, state["optimizers"], strict=True):
+        optimizer.load_state_dict(saved)
+    return state["step"], state["tokens"]

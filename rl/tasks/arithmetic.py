@@ -1,0 +1,389 @@
+"""Arithmetic word problems of 1 to 8 operations, solved with the calculator.
+
+A story keeps one running quantity. Each operation adds a sentence to the story, a line to the thought and a term to the
+expression. The tier is the number of operations.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from fractions import Fraction
+
+from rl.tasks.everyday import everyday
+from rl.tasks.task import Draw, Step, Task, call, direct, is_held_out_number
+from rl.tasks.words import COLOURS, CONTAINERS, NAMES, NUMBER_WORDS, OBJECTS, is_he
+from tools.calculator import evaluate
+from tools.tool import ToolError
+
+TIERS = range(1, 9)
+LARGEST = 20_000  # stories stay in numbers that a person would write
+STEPS_PER_CALL = 4  # longer problems are worked out in parts
+
+
+@dataclass
+class Story:
+    """A word problem under construction."""
+
+    name: str
+    objects: str
+    value: Fraction = Fraction(0)
+    expression: str = ""  # of the part since the last carry
+    loose: bool = False  # whether the expression needs parentheses before * or /
+    people: set[str] = field(default_factory=set)  # everybody named so far
+    operations: int = 0
+    in_part: int = 0  # operations since the last carry
+    sentences: list[str] = field(default_factory=list)
+    lines: list[str] = field(default_factory=list)
+    steps: list[Step] = field(default_factory=list)
+
+    def begin(self, sentence: str, line: str, expression: str, value: Fraction, operations: int) -> None:
+        self.sentences.append(sentence)
+        self.lines.append(f"{line}: {expression}")
+        self.expression, self.value, self.loose = expression, value, "+" in expression
+        self.operations = self.in_part = operations
+
+    def apply(self, sentence: str, line: str, operator: str, term: str, value: Fraction, operations: int = 1) -> None:
+        """Extend the expression by ``operator term``; work the part so far out first where it has become long."""
+        if self.in_part + operations > STEPS_PER_CALL:
+            self.carry()
+        left = f"({self.expression})" if self.loose and operator in "*/" else self.expression
+        self.sentences.append(sentence)
+        self.lines.append(f"{line}: {operator} {term}")
+        self.expression, self.value, self.loose = f"{left} {operator} {term}", value, operator in "+-"
+        self.operations += operations
+        self.in_part += operations
+
+    def carry(self) -> None:
+        self.steps.append(call("\n".join(self.lines), "calculator", ("expression", self.expression), plain(self.value)))
+        self.lines = [f"so far: {plain(self.value)}"]
+        self.expression, self.loose, self.in_part = plain(self.value), False, 0
+
+
+def plain(value: Fraction) -> str:
+    """How the calculator prints an integer or a finite decimal."""
+    if value.denominator == 1:
+        return str(value.numerator)
+    text = f"{float(value):.10f}".rstrip("0")
+    return text
+
+
+BEGIN_PLAIN = [
+    "{N} has {a} {o}.", "{N} starts with {a} {o}.", "There are {a} {o} on {N}'s table.", "{N} owns {a} {o}.",
+    "{N} collected {a} {o}.", "{N} bought {a} {o}.", "At first {N} has {a} {o}.", "{N} had {a} {o} at the beginning.",
+    "{N} keeps {a} {o} in a cupboard.", "In the morning {N} has {a} {o}.", "{N} found {a} {o}.", "{N}'s shop has {a} {o}.",
+]  # fmt: skip
+BEGIN_GROUPS = [
+    "{N} has {a} {c} with {b} {o} in each.", "{N} has {a} {c} of {o}, and each holds {b}.", "{N} buys {a} {c} of {b} {o} each.",
+    "There are {a} {c} in {N}'s room, and there are {b} {o} in every one.", "{N} has {a} {c} with {b} {o} each.",
+    "{N} fills {a} {c} with {b} {o} each.", "{N} packed {b} {o} into each of {a} {c}.",
+    "{N} owns {a} {c}. Each of them contains {b} {o}.", "{N} has {a} {c} that hold {b} {o} each.",
+    "{N} bought {a} {c}, each with {b} {o}.", "Each of {N}'s {a} {c} has {b} {o} in it.", "{N} carries {a} {c} of {b} {o}.",
+]  # fmt: skip
+BEGIN_TWO_KINDS = [
+    "{N} has {a} {x} {o} and {b} {y} {o}.", "There are {a} {x} {o} and {b} {y} {o} in {N}'s bag.",
+    "{N} bought {a} {x} {o} and {b} {y} ones.", "{N} owns {a} {x} and {b} {y} {o}.", "{N} picked {a} {x} {o} and {b} {y} {o}.",
+    "{N} put {a} {x} {o} and {b} {y} {o} together.", "{N} made {a} {x} {o} and {b} {y} {o}.",
+    "{N} found {a} {x} {o} and {b} {y} {o}.",
+]  # fmt: skip
+GAIN = [
+    "{P} buys {a} more.", "{M} gives {N} {a} more {o}.", "Then {N} finds {a} more {o}.", "{P} gets another {a} from {M}.",
+    "After that {p} buys {a} {o}.", "{N} receives {a} {o} as a gift.", "{P} wins {a} more {o} in a game.",
+    "Later {p} picks up {a} more.", "{N} adds {a} {o}.", "On Monday {p} gets {a} more {o}.", "{M} brings {N} {a} {o}.",
+    "{P} then collects {a} more.",
+]  # fmt: skip
+LOSE = [
+    "{P} gives away {a} {o}.", "{P} gives {a} of them to {M}.", "Then {N} loses {a} {o}.", "{P} sells {a} {o}.", "{N} uses {a} of them.",
+    "{P} throws {a} away.", "After that {p} gives {M} {a} {o}.", "{a} of the {o} are broken.", "Later {p} sells {a} of them to {M}.",
+    "{M} takes {a} {o} from {N}.", "{N} gave {a} {o} to {M}.", "{P} then lost {a}.", "{N} gives away {a} {o}.",
+    "{P} drops {a} {o} into the river.", "On the way home {p} loses {a} {o}.", "{M} borrows {a} of the {o}.",
+]  # fmt: skip
+GAIN_GROUPS = [
+    "{P} buys {a} {c} of {b} {o} each.", "Then {p} gets {a} {c} with {b} {o} in each.", "{M} gives {N} {a} {c} of {b} {o}.",
+    "After that {p} adds {a} {c} with {b} {o} each.", "{P} finds {a} more {c}, each with {b} {o}.",
+    "Later {p} buys {a} {c} that hold {b} {o} each.", "{N} receives {a} {c} of {b} {o} each.", "{P} fills {a} more {c} with {b} {o} each.",
+]  # fmt: skip
+LOSE_GROUPS = [
+    "{P} gives {b} {o} to each of {a} friends.", "{P} sells {a} {c} of {b} {o} each.", "Then {p} hands {b} {o} to each of {a} children.",
+    "{a} friends take {b} {o} each.", "After that {p} gives away {a} {c} with {b} {o} each.", "{P} gives each of {a} neighbours {b} {o}.",
+    "For {a} days {N} uses {b} {o} a day.", "{P} loses {a} {c} with {b} {o} in each.",
+]  # fmt: skip
+TIMES = [
+    "{M} has {a} times as many {o} as {N}.", "{M} owns {a} times as many.", "{M} has {a} times that number of {o}.",
+    "{M} collected {a} times as many {o} as {N}.", "{M} makes {a} times as many {o} as {N} has.", "{M} bought {a} times as many {o}.",
+    "{M} has {a} times the number of {o} that {N} has.", "{M} finds {a} times as many {o} as {N}.",
+]  # fmt: skip
+DOUBLE = [
+    "{M} has twice as many {o} as {N}.", "Then {N} doubles the number of {o}.", "{M} has double the number of {o}.",
+    "{M} owns twice as many.", "The number of {o} then doubles.", "{M} bought twice as many {o} as {N}.",
+    "{P} then doubles what {p} has.", "{M} collected double that.",
+]  # fmt: skip
+HALF = [
+    "{P} gives away half of them.", "Then {p} sells half of the {o}.", "{N} loses half of the {o}.", "Half of the {o} break.",
+    "{P} gives half of the {o} to {M}.", "After that {p} uses half of them.", "{M} takes half of {N}'s {o}.", "{N} then sells half.",
+]  # fmt: skip
+MORE = [
+    "{M} has {a} more {o} than {N}.", "{M} owns {a} more than {N}.", "{M} collected {a} more {o} than {N}.", "{M} has {a} {o} more than that.",
+    "{M} bought {a} more {o} than {N}.", "{M} found {a} more than {N}.", "{M} makes {a} more {o} than {N} has.", "{M} gets {a} more {o} than {N}.",
+]  # fmt: skip
+FEWER = [
+    "{M} has {a} fewer {o} than {N}.", "{M} owns {a} fewer than {N}.", "{M} collected {a} fewer {o} than {N}.",
+    "{M} has {a} {o} fewer than that.", "{M} bought {a} fewer {o} than {N}.", "{M} found {a} fewer than {N}.",
+    "{M} has {a} {o} less than {N}.", "{M} gets {a} fewer {o} than {N}.",
+]  # fmt: skip
+DISTRACTORS = [
+    "{M} is {a} years old.", "There are {a} windows in the room.", "The bus to town takes {a} minutes.", "{N} lives at number {a}.",
+    "It is {a} degrees outside.", "{M} has {a} cousins.", "The shop closes in {a} minutes.", "{N}'s street has {a} trees.",
+    "{M} read {a} pages last night.", "The radio plays {a} songs.", "{N} is {a} years old.", "The school has {a} teachers.",
+    "A train passes every {a} minutes.", "{M} ran {a} kilometres yesterday.", "The house was built {a} years ago.", "The dog weighs {a} kilograms.",
+]  # fmt: skip
+ASK_NOW = [
+    "How many {o} does {N} have now?", "How many {o} does {N} have?", "How many {o} are there now?", "How many {o} does {N} have in the end?",
+    "How many {o} does {N} have left?", "What is the number of {o} that {N} has?", "Find the number of {o} {N} has now.", "So how many {o} has {N} got?",
+    "How many {o} has {N}?", "Can you tell how many {o} {N} has now?", "How many {o} in total does {N} have?", "How many {o} remain with {N}?",
+]  # fmt: skip
+ASK_SHARE = [
+    "{N} shares them equally among {a} friends. How many {o} does each friend get?", "{P} divides them equally among {a} children. How many {o} does each get?",
+    "If {p} puts them into {a} equal groups, how many {o} are in each group?", "The {o} are split evenly between {a} people. How many does each person get?",
+    "{P} packs them into {a} bags with the same number in each. How many {o} are in one bag?", "How many {o} does each of {a} friends get if {N} shares them equally?",
+    "{N} hands them out equally to {a} pupils. How many {o} does each pupil receive?", "{P} spreads them evenly over {a} tables. How many {o} lie on each table?",
+]  # fmt: skip
+ASK_MONEY = [
+    "{N} sells each for {a} dollars. How many dollars does {N} get?", "Each one costs {a} dollars. How many dollars are they worth together?",
+    "One of the {o} is worth {a} dollars. How much are all of them worth in dollars?", "If {p} sells all of them at {a} dollars each, how much money does {p} make?",
+    "The price of one is {a} dollars. What do they cost in all?", "{N} pays {a} dollars for each. How much does {N} pay in total?",
+    "They sell for {a} dollars each. How many dollars does {N} earn?", "At {a} dollars apiece, how much money is that?",
+]  # fmt: skip
+ASK_TOGETHER = [
+    "{M} has {a} {o}. How many {o} do they have together?", "{M} has {a} {o}. How many do they have in all?", "{M} owns {a} {o}. How many {o} do the two have altogether?",
+    "{M} has {a}. How many {o} do {N} and {M} have in total?", "If {M} has {a} {o}, how many {o} do they have combined?", "{M} brings {a} {o}. What is the total number of {o}?",
+    "{M} found {a} {o}. How many {o} is that altogether?", "How many {o} do they have together if {M} has {a} {o}?",
+]  # fmt: skip
+ASK_EXPRESSION = [
+    "What is {e}?", "Calculate {e}.", "Work out {e}.", "How much is {e}?", "Compute {e}.", "{e} = ?", "Please evaluate {e}.", "What does {e} equal?",
+    "{e}", "Tell me the value of {e}.", "Find {e}.", "What do you get for {e}?",
+]  # fmt: skip
+
+
+def generate(draw: Draw, tier: int, task_id: str) -> Task:
+    """A problem with exactly ``tier`` operations."""
+    if tier <= 4 and draw.chance(0.08):
+        return expression_task(draw, tier, task_id)
+    if tier <= 2 and draw.chance(0.5):
+        return everyday_task(draw, tier, task_id)
+    while True:
+        task = story_task(draw, tier, task_id)
+        if task is not None:
+            return task
+
+
+def story_task(draw: Draw, tier: int, task_id: str) -> Task | None:
+    """One attempt at a story; None where the drawn operations cannot end in exactly ``tier``."""
+    name = draw.pick(NAMES)
+    story = Story(name=name, objects=draw.pick(OBJECTS), people={name})
+    begin(story, draw, tier)
+    finish = draw.any(FINISHES) if story.operations < tier else ask_now
+    while story.operations < tier - (finish is not ask_now):
+        room = tier - (finish is not ask_now) - story.operations
+        draw.any(TWO_OPERATIONS if room >= 2 and draw.chance(0.25) else ONE_OPERATION)(story, draw)
+    if tier >= 2 and draw.chance(0.3):
+        place = draw.random.randrange(1, len(story.sentences) + 1)
+        story.sentences.insert(place, fill(draw.pick(DISTRACTORS), story, draw, a=str(draw.number(3, 60))))
+    answer = finish(story, draw)
+    if story.operations != tier or story.value < 0 or story.value > LARGEST:
+        return None
+    return finished(draw, story, tier, task_id, answer)
+
+
+def finished(draw: Draw, story: Story, tier: int, task_id: str, answer: str) -> Task:
+    thought, result = "\n".join(story.lines), plain(story.value)
+    steps = [*story.steps]
+    if draw.chance(0.04):
+        steps.append(failed_call(draw, thought, story.expression))
+        thought = "The tool failed. I try again."
+    steps.append(call(thought, "calculator", ("expression", story.expression), result))
+    steps.append(direct(f"The result is {result}.", answer.format(result=result), result))
+    return Task(task_id, "arithmetic", tier, " ".join(story.sentences), result, tuple(steps))
+
+
+def failed_call(draw: Draw, thought: str, expression: str) -> Step:
+    """A call that fails: by a fault of the tool (nothing to unlearn) or by a slip that is shown but not learned."""
+    if draw.chance(0.5):
+        error = draw.any(["Error: the call took longer than 30 seconds.", "Error: the tool is not available at the moment."])
+        return call(thought, "calculator", ("expression", expression), error)
+    broken = call(thought, "calculator", ("expression", expression + " )"), "Error: the expression cannot be read.")
+    return Step(broken.thought, calls=broken.calls, results=broken.results, learn=False)
+
+
+def fill(wording: str, story: Story, draw: Draw, **values: str) -> str:
+    """Put names and numbers into a wording; ``{M}`` becomes somebody new."""
+    he = is_he(story.name)
+    values = {"N": story.name, "o": story.objects, "P": "He" if he else "She", "p": "he" if he else "she"} | values
+    if "{M}" in wording and "M" not in values:
+        values["M"] = other(story, draw)
+    sentence = wording.format(**values)
+    return sentence[0].upper() + sentence[1:]
+
+
+def other(story: Story, draw: Draw) -> str:
+    """Somebody who is not in the story yet."""
+    somebody = next(name for name in iter(lambda: draw.pick(NAMES), None) if name not in story.people)
+    story.people.add(somebody)
+    return somebody
+
+
+def shown(draw: Draw, n: int) -> str:
+    """A number as a person writes it: digits, now and then a word."""
+    return NUMBER_WORDS[n] if n < len(NUMBER_WORDS) and draw.chance(0.15) else str(n)
+
+
+def begin(story: Story, draw: Draw, tier: int) -> None:
+    kind = draw.any(["plain", "groups", "groups", "two kinds"]) if tier > 1 or draw.chance(0.5) else "plain"
+    if kind == "plain":
+        a = draw.number(3, draw.any([20, 99, 99, 400]))
+        story.begin(fill(draw.pick(BEGIN_PLAIN), story, draw, a=str(a)), f"{a} {story.objects}", str(a), Fraction(a), 0)
+    elif kind == "groups":
+        a, b, container = draw.number(2, 15), draw.number(2, 30), draw.pick(CONTAINERS)
+        sentence = fill(draw.pick(BEGIN_GROUPS), story, draw, a=shown(draw, a), b=shown(draw, b), c=container)
+        story.begin(sentence, f"{a} {container} of {b}", f"{a} * {b}", Fraction(a * b), 1)
+    else:
+        a, b = draw.number(2, 60), draw.number(2, 60)
+        x, y = draw.several(COLOURS, 2)
+        sentence = fill(draw.pick(BEGIN_TWO_KINDS), story, draw, a=shown(draw, a), b=shown(draw, b), x=x, y=y)
+        story.begin(sentence, f"{a} {x} and {b} {y}", f"{a} + {b}", Fraction(a + b), 1)
+
+
+def gain(story: Story, draw: Draw) -> None:
+    a = draw.number(2, draw.any([12, 60, 150]))
+    story.apply(fill(draw.pick(GAIN), story, draw, a=shown(draw, a)), f"{a} more", "+", str(a), story.value + a)
+
+
+def lose(story: Story, draw: Draw) -> None:
+    if story.value < 8:
+        return gain(story, draw)
+    a = draw.number(2, min(int(story.value) - 2, 150))
+    story.apply(fill(draw.pick(LOSE), story, draw, a=shown(draw, a)).replace("  ", " "), f"{a} gone", "-", str(a), story.value - a)
+
+
+def gain_groups(story: Story, draw: Draw) -> None:
+    a, b, c = draw.number(2, 9), draw.number(2, 20), draw.pick(CONTAINERS)
+    sentence = fill(draw.pick(GAIN_GROUPS), story, draw, a=shown(draw, a), b=shown(draw, b), c=c)
+    story.apply(sentence, f"{a} {c} of {b} more", "+", f"{a} * {b}", story.value + a * b, 2)
+
+
+def lose_groups(story: Story, draw: Draw) -> None:
+    a, b, c = draw.number(2, 9), draw.number(2, 12), draw.pick(CONTAINERS)
+    if a * b >= story.value:
+        return gain_groups(story, draw)
+    sentence = fill(draw.pick(LOSE_GROUPS), story, draw, a=shown(draw, a), b=shown(draw, b), c=c)
+    story.apply(sentence, f"{a} times {b} gone", "-", f"{a} * {b}", story.value - a * b, 2)
+
+
+def times(story: Story, draw: Draw) -> None:
+    a = draw.number(2, 9)
+    if story.value * a > LARGEST / 2:
+        return lose(story, draw)
+    wording, line = (draw.pick(TIMES), f"{a} times as many") if draw.chance(0.6) else (draw.pick(DOUBLE), "twice as many")
+    a = a if "{a}" in wording else 2
+    compare(story, draw, wording, line, "*", a, story.value * a)
+
+
+def half(story: Story, draw: Draw) -> None:
+    if story.value % 2 or story.value < 4:
+        return gain(story, draw)
+    story.apply(fill(draw.pick(HALF), story, draw), "half", "/", "2", story.value / 2)
+
+
+def more(story: Story, draw: Draw) -> None:
+    a = draw.number(2, 60)
+    compare(story, draw, draw.pick(MORE), f"{a} more", "+", a, story.value + a)
+
+
+def fewer(story: Story, draw: Draw) -> None:
+    if story.value < 8:
+        return more(story, draw)
+    a = draw.number(2, min(int(story.value) - 2, 60))
+    compare(story, draw, draw.pick(FEWER), f"{a} fewer", "-", a, story.value - a)
+
+
+def compare(story: Story, draw: Draw, wording: str, line: str, operator: str, a: int, value: Fraction) -> None:
+    """Somebody else is measured against the one so far; where a name is given, the story goes on with that one."""
+    somebody = other(story, draw)
+    sentence = fill(wording, story, draw, a=shown(draw, a), M=somebody)
+    if "{M}" in wording:
+        line = f"{somebody} {line}"
+        story.name = somebody
+    story.apply(sentence, line, operator, str(a), value)
+
+
+def ask_now(story: Story, draw: Draw) -> str:
+    story.sentences.append(fill(draw.pick(ASK_NOW), story, draw))
+    return f"{story.name} has {{result}} {story.objects}."
+
+
+def ask_share(story: Story, draw: Draw) -> str:
+    divisors = [n for n in range(2, 13) if story.value % n == 0 and is_held_out_number(n) == (draw.split == "held_out")]
+    if not divisors or story.value < 4:
+        return ask_together(story, draw)
+    a = draw.any(divisors)
+    story.apply(fill(draw.pick(ASK_SHARE), story, draw, a=shown(draw, a)), f"shared by {a}", "/", str(a), story.value / a)
+    return f"Each gets {{result}} {story.objects}."
+
+
+def ask_money(story: Story, draw: Draw) -> str:
+    a = draw.number(2, 12)
+    story.apply(fill(draw.pick(ASK_MONEY), story, draw, a=shown(draw, a)), f"{a} dollars each", "*", str(a), story.value * a)
+    return "That is {result} dollars."
+
+
+def ask_together(story: Story, draw: Draw) -> str:
+    a = draw.number(2, 99)
+    somebody = other(story, draw)
+    sentence = fill(draw.pick(ASK_TOGETHER), story, draw, a=shown(draw, a), M=somebody)
+    story.apply(sentence, f"{somebody} {a}", "+", str(a), story.value + a)
+    return f"Together they have {{result}} {story.objects}."
+
+
+Operation = Callable[[Story, Draw], None]
+ONE_OPERATION: list[Operation] = [gain, lose, lose, times, half, more, fewer]
+TWO_OPERATIONS: list[Operation] = [gain_groups, lose_groups]
+FINISHES: list[Callable[[Story, Draw], str]] = [ask_now, ask_now, ask_now, ask_share, ask_money, ask_together]
+
+
+def expression_task(draw: Draw, tier: int, task_id: str) -> Task:
+    """A bare expression with ``tier`` operators: the model copies it into the calculator."""
+    terms = [str(draw.number(2, 99)) for _ in range(tier + 1)]
+    expression = terms[0]
+    for term in terms[1:]:
+        if draw.chance(0.3) and " " in expression:
+            expression = f"({expression})"
+        expression = f"{expression} {draw.any('+-*+-*/')} {term}"
+    result = worked_out(expression)
+    if not result.lstrip("-").isdigit():
+        return expression_task(draw, tier, task_id)
+    question = draw.pick(ASK_EXPRESSION).format(e=expression)
+    steps = (
+        call("An expression to work out.", "calculator", ("expression", expression), result),
+        direct(f"The result is {result}.", f"{expression} = {result}", result),
+    )
+    return Task(task_id, "arithmetic", tier, question, result, steps)
+
+
+def everyday_task(draw: Draw, tier: int, task_id: str) -> Task:
+    question, expression, unit = everyday(draw, tier)
+    result = worked_out(expression)
+    if "about" in result:  # no finite decimal: not a number that a person would expect
+        return everyday_task(draw, tier, task_id)
+    steps = (
+        call(f"Work out {expression}.", "calculator", ("expression", expression), result),
+        direct(f"The result is {result}.", f"The answer is {result}{unit}.", result),
+    )
+    return Task(task_id, "arithmetic", tier, question, result, steps)
+
+
+def worked_out(expression: str) -> str:
+    """What the calculator prints; an empty string where it refuses (a division by zero)."""
+    try:
+        return evaluate(expression)
+    except ToolError:
+        return ""

@@ -1,0 +1,161 @@
+"""Small programs, written and run with the python tool. Tiers: 1 one loop or built-in; 2 number theory and sequences; 3 two conditions."""
+
+from __future__ import annotations
+
+import math
+import statistics
+from collections.abc import Callable
+
+from rl.tasks.task import Draw, Step, Task, call, direct
+
+TIERS = range(1, 4)
+
+Made = tuple[str, str, str]  # question, code, what it prints
+
+ASK = [
+    "What is {x}?", "Compute {x}.", "Find {x}.", "Write a program that prints {x}, and tell me the result.", "Calculate {x}.",
+    "Use Python to find {x}.", "Tell me {x}.", "Work out {x} with a program.", "Please give me {x}.", "I need {x}.", "Determine {x}.", "Can you find {x}?",
+]  # fmt: skip
+
+
+def generate(draw: Draw, tier: int, task_id: str) -> Task:
+    what, code, gold = draw.any(MAKERS[tier])(draw)
+    question = draw.pick(ASK).format(x=what)
+    steps: list[Step] = []
+    thought = f"A program for {what}."
+    if draw.chance(0.05):
+        steps.append(mistake(draw, thought, code))
+        thought = "The program failed. I correct it."
+    steps.append(call(thought, "python", ("code", code), gold))
+    steps.append(direct(f"It printed {gold}.", f"The answer is {gold}.", gold))
+    return Task(task_id, "programs", tier, question, gold, tuple(steps))
+
+
+def mistake(draw: Draw, thought: str, code: str) -> Step:
+    """A slip that is shown with its error and not learned; what is learned is the correction after it."""
+    if draw.chance(0.5):
+        broken, error = code.replace("print(", "print((", 1), "Error: SyntaxError: '(' was never closed"
+    else:
+        broken, error = code.replace("print(", "prnt(", 1), "Error: NameError: name 'prnt' is not defined. Did you mean: 'print'?"
+    step = call(thought, "python", ("code", broken), error)
+    return Step(step.thought, calls=step.calls, results=step.results, learn=False)
+
+
+def interval(draw: Draw) -> tuple[int, int]:
+    low = draw.number(1, 60)
+    return low, draw.number(low + 8, low + 120)
+
+
+def numbers(draw: Draw) -> list[int]:
+    return [draw.number(1, 99) for _ in range(draw.random.randint(4, 8))]
+
+
+def listed(values: list[int]) -> str:
+    return ", ".join(map(str, values))
+
+
+def sum_range(draw: Draw) -> Made:
+    a, b = interval(draw)
+    return f"the sum of the numbers from {a} to {b}", f"print(sum(range({a}, {b} + 1)))", str(sum(range(a, b + 1)))
+
+
+def sum_squares(draw: Draw) -> Made:
+    a, b = interval(draw)
+    code = f"print(sum(n * n for n in range({a}, {b} + 1)))"
+    return f"the sum of the squares from {a} to {b}", code, str(sum(n * n for n in range(a, b + 1)))
+
+
+def largest(draw: Draw) -> Made:
+    values = numbers(draw)
+    return f"the largest of {listed(values)}", f"print(max([{listed(values)}]))", str(max(values))
+
+
+def smallest(draw: Draw) -> Made:
+    values = numbers(draw)
+    return f"the smallest of {listed(values)}", f"print(min([{listed(values)}]))", str(min(values))
+
+
+def in_order(draw: Draw) -> Made:
+    values = sorted(set(numbers(draw)))
+    shuffled = draw.random.sample(values, len(values))
+    code = f'print(", ".join(map(str, sorted([{listed(shuffled)}]))))'
+    return f"the numbers {listed(shuffled)} in ascending order", code, listed(values)
+
+
+def total(draw: Draw) -> Made:
+    values = numbers(draw)
+    return f"the sum of the list {listed(values)}", f"print(sum([{listed(values)}]))", str(sum(values))
+
+
+def factorial(draw: Draw) -> Made:
+    n = draw.number(4, 20)
+    return f"the factorial of {n}", f"import math\nprint(math.factorial({n}))", str(math.factorial(n))
+
+
+def primes_below(draw: Draw) -> Made:
+    n = draw.number(20, 300)
+    code = f"print(sum(all(n % d for d in range(2, n)) for n in range(2, {n})))"
+    return f"the number of primes below {n}", code, str(sum(all(m % d for d in range(2, m)) for m in range(2, n)))
+
+
+def fibonacci(draw: Draw) -> Made:
+    n = draw.number(6, 40)
+    a, b = 0, 1
+    for _ in range(n):
+        a, b = b, a + b
+    code = f"a, b = 0, 1\nfor _ in range({n}):\n    a, b = b, a + b\nprint(a)"
+    return f"Fibonacci number {n}, counting F(1) = F(2) = 1", code, str(a)
+
+
+def greatest_divisor(draw: Draw) -> Made:
+    a, b, k = draw.number(4, 60), draw.number(4, 60), draw.number(2, 12)
+    code = f"import math\nprint(math.gcd({a * k}, {b * k}))"
+    return f"the greatest common divisor of {a * k} and {b * k}", code, str(math.gcd(a * k, b * k))
+
+
+def least_multiple(draw: Draw) -> Made:
+    a, b = draw.number(4, 60), draw.number(4, 60)
+    return f"the least common multiple of {a} and {b}", f"import math\nprint(math.lcm({a}, {b}))", str(math.lcm(a, b))
+
+
+def digit_sum(draw: Draw) -> Made:
+    n = draw.number(1000, 99_999_999)
+    return f"the sum of the digits of {n}", f'print(sum(int(d) for d in "{n}"))', str(sum(map(int, str(n))))
+
+
+def median(draw: Draw) -> Made:
+    values = numbers(draw)
+    values = values if len(values) % 2 else values[1:]
+    code = f"import statistics\nprint(statistics.median([{listed(values)}]))"
+    return f"the median of {listed(values)}", code, str(statistics.median(values))
+
+
+def two_conditions(draw: Draw) -> Made:
+    (a, b), k, m = interval(draw), draw.number(2, 9), draw.number(2, 9)
+    kept = [n for n in range(a, b + 1) if n % k == 0 and n % m]
+    condition = f"for n in range({a}, {b} + 1) if n % {k} == 0 and n % {m} != 0"
+    what = f"numbers from {a} to {b} that are divisible by {k} but not by {m}"
+    if draw.chance(0.5):
+        return f"the sum of the {what}", f"print(sum(n {condition}))", str(sum(kept))
+    return f"how many {what} there are", f"print(sum(1 {condition}))", str(len(kept))
+
+
+def either(draw: Draw) -> Made:
+    (a, b), k, m = interval(draw), draw.number(2, 9), draw.number(2, 9)
+    kept = [n for n in range(a, b + 1) if n % k == 0 or n % m == 0]
+    code = f"print(sum(n for n in range({a}, {b} + 1) if n % {k} == 0 or n % {m} == 0))"
+    return f"the sum of the numbers from {a} to {b} that are divisible by {k} or by {m}", code, str(sum(kept))
+
+
+def squares_of(draw: Draw) -> Made:
+    (a, b), k = interval(draw), draw.number(2, 9)
+    code = f"print(sum(n * n for n in range({a}, {b} + 1) if n % {k} == 0))"
+    what = f"the sum of the squares of the numbers from {a} to {b} that are divisible by {k}"
+    return what, code, str(sum(n * n for n in range(a, b + 1) if n % k == 0))
+
+
+MAKERS: dict[int, list[Callable[[Draw], Made]]] = {
+    1: [sum_range, sum_squares, largest, smallest, in_order, total],
+    2: [factorial, primes_below, fibonacci, greatest_divisor, least_multiple, digit_sum, median],
+    3: [two_conditions, either, squares_of],
+}

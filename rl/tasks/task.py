@@ -1,0 +1,105 @@
+"""A task: a question with a checkable answer and a demonstration of how an agent gets there.
+
+Every task is a pure function of (family, tier, split, seed, index). What a task is drawn from (names, objects, numbers,
+wordings) is split into a training part and a held-out part by construction: ``Draw`` never hands one split an item of the
+other. ``suite`` lists the families; ``rl.sft`` trains on the demonstrations; ``rl.evaluate`` asks the questions.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import random
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Literal, TypeVar
+
+Split = Literal["train", "held_out"]
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One turn of a demonstration: what the model should sample, and what its tools answer."""
+
+    thought: str
+    text: str = ""
+    calls: tuple[tuple[str, dict[str, str]], ...] = ()  # (tool name, arguments)
+    results: tuple[str, ...] = ()  # what the model reads back, one per call
+    learn: bool = True  # False: a mistake that is shown so that the recovery can be learned, itself carries no loss
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """A generated article that a lookup question is about."""
+
+    title: str
+    text: str
+
+    @property
+    def source(self) -> str:
+        return f"generated/{self.title}"
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    task_id: str  # "arithmetic/3/train/0/17"
+    family: str
+    tier: int
+    question: str
+    gold: str  # the reference answer; "declined" where the right thing is to say that it cannot be done
+    demonstration: tuple[Step, ...]
+    documents: tuple[Document, ...] = ()  # what a search for this question must be able to find
+    tools: tuple[str, ...] = ("calculator", "python", "search")  # what the demonstration was given
+    metadata: dict[str, object] = field(default_factory=dict)
+
+
+class Draw:
+    """Random choices for one task, confined to one split."""
+
+    def __init__(self, split: Split, key: str) -> None:
+        self.split: Split = split
+        self.random = random.Random(int.from_bytes(hashlib.sha256(f"{split}/{key}".encode()).digest()[:8], "big"))
+
+    def part(self, items: Sequence[T]) -> Sequence[T]:
+        """The items of a bank that this split may use: every fourth is held out."""
+        return [item for i, item in enumerate(items) if (i % 4 == 3) == (self.split == "held_out")]
+
+    def pick(self, items: Sequence[T]) -> T:
+        return self.random.choice(self.part(items))
+
+    def several(self, items: Sequence[T], count: int) -> list[T]:
+        """``count`` different items of this split's part."""
+        return self.random.sample(self.part(items), count)
+
+    def any(self, items: Sequence[T]) -> T:
+        """A choice that both splits share: the kind of a problem, not its material."""
+        return self.random.choice(items)
+
+    def number(self, low: int, high: int) -> int:
+        """A number in [low, high] of this split: held-out numbers are those that leave 3 when divided by 4."""
+        first = next(n for n in range(low, low + 4) if is_held_out_number(n) == (self.split == "held_out"))
+        while True:
+            n = self.random.randint(low, max(high, first))
+            if is_held_out_number(n) == (self.split == "held_out"):
+                return n
+
+    def chance(self, probability: float) -> bool:
+        return self.random.random() < probability
+
+
+def is_held_out_number(n: int) -> bool:
+    return n % 4 == 3
+
+
+def tool_name(step: Step) -> str | None:
+    return step.calls[0][0] if step.calls else None
+
+
+def direct(thought: str, text: str, answer: str | None = None) -> Step:
+    """A last step: the answer in words, then the line that a checker reads."""
+    return Step(thought=thought, text=text if answer is None else f"{text}\n\nAnswer: {answer}")
+
+
+def call(thought: str, name: str, argument: tuple[str, str], result: str) -> Step:
+    """A step with one call of a one-argument tool."""
+    return Step(thought=thought, calls=((name, dict([argument])),), results=(result,))

@@ -1,0 +1,103 @@
+"""Units and dates. Tiers: 1 one conversion or one date; 2 mixed units or the days between two dates."""
+
+from __future__ import annotations
+
+from datetime import date, timedelta
+
+from rl.tasks.arithmetic import plain
+from rl.tasks.task import Draw, Task, call, direct
+from fractions import Fraction
+
+TIERS = range(1, 3)
+
+# larger unit, smaller unit, how many of the smaller make one larger
+UNITS = [
+    ("hours", "minutes", 60), ("minutes", "seconds", 60), ("days", "hours", 24), ("weeks", "days", 7), ("kilometres", "metres", 1000),
+    ("kilograms", "grams", 1000), ("metres", "centimetres", 100), ("litres", "millilitres", 1000), ("dollars", "cents", 100),
+    ("years", "months", 12), ("feet", "inches", 12), ("centimetres", "millimetres", 10), ("tonnes", "kilograms", 1000), ("dozens", "pieces", 12),
+]  # fmt: skip
+DOWN = [
+    "How many {s} are {n} {l}?", "Convert {n} {l} to {s}.", "What is {n} {l} in {s}?", "{n} {l} are how many {s}?", "Express {n} {l} in {s}.",
+    "How many {s} are there in {n} {l}?", "Turn {n} {l} into {s}.", "Give {n} {l} in {s}.",
+]  # fmt: skip
+MIXED = [
+    "How many {s} are {n} {l} and {m} {s}?", "Convert {n} {l} and {m} {s} to {s}.", "What is {n} {l} and {m} {s} in {s}?",
+    "Something takes {n} {l} and {m} {s}. How many {s} is that?", "Express {n} {l} and {m} {s} in {s}.", "Add {n} {l} and {m} {s}: how many {s} in all?",
+    "Turn {n} {l} and {m} {s} into {s}.", "Give {n} {l} plus {m} {s} in {s}.",
+]  # fmt: skip
+AFTER = [
+    "What date is {n} days after {d}?", "Which date comes {n} days after {d}?", "Add {n} days to {d}. Which date is it?", "What is the date {n} days later than {d}?",
+    "Today is {d}. What date is it in {n} days?", "If today is {d}, what date is it {n} days from now?", "{n} days after {d} is which date?", "Count {n} days on from {d}.",
+]  # fmt: skip
+WEEKDAY = [
+    "What day of the week was {d}?", "Which weekday is {d}?", "On what day of the week does {d} fall?", "Is {d} a Monday, or which day is it?",
+    "What weekday was {d}?", "Tell me the day of the week of {d}.", "{d} is on which day of the week?", "Which day of the week is {d}?",
+]  # fmt: skip
+BETWEEN = [
+    "How many days are there between {d} and {e}?", "How many days is it from {d} to {e}?", "Count the days from {d} to {e}.", "What is the number of days between {d} and {e}?",
+    "How many days after {d} is {e}?", "How long is it in days from {d} until {e}?", "From {d} to {e}, how many days pass?", "How many days lie between {d} and {e}?",
+]  # fmt: skip
+MONTHS = "January February March April May June July August September October November December".split()
+
+
+def generate(draw: Draw, tier: int, task_id: str) -> Task:
+    kinds = [convert, convert, after, weekday] if tier == 1 else [mixed, between]
+    question, tool, argument, gold, unit = draw.any(kinds)(draw)
+    thought = "A conversion." if tool == "calculator" else "A date. A program can tell."
+    heard = f"The result is {gold}." if tool == "calculator" else f"It printed {gold}."
+    key = "expression" if tool == "calculator" else "code"
+    steps = (call(thought, tool, (key, argument), gold), direct(heard, f"It is {gold}{unit}.", gold))
+    return Task(task_id, "units", tier, question, gold, steps)
+
+
+def convert(draw: Draw) -> tuple[str, str, str, str, str]:
+    large, small, factor = draw.any(UNITS)
+    n = draw.number(2, 99)
+    if draw.chance(0.35):
+        question = draw.pick(DOWN).format(n=n * factor, l=small, s=large)
+        return question, "calculator", f"{n * factor} / {factor}", str(n), f" {large}"
+    if draw.chance(0.2):
+        value = Fraction(2 * n + 1, 2)
+        return draw.pick(DOWN).format(n=plain(value), l=large, s=small), "calculator", f"{plain(value)} * {factor}", plain(value * factor), f" {small}"
+    return draw.pick(DOWN).format(n=n, l=large, s=small), "calculator", f"{n} * {factor}", str(n * factor), f" {small}"
+
+
+def mixed(draw: Draw) -> tuple[str, str, str, str, str]:
+    large, small, factor = draw.any(UNITS)
+    n, m = draw.number(2, 40), draw.number(2, max(6, factor - 1))
+    question = draw.pick(MIXED).format(n=n, m=m, l=large, s=small)
+    return question, "calculator", f"{n} * {factor} + {m}", str(n * factor + m), f" {small}"
+
+
+def a_date(draw: Draw) -> date:
+    return date(draw.number(1950, 2035), draw.random.randint(1, 12), draw.random.randint(1, 28))
+
+
+def spoken(draw: Draw, day: date) -> str:
+    month = MONTHS[day.month - 1]
+    return draw.any([f"{day.day} {month} {day.year}", f"{month} {day.day}, {day.year}", day.isoformat()])
+
+
+def literal(day: date) -> str:
+    return f"date({day.year}, {day.month}, {day.day})"
+
+
+def after(draw: Draw) -> tuple[str, str, str, str, str]:
+    day, n = a_date(draw), draw.number(3, 400)
+    question = draw.pick(AFTER).format(n=n, d=spoken(draw, day))
+    code = f"from datetime import date, timedelta\nprint({literal(day)} + timedelta(days={n}))"
+    return question, "python", code, (day + timedelta(days=n)).isoformat(), ""
+
+
+def weekday(draw: Draw) -> tuple[str, str, str, str, str]:
+    day = a_date(draw)
+    code = f'from datetime import date\nprint({literal(day)}.strftime("%A"))'
+    return draw.pick(WEEKDAY).format(d=spoken(draw, day)), "python", code, day.strftime("%A"), ""
+
+
+def between(draw: Draw) -> tuple[str, str, str, str, str]:
+    first = a_date(draw)
+    last = first + timedelta(days=draw.number(5, 900))
+    question = draw.pick(BETWEEN).format(d=spoken(draw, first), e=spoken(draw, last))
+    code = f"from datetime import date\nprint(({literal(last)} - {literal(first)}).days)"
+    return question, "python", code, str((last - first).days), " days"

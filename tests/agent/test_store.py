@@ -1,0 +1,465 @@
+"""The log: what goes in comes out, once, whatever happens between."""
+
+import os
+import random
+import signal
+import sqlite3
+import stat
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from agent import errors
+from agent.migrations import MIGRATIONS, migrate, version
+from agent.records import Ending, Feedback, Node, PolicyVersion, Run, Sample, SamplingParams, Usage
+from agent.store import RunFilter, StartedTool, Store
+from retrieval.passage import Passage
+from tools.tool import ToolResult
+from verifiers.verdict import Verdict
+
+MINI = PolicyVersion("mini", version="v1")
+RUN = Run("run-1", "How many pens?", "thread-1", "low", "single", {"n": 1}, "fixed n=1", 2**64 - 1, MINI, "2026-11-01")
+FOUND = Passage("Pens are blue.", "pens.md", 3, 17, 0.5, "Pens")
+
+
+def sample(prompt: tuple[int, ...] = (1, 2), tokens: tuple[int, ...] = (3, 4), seed: int = 0) -> Sample:
+    return Sample(prompt, tokens, tuple(-0.5 * i for i in range(len(tokens))), "stop", MINI, SamplingParams(seed=seed))
+
+
+def node(path: tuple[int, ...] = (0,), drawn: Sample | None = None) -> Node:
+    return Node(path, drawn or sample(), Ending.ANSWER, thought="Hm.", text="Answer: 75")
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "home/log.sqlite3"
+
+
+@pytest.fixture
+def store(path: Path) -> Iterator[Store]:
+    """A log in which RUN has begun."""
+    with Store.open(path) as store:
+        store.begin(RUN)
+        yield store
+
+
+def scalar(path: Path, query: str) -> object:
+    with closing(sqlite3.connect(path)) as db:
+        return db.execute(query).fetchone()[0]
+
+
+# --- what goes in comes out -------------------------------------------------------------------------------------------
+
+
+def test_a_run_comes_back_as_it_was(path: Path) -> None:
+    grown = Node(
+        path=(0,),
+        sample=replace(
+            sample(), first_token_seconds=0.1, total_seconds=0.5, cached_prompt_tokens=1, template_hash="ab"
+        ),
+        ending=Ending.TOOL_CALL,
+        thought="Let me look.",
+        calls=({"name": "search", "arguments": {"query": "pens"}}, {"name": "search", "arguments": "{broken"}),
+        tool_results=(
+            ToolResult("search", {"query": "pens"}, output="[1] Pens", seconds=0.2, passages=(FOUND,), truncated=True),
+            ToolResult("search", "{broken", error="The arguments are not JSON.", sandbox_tier="landlock"),
+        ),
+        verdicts=(Verdict("format", 1.0, "Well formed."), Verdict("exact", None)),
+        note="repaired once",
+    )
+    answer = node((0, 0), Sample((1, 2, 3, 4, 9), (5,), (), "stop", MINI, SamplingParams(), not_trainable="no ids"))
+    done = replace(
+        RUN,
+        status="finished",
+        nodes=(grown, answer),
+        chosen=(0, 0),
+        answer="75",
+        verdicts=(Verdict("exact", 1.0),),
+        usage=Usage(prompt_tokens=7, seconds=1.5),
+        reference=True,
+        metadata={"task": "arithmetic/7", "tags": ["a"]},
+    )
+    with Store.open(path) as store:
+        store.begin(RUN)
+        store.add_node(RUN.run_id, grown)
+        store.add_node(RUN.run_id, answer)
+        store.finish(done)
+    with Store.open(path) as store:
+        assert store.run(RUN.run_id) == done
+        assert store.node(RUN.run_id, (0, 0)) == answer
+        assert store.runs() == [replace(done, nodes=())]
+
+
+tokens = st.lists(st.integers(0, 2**31 - 1), max_size=30).map(tuple)
+logprobs = st.floats(max_value=0, allow_nan=False, width=32)
+texts = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)
+
+
+@st.composite
+def trees(draw: st.DrawFn) -> list[Node]:
+    """Nodes in an order of growing; prompts share all, some or nothing of their parent's sequence."""
+    nodes: list[Node] = []
+    for _ in range(draw(st.integers(1, 8))):
+        parent = draw(st.sampled_from([None, *nodes]))
+        place = parent.path if parent else ()
+        known = parent.sample.prompt_token_ids + parent.sample.token_ids if parent else ()
+        drawn = draw(tokens)
+        drawn_sample = Sample(
+            prompt_token_ids=known[: draw(st.integers(0, len(known)))] + draw(tokens),
+            token_ids=drawn,
+            logprobs=tuple(draw(st.lists(logprobs, min_size=len(drawn), max_size=len(drawn)))),
+            finish_reason="stop",
+            policy=PolicyVersion(draw(texts), draw(st.none() | texts)),
+            params=SamplingParams(draw(st.floats(0, 2)), seed=draw(st.integers(0, 2**64)), stop_token_ids=draw(tokens)),
+        )
+        siblings = sum(grown.parent == place for grown in nodes)
+        nodes.append(Node((*place, siblings), drawn_sample, Ending.STEP, thought=draw(texts), text=draw(texts)))
+    return nodes
+
+
+@given(trees())
+@settings(max_examples=60, deadline=None)
+def test_every_tree_comes_back_with_whole_prompts_and_exact_float32_logprobs(nodes: list[Node]) -> None:
+    with TemporaryDirectory() as folder, Store.open(Path(folder) / "log.sqlite3") as store:
+        store.begin(RUN)
+        for grown in nodes:
+            assert store.add_node(RUN.run_id, grown) == grown
+            assert store.node(RUN.run_id, grown.path) == grown
+        assert list(store.run(RUN.run_id).nodes) == sorted(nodes, key=lambda grown: grown.path)
+
+
+def test_a_prompt_that_many_nodes_share_is_stored_once(path: Path, store: Store) -> None:
+    noise = random.Random(0)
+    prompt = tuple(noise.randrange(2**31) for _ in range(4000))  # incompressible: 16 kB
+    for attempt in range(8):
+        before = prompt
+        for depth in range(1, 6):
+            drawn = sample(before, tuple(noise.randrange(2**31) for _ in range(10)), seed=attempt)
+            store.add_node(RUN.run_id, node((attempt,) + (0,) * (depth - 1), drawn))
+            before += drawn.token_ids
+    stored = scalar(path, "SELECT sum(length(suffix) + length(token_ids)) FROM nodes")
+    assert isinstance(stored, int)
+    assert stored < 4 * (len(prompt) + 40 * 10) + 40 * 40
+
+
+def test_text_that_is_not_valid_unicode_is_kept_as_far_as_sqlite_can(store: Store) -> None:
+    broken = replace(node(), text="caf\udce9", tool_results=(ToolResult("python", {"code": "\ud800"}, "\udcff"),))
+    store.add_node(RUN.run_id, broken)
+    logged = store.run(RUN.run_id).nodes[0]
+    assert logged.text == "caf?"
+    assert logged.tool_results == broken.tool_results
+
+
+# --- growing is get-or-sample -----------------------------------------------------------------------------------------
+
+
+def test_adding_the_same_draw_again_changes_nothing_and_returns_what_is_logged(store: Store) -> None:
+    store.add_node(RUN.run_id, node())
+    store.update_node(RUN.run_id, (0,), verdicts=[Verdict("exact", 1.0)])
+    again = store.add_node(RUN.run_id, replace(node(), sample=replace(sample(), total_seconds=9.0)))
+    assert again.verdicts == (Verdict("exact", 1.0),)
+    assert again.sample.total_seconds == 0.0
+    assert len(store.run(RUN.run_id).nodes) == 1
+
+
+@pytest.mark.parametrize("other", [sample((1,)), sample(tokens=(3, 5)), sample(seed=1)])
+def test_another_draw_at_the_same_path_is_an_error(store: Store, other: Sample) -> None:
+    store.add_node(RUN.run_id, node())
+    with pytest.raises(errors.NodeConflict, match=r"run-1 has another draw at \(0,\)"):
+        store.add_node(RUN.run_id, node(drawn=other))
+    assert store.run(RUN.run_id).nodes == (node(),)
+
+
+def test_beginning_again_changes_nothing_and_another_question_is_an_error(store: Store) -> None:
+    store.finish(replace(RUN, status="finished", answer="75"))
+    store.begin(RUN)
+    assert store.run(RUN.run_id).answer == "75"
+    with pytest.raises(errors.NodeConflict, match="another question"):
+        store.begin(replace(RUN, question="How many cats?"))
+
+
+def test_what_is_not_in_the_log_is_named(store: Store) -> None:
+    assert store.node(RUN.run_id, (0,)) is None
+    with pytest.raises(errors.NotInLog, match="no run nobody"):
+        store.run("nobody")
+    with pytest.raises(errors.NotInLog, match=r"no node at \(7,\)"):
+        store.update_node(RUN.run_id, (7,), note="?")
+
+
+# --- tools and people -------------------------------------------------------------------------------------------------
+
+
+def test_a_tool_that_was_started_and_never_finished_is_found(store: Store) -> None:
+    store.add_node(RUN.run_id, node())
+    store.started_tool(RUN.run_id, (0,), 0, "calculator", {"expression": "12*7"})
+    store.started_tool(RUN.run_id, (0,), 1, "send_mail", {"to": "tom"})
+    done = ToolResult("calculator", {"expression": "12*7"}, "84")
+    store.update_node(RUN.run_id, (0,), tool_results=[done])
+    (left,) = store.unfinished_tools(RUN.run_id)
+    assert left == StartedTool((0,), 1, "send_mail", {"to": "tom"}, left.started_at)
+    assert store.run(RUN.run_id).nodes[0].tool_results == (done,)
+
+
+def test_starting_a_tool_again_keeps_its_first_start(store: Store) -> None:
+    store.add_node(RUN.run_id, node())
+    store.started_tool(RUN.run_id, (0,), 0, "search", {})
+    first = store.unfinished_tools(RUN.run_id)
+    store.started_tool(RUN.run_id, (0,), 0, "search", {})
+    assert store.unfinished_tools(RUN.run_id) == first
+
+
+def test_feedback_is_kept_in_order(store: Store) -> None:
+    said = [
+        Feedback(RUN.run_id, 1.0, "Right.", None, "2026-11-02"),
+        Feedback(RUN.run_id, None, "No.", (1, 0), "2026-11-03"),
+    ]
+    for word in said:
+        store.add_feedback(word)
+    assert store.feedback(RUN.run_id) == said
+
+
+# --- finding and deleting ---------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def three(store: Store) -> Store:
+    """RUN, and a second run of its thread, and a third of another thread and version."""
+    store.begin(replace(RUN, run_id="run-2", started_at="2026-11-02", status="finished", reference=True))
+    newer = PolicyVersion("mini", version="v2")
+    store.begin(replace(RUN, run_id="run-3", started_at="2026-11-03", thread_id="thread-2", policy=newer))
+    return store
+
+
+@pytest.mark.parametrize(
+    ("which", "found"),
+    [
+        (RunFilter(), ["run-3", "run-2", "run-1"]),
+        (RunFilter(run_id="run-2"), ["run-2"]),
+        (RunFilter(thread_id="thread-1"), ["run-2", "run-1"]),
+        (RunFilter(status="running", thread_id="thread-1"), ["run-1"]),
+        (RunFilter(version="v2"), ["run-3"]),
+        (RunFilter(reference=True), ["run-2"]),
+        (RunFilter(reference=False), ["run-3", "run-1"]),
+        (RunFilter(since="2026-11-02"), ["run-3", "run-2"]),
+        (RunFilter(before="2026-11-02"), ["run-1"]),
+    ],
+)
+def test_runs_are_found_newest_first_and_deleted_by_the_same_filter(
+    three: Store, which: RunFilter, found: list[str]
+) -> None:
+    assert [run.run_id for run in three.runs(which)] == found
+    assert [run.run_id for run in three.runs(which, limit=1)] == found[:1]
+    assert three.delete(which) == len(found)
+    assert three.runs(which) == []
+    assert len(three.runs()) == 3 - len(found)
+
+
+def test_deleted_words_are_nowhere_in_the_files(path: Path, store: Store) -> None:
+    secret = "xyzzy-the-secret-question"
+    doomed = replace(RUN, run_id="doomed", question=secret)
+    store.begin(doomed)
+    store.add_node("doomed", replace(node(), text=secret * 500))
+    store.add_feedback(Feedback("doomed", comment=secret))
+    store.delete(RunFilter(run_id="doomed"))
+    store.compact()
+    assert not [file for file in path.parent.iterdir() if secret.encode() in file.read_bytes()]
+    assert scalar(path, "SELECT count(*) FROM nodes") == 0
+    assert scalar(path, "SELECT count(*) FROM feedback") == 0
+
+
+def test_deleting_while_somebody_reads_says_that_the_bytes_are_still_there(path: Path, store: Store) -> None:
+    store._database._connection.execute("PRAGMA busy_timeout = 10")
+    with closing(sqlite3.connect(path, isolation_level=None)) as reader:
+        reader.execute("BEGIN")
+        reader.execute("SELECT * FROM runs").fetchall()
+        with pytest.raises(errors.StoreBusy, match="delete again"):
+            store.delete(RunFilter(run_id=RUN.run_id))
+    assert store.runs() == []
+    assert store.delete(RunFilter(run_id=RUN.run_id)) == 0
+
+
+# --- the file ---------------------------------------------------------------------------------------------------------
+
+
+def test_the_log_is_readable_by_its_owner_only(path: Path, store: Store) -> None:
+    modes = {file.name: stat.S_IMODE(file.stat().st_mode) for file in path.parent.iterdir()}
+    assert set(modes) == {"log.sqlite3", "log.sqlite3-wal", "log.sqlite3-shm"}
+    assert set(modes.values()) == {0o600}
+    assert stat.S_IMODE(path.parent.stat().st_mode) == 0o700
+
+
+def test_a_log_from_a_newer_ponder_is_named_and_not_touched(path: Path) -> None:
+    Store.open(path).close()
+    with closing(sqlite3.connect(path)) as db:
+        db.execute(f"PRAGMA user_version = {len(MIGRATIONS) + 1}")
+    before = path.read_bytes()
+    with pytest.raises(errors.StoreTooNew, match=rf"log version {len(MIGRATIONS) + 1}, .* upgrade Ponder"):
+        Store.open(path)
+    assert path.read_bytes() == before
+
+
+def test_another_programs_database_is_refused(path: Path) -> None:
+    path.parent.mkdir()
+    with closing(sqlite3.connect(path)) as db:
+        db.execute("CREATE TABLE notes (text)")
+    before = path.read_bytes()
+    with pytest.raises(errors.StoreDamaged, match="belongs to another program"):
+        Store.open(path)
+    assert path.read_bytes() == before
+
+
+def test_a_file_that_is_no_database_is_refused(path: Path) -> None:
+    path.parent.mkdir()
+    path.write_bytes(b"not a database at all" * 100)
+    with pytest.raises(errors.StoreDamaged, match="is not a log or is damaged"):
+        Store.open(path)
+
+
+def test_a_place_where_nothing_can_be_written_is_named(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(errors.StoreReadOnly, match="cannot be made: .*; set PONDER_HOME"):
+        Store.open(tmp_path / "file/log.sqlite3")
+
+
+def test_a_log_that_cannot_be_written_is_named(store: Store) -> None:
+    store._database._connection.execute("PRAGMA query_only = ON")
+    with pytest.raises(errors.StoreReadOnly, match="cannot be written"):
+        store.add_node(RUN.run_id, node())
+    assert store.run(RUN.run_id) == RUN
+
+
+def test_a_full_disk_is_named_and_loses_only_the_step_in_flight(store: Store) -> None:
+    store.add_node(RUN.run_id, node())
+    store._database._connection.execute("PRAGMA max_page_count = 1")  # SQLite's own way to say that there is no room
+    with pytest.raises(errors.StoreFull, match="full; free some space"):
+        store.add_node(RUN.run_id, replace(node((1,)), text="long " * 10_000))
+    assert store.run(RUN.run_id).nodes == (node(),)
+    store._database._connection.execute("PRAGMA max_page_count = 1000000")
+    store.add_node(RUN.run_id, node((1,)))
+    assert len(store.run(RUN.run_id).nodes) == 2
+
+
+def test_a_log_that_another_process_holds_is_named(path: Path, store: Store) -> None:
+    store._database._connection.execute("PRAGMA busy_timeout = 10")
+    with closing(sqlite3.connect(path, isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        with pytest.raises(errors.StoreBusy, match="Another process has held"):
+            store.add_node(RUN.run_id, node())
+
+
+def test_a_damaged_array_is_named(path: Path, store: Store) -> None:
+    store.add_node(RUN.run_id, node())
+    with closing(sqlite3.connect(path)) as db, db:
+        db.execute("UPDATE nodes SET token_ids = x'00'")
+    with pytest.raises(errors.StoreDamaged, match="damaged array"):
+        store.run(RUN.run_id)
+
+
+def test_an_older_log_gets_the_missing_steps_once(path: Path) -> None:
+    def add_colour(db: sqlite3.Connection) -> None:
+        db.execute("ALTER TABLE runs ADD COLUMN colour TEXT NOT NULL DEFAULT 'blue'")
+
+    with Store.open(path) as store:
+        store.begin(RUN)
+    with closing(sqlite3.connect(path, isolation_level=None)) as db:
+        for _ in range(2):
+            migrate(db, [*MIGRATIONS, add_colour])
+        assert version(db) == len(MIGRATIONS) + 1
+        assert db.execute("SELECT colour FROM runs").fetchone() == ("blue",)
+
+
+def test_a_step_that_fails_leaves_the_log_as_it_was(path: Path) -> None:
+    def break_off(db: sqlite3.Connection) -> None:
+        db.execute("ALTER TABLE runs ADD COLUMN colour TEXT")
+        raise KeyboardInterrupt
+
+    Store.open(path).close()
+    with closing(sqlite3.connect(path, isolation_level=None)) as db:
+        with pytest.raises(KeyboardInterrupt):
+            migrate(db, [*MIGRATIONS, break_off])
+        assert version(db) == len(MIGRATIONS)
+        assert "colour" not in [column[1] for column in db.execute("PRAGMA table_info(runs)")]
+
+
+# --- many at once, and sudden death -----------------------------------------------------------------------------------
+
+WRITER = """
+import sys
+from pathlib import Path
+from agent.records import Ending, Node, PolicyVersion, Run, Sample, SamplingParams
+from agent.store import Store
+
+path, run_id, count = Path(sys.argv[1]), sys.argv[2], int(sys.argv[3])
+policy = PolicyVersion("mini")
+with Store.open(path) as store:
+    store.begin(Run(run_id, "q", "t", "low", "single", {}, "fixed", 1, policy, "2026-11-01"))
+    start = len(store.run(run_id).nodes)
+    prompt = (1, 2, 3)
+    for i in range(start, start + count):
+        sample = Sample(prompt, tuple(range(i, i + 50)), (-0.25,) * 50, "stop", policy, SamplingParams(seed=i))
+        store.add_node(run_id, Node((i,), sample, Ending.ANSWER, text=str(i)))
+        print(i, flush=True)
+"""
+
+
+def writer(path: Path, run_id: str, count: int) -> subprocess.Popen[str]:
+    """A real process that logs ``count`` nodes and prints the number of each when it is committed."""
+    command = [sys.executable, "-c", WRITER, str(path), run_id, str(count)]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=Path(__file__).parents[2])
+
+
+def assert_whole(store: Store, run_id: str, acknowledged: int) -> None:
+    nodes = store.run(run_id).nodes
+    assert [grown.path for grown in nodes] == [(i,) for i in range(len(nodes))]
+    assert len(nodes) >= acknowledged
+    for i, grown in enumerate(nodes):
+        assert (grown.text, grown.sample.token_ids) == (str(i), tuple(range(i, i + 50)))
+        assert (grown.sample.prompt_token_ids, len(grown.sample.logprobs)) == ((1, 2, 3), 50)
+
+
+def test_several_processes_create_and_write_one_log_at_the_same_time(path: Path) -> None:
+    writers = [writer(path, f"run-{i}", 60) for i in range(4)]
+    for process in writers:
+        process.communicate(timeout=60)
+        assert process.returncode == 0
+    with Store.open(path) as store:
+        for i in range(4):
+            assert_whole(store, f"run-{i}", 60)
+
+
+def test_threads_of_one_process_share_a_store(store: Store) -> None:
+    def grow(first: int) -> None:
+        for i in range(first, first + 25):
+            store.add_node(RUN.run_id, node((i,), sample(seed=i)))
+            store.run(RUN.run_id)
+
+    threads = [threading.Thread(target=grow, args=(25 * i,)) for i in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert [grown.path for grown in store.run(RUN.run_id).nodes] == [(i,) for i in range(100)]
+
+
+def test_killed_at_any_moment_the_log_holds_all_that_was_committed_once(path: Path) -> None:
+    moments, acknowledged = random.Random(7), 0
+    for _ in range(6):
+        process = writer(path, "run-1", 1_000_000)
+        assert process.stdout is not None
+        for _ in range(moments.randrange(1, 120)):
+            acknowledged = int(process.stdout.readline()) + 1
+        os.kill(process.pid, signal.SIGKILL)
+        left = process.communicate(timeout=60)[0].split("\n")[:-1]  # the last line may have been cut off
+        acknowledged = max([acknowledged, *(int(line) + 1 for line in left)])
+        with Store.open(path) as store:
+            assert_whole(store, "run-1", acknowledged)
+    assert scalar(path, "PRAGMA integrity_check") == "ok"

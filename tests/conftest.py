@@ -1,0 +1,26 @@
+"""What every test stands on: one thread per worker, no network lookups by libraries, a home folder of its own."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+# Before torch is imported anywhere: xdist runs one worker per core, and a second thread in each only makes them wait.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+os.environ["HF_HUB_OFFLINE"] = "1"
+os.environ.pop("LANGSMITH_TRACING", None)
+
+
+@pytest.fixture(autouse=True)
+def _own_home(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No test reads or writes the settings, the index or the log of the person who runs it."""
+    for name in [name for name in os.environ if name.startswith("PONDER_")]:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("PONDER_HOME", str(tmp_path_factory.mktemp("ponder_home")))
+
+
+@pytest.fixture
+def home() -> Path:
+    """The PONDER_HOME of this test."""
+    return Path(os.environ["PONDER_HOME"])

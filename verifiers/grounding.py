@@ -1,0 +1,196 @@
+"""Whether what an answer cites is there: the numbers, names and content words of each claim in the passage it cites.
+
+Lexical, so that it is fast, needs no model and can show the sentence that it found. It sees a changed number or name
+and a passage about something else. It does not see a negation, a paraphrase that shares no word, or whether a sum of
+two cited numbers is right. Used by search and training wherever a candidate searched.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+
+from retrieval.passage import Passage
+from verifiers.answers import canonical, final_answer
+from verifiers.verdict import Case, Verdict
+
+LONGEST_ANSWER = 20_000  # characters that are read; a claim after that counts as uncited
+UNCITED = 0.2  # the score of an answer that uses a passage and cites none
+CAP = 0.3  # the most that a claim scores when a number, a name or its answer is nowhere in what it cites
+NUMBER, NAME, WORD = 3.0, 2.0, 0.5  # weights; a paraphrase has other words, but the same numbers and names
+
+_CITATION = re.compile(r"(?:[ \t]*\[\d{1,3}(?:, ?\d{1,3}){0,9}\])+")
+_LATE_CITATION = re.compile(rf"([.!?])({_CITATION.pattern})")  # "It is tall. [1]" is "It is tall [1]."
+_SENTENCE_END = re.compile(r"(?<=[.!?])\s+|\n+")
+_LABEL = re.compile(r"^\W*(?:final )?answer\W*:", re.IGNORECASE)
+_TERM = re.compile(r"\d+(?:,\d{3})*(?:\.\d+)?|[^\W\d_]+(?:['\u2019][^\W\d_]+)?")
+_ENDINGS = ("ingly", "edly", "ing", "ies", "ied", "ed", "es", "ly", "s", "y", "e")
+
+# Function words, and the words in which an answer speaks of its search instead of the world.
+_STOP_WORDS = """
+    a about according after all also am an and any are as at be because been before being both but by can could did
+    do does doing each either for from further had has have having he her here hers him his how however i if in into
+    is it its just me more most my no nor not of off on once only or other our out over own per same she should so
+    some such than that the their them then there these they this those thus through to too under until up very was
+    we were what when where which while who whom whose why will with would you your one says said states stated
+    shows mentions answer answers available cannot contain contains couldn't didn't doesn't document documents don't
+    find found give given information know mention mentioned passage passages provide provided search searched sorry
+    source sources unable unfortunately yes question closest nearest st nd rd th
+"""
+_STOPS = frozenset(_STOP_WORDS.split())
+_NUMBER_WORDS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven")
+_NUMBERS = {word: str(number) for number, word in enumerate(_NUMBER_WORDS)}
+
+
+@dataclass(frozen=True, slots=True)
+class Term:
+    """A number, a name or a content word, in the form in which it is compared."""
+
+    key: str
+    weight: float
+    required: bool  # a claim that has it is not supported by a passage that lacks it
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """What an answer says between two citations, and what it cites for it."""
+
+    text: str
+    citations: tuple[int, ...]
+    terms: tuple[Term, ...]  # may be empty: "The closest passage is [1]" claims nothing
+
+
+class Grounding:
+    """The mean support of an answer's cited claims, with the sentence found for the weakest.
+
+    No passages, no score. An answer that cites nothing scores UNCITED where a passage has what it says and 0 where none
+    has; one that says nothing new (it declines, or repeats the question) has no score.
+    """
+
+    name = "grounding"
+
+    async def verify(self, cases: Sequence[Case]) -> list[Verdict]:
+        return [self._judge(case) for case in cases]
+
+    def _judge(self, case: Case) -> Verdict:
+        if not case.passages:
+            return Verdict(self.name, None, "No passage was found to hold it against.")
+        if not case.finished or not case.answer.strip():
+            return Verdict(self.name, 0.0, "It gives no answer.")
+        answer = case.answer[:LONGEST_ANSWER]
+        cited = claims(answer)
+        unreal = [number for claim in cited for number in claim.citations if not 1 <= number <= len(case.passages)]
+        if unreal:
+            return Verdict(self.name, 0.0, f"It cites [{unreal[0]}], but {len(case.passages)} passages were found.")
+        found = [support(claim, case.passages) for claim in cited if claim.terms]
+        if not found:
+            return self._judge_uncited(terms(answer), case)
+        _, reason = min(found, key=lambda each: each[0])
+        return Verdict(self.name, sum(score for score, _ in found) / len(found), reason)
+
+    def _judge_uncited(self, said: Sequence[Term], case: Case) -> Verdict:
+        new = without(said, _keys(case.question))
+        if not new:
+            return Verdict(self.name, None, "It says nothing that a passage could support.")
+        source = max(case.passages, key=lambda passage: _share(new, _passage_keys(passage)))
+        if _share(new, _passage_keys(source)) < 0.5:
+            return Verdict(self.name, 0.0, "It cites no passage, and none has what it says.")
+        place = case.passages.index(source) + 1
+        return Verdict(self.name, UNCITED, f'It cites no passage; [{place}] has "{best_sentence(new, source)}"')
+
+
+def claims(answer: str) -> list[Claim]:
+    """The cited claims of an answer, in order.
+
+    A claim is the text before its citation, back to the sentence's start or the citation before; where nothing is said
+    there ("According to [1], ..."), it is the text after it. The words of the final answer are what a citation is
+    for: where a claim has them, it requires them.
+    """
+    text = _LATE_CITATION.sub(r"\2\1", answer)
+    answer_keys = _keys(final_answer(answer) or "")
+    found = [claim for sentence in _SENTENCE_END.split(text) for claim in _sentence_claims(sentence)]
+    return [replace(claim, terms=tuple(_require(term, answer_keys) for term in claim.terms)) for claim in found]
+
+
+def _require(term: Term, keys: set[str]) -> Term:
+    return Term(term.key, NUMBER, True) if term.key in keys else term
+
+
+def _sentence_claims(sentence: str) -> Iterable[Claim]:
+    marks = list(_CITATION.finditer(sentence))
+    ends = [mark.start() for mark in marks[1:]] + [len(sentence)]
+    start = 0
+    for mark, end in zip(marks, ends, strict=True):
+        before = _LABEL.sub("", sentence[start : mark.start()])
+        text = before if terms(before) else sentence[mark.end() : end]
+        numbers = tuple(int(digits) for digits in re.findall(r"\d+", mark[0]))
+        yield Claim(text.strip(" ,;:"), numbers, tuple(terms(text)))
+        start = mark.end()
+
+
+def support(claim: Claim, passages: Sequence[Passage]) -> tuple[float, str]:
+    """How far the passages that a claim cites carry it, in [0, 1], and a sentence that says why."""
+    cited = {number: passages[number - 1] for number in claim.citations}
+    present = set[str]().union(*map(_passage_keys, cited.values()))
+    absent = [term.key for term in claim.terms if term.required and term.key not in present]
+    score = min(_share(claim.terms, present), CAP if absent else 1.0)
+    place = max(cited, key=lambda number: _share(claim.terms, _passage_keys(cited[number])))
+    lacks = f"lacks {', '.join(absent[:5])}; nearest is" if absent else "has"
+    return score, f'For "{claim.text[:120]}" [{place}] {lacks} "{best_sentence(claim.terms, cited[place])}"'
+
+
+def best_sentence(needed: Sequence[Term], passage: Passage) -> str:
+    """The passage's sentence that has most of the terms, at most 240 characters of it."""
+    sentences = [sentence for sentence in _SENTENCE_END.split(passage.text) if sentence.strip()]
+    best = max(sentences, key=lambda sentence: _share(needed, _keys(sentence)), default="")
+    return best.strip()[:240]
+
+
+def terms(text: str) -> list[Term]:
+    """The different numbers, names and content words of a text.
+
+    A capitalised word is a name; the first word of the text may be any, so it weighs like a name but is not required.
+    """
+    found: dict[str, Term] = {}
+    for place, match in enumerate(_TERM.finditer(text)):
+        term = _term(match[0], at_start=place == 0)
+        if term and (term.key not in found or term.required):
+            found[term.key] = term
+    return list(found.values())
+
+
+def _term(word: str, at_start: bool) -> Term | None:
+    plain = word.casefold().replace("\u2019", "'").removesuffix("'s")
+    if word[0].isdigit():
+        return Term(canonical(word), NUMBER, True)
+    if plain in _NUMBERS:
+        return Term(_NUMBERS[plain], WORD, False)
+    is_name = word[0].isupper()
+    if plain in _STOPS or (len(plain) < 2 and not is_name):
+        return None
+    return Term(_stem(plain), NAME if is_name else WORD, is_name and not at_start)
+
+
+def _stem(word: str) -> str:
+    """The word without one common English ending, where at least four letters stay."""
+    return next((word[: -len(end)] for end in _ENDINGS if word.endswith(end) and len(word) - len(end) >= 4), word)
+
+
+def without(said: Sequence[Term], keys: set[str]) -> list[Term]:
+    """The terms whose keys are not among ``keys``."""
+    return [term for term in said if term.key not in keys]
+
+
+def _keys(text: str) -> set[str]:
+    return {term.key for term in terms(text)}
+
+
+def _passage_keys(passage: Passage) -> set[str]:
+    return _keys(f"{passage.title}\n{passage.text}")
+
+
+def _share(needed: Sequence[Term], present: set[str]) -> float:
+    """The weight of the terms that are present, of the weight of all."""
+    total = sum(term.weight for term in needed)
+    return sum(term.weight for term in needed if term.key in present) / total if total else 0.0
