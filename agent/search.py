@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 from agent.records import Ending, Path
 
@@ -158,20 +158,19 @@ def best(candidates: Sequence[Candidate]) -> Choice:
     return Choice(top.path, f"highest score, {top.score:.2f}, of {len(candidates)} attempts")
 
 
-EFFORTS: dict[str, Strategy] = {
-    "low": Single(),
-    "medium": AdaptiveBestOfN(n=4),
-    "high": AdaptiveBestOfN(n=8),
+STRATEGIES: dict[str, Callable[..., Strategy]] = {
+    "single": Single,
+    "majority": MajorityVote,
+    "best_of_n": BestOfN,
+    "adaptive_best_of_n": AdaptiveBestOfN,
 }
-"""What a caller asks for, and the strategy behind it. ``strategy_named`` gives the others."""
+"""By the name that the log uses. A strategy of one's own is a dataclass that ``assemble`` adds here."""
 
 
-def strategy_named(name: str, n: int) -> Strategy:
-    """A strategy by the name that the log uses.
+def strategy_from(settings: Mapping[str, Any]) -> Strategy:
+    """The strategy that ``dataclasses.asdict`` gave these settings for.
 
     Raises:
-        KeyError: there is no such strategy.
+        KeyError: there is no strategy of that name.
     """
-    made = {"single": lambda: Single(), "majority": lambda: MajorityVote(n), "best_of_n": lambda: BestOfN(n),
-            "adaptive_best_of_n": lambda: AdaptiveBestOfN(n)}  # fmt: skip
-    return made[name]()
+    return STRATEGIES[settings["name"]](**settings)

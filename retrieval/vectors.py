@@ -1,6 +1,6 @@
 """Nearest vectors, exactly: a flat FAISS index, on the GPU where faiss reports one. Stores nothing itself.
 
-Exact search over a million 384-dimensional vectors takes tens of milliseconds, so there is no approximate index to tune.
+Exact search over a million vectors of 384 numbers takes tens of milliseconds: there is no approximate index to tune.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ class VectorIndex:
         self._metric: Metric = metric
         vectors_N_D = self._prepared(vectors_N_D)
         flat = faiss.IndexFlatIP(vectors_N_D.shape[1])
-        flat.add(vectors_N_D)  # pyright: ignore[reportCallIssue]
+        flat.add(vectors_N_D)
         self._index, self.device = _on_best_device(flat)
 
     def search(self, vector_D: np.ndarray, k: int) -> list[int]:
@@ -54,7 +54,7 @@ def _on_best_device(flat: Any) -> tuple[Any, str]:
         return flat, "cpu"
     try:
         with _gpu_lock:
-            return faiss.index_cpu_to_gpu(_gpu_resources(), 0, flat), "gpu"  # pyright: ignore
+            return faiss.index_cpu_to_gpu(_gpu_resources(), 0, flat), "gpu"
     except RuntimeError as error:
         logging.getLogger(__name__).warning("the vectors stay on the CPU: %s", error)
         return flat, "cpu"
@@ -65,6 +65,6 @@ def _gpu_resources() -> Any:
     """Made once and kept: an index must not outlive the resources it was made with."""
     import faiss
 
-    resources = faiss.StandardGpuResources()  # pyright: ignore
+    resources = faiss.StandardGpuResources()
     resources.setTempMemory(_GPU_SCRATCH_BYTES)
     return resources

@@ -35,7 +35,7 @@ class SFTSettings:
     """How to train. Tokens are counted without the shared prefix."""
 
     steps: int = 1500
-    batch: int = 96  # demonstrations a step
+    batch: int = 48  # demonstrations a step
     micro_tokens: int = 8_000  # most tokens, padding included and the shared prefix not, that go through the model at once
     learning_rate: float = 3e-3  # of Muon, at its peak
     embedding_rate: float = 3e-3  # of AdamW, for embeddings and norms
@@ -52,6 +52,7 @@ class Progress:
     step: int
     loss: float  # nats per learned token
     tokens: int  # tokens seen so far
+    new_tokens: int  # of those, the ones seen since this process began
     seconds: float  # since this process began
 
 
@@ -66,12 +67,13 @@ def train(
     """Train ``model`` in place; checkpoints and ``metrics.jsonl`` go to ``folder``, from where a second call resumes."""
     folder.mkdir(parents=True, exist_ok=True)
     optimizers = build_optimizers(model, settings)
-    step, tokens = resume(model, optimizers, folder)
+    first, before = resume(model, optimizers, folder)
+    tokens = before
     model.train()
     began = time.monotonic()
-    batches = prefetched(lambda s: micro_batches(s, renderer, schemas, settings), step, settings.steps)
+    batches = prefetched(lambda s: micro_batches(s, renderer, schemas, settings), first, settings.steps)
     with (folder / "metrics.jsonl").open("a") as metrics:
-        for step, batch in batches:  # noqa: B020 - the step is where the run stands
+        for step, batch in batches:
             set_rates(optimizers, settings, step)
             loss, seen = accumulate(model, batch)
             torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
@@ -79,12 +81,66 @@ def train(
                 optimizer.step()
                 optimizer.zero_grad(set_to_none=True)
             tokens += seen
-            progress = Progress(step, loss, tokens, time.monotonic() - began)
+            progress = Progress(step, loss, tokens, tokens - before, time.monotonic() - began)
             metrics.write(json.dumps(asdict(progress)) + "\n")
             metrics.flush()
             report(progress)
             if (step + 1) % settings.checkpoint_every == 0 or step + 1 == settings.steps:
                 save_checkpoint(model, optimizers, folder, step + 1, tokens)
+
+
+def prepare(model: str | None, seed: int) -> tuple[PreTrainedModel, Renderer, dict[str, dict[str, Any]]]:
+    """What is trained: the model that is named, or a new miniature with weights drawn from ``seed``; and the tools' schemas."""
+    from transformers import AutoModelForCausalLM, Qwen3ForCausalLM
+
+    from agent.policy.renderer import Renderer
+    from rl.mini import build_config, build_tokenizer
+
+    if model is not None:
+        return AutoModelForCausalLM.from_pretrained(model, dtype=torch.float32), Renderer.load(model), tool_schemas()
+    tokenizer = build_tokenizer(seed)
+    torch.manual_seed(seed)
+    return Qwen3ForCausalLM(build_config(len(tokenizer))), Renderer(tokenizer), tool_schemas()
+
+
+def tool_schemas() -> dict[str, dict[str, Any]]:
+    """The schemas of the tools that demonstrations use, as the agent shows them."""
+    from tools.calculator import calculator
+    from tools.python import python_tool
+    from tools.sandbox import Sandbox
+    from tools.search import search_tool
+
+    class Nothing:
+        def search(self, query: str, k: int) -> list[Any]:
+            return []
+
+    tools = (calculator, python_tool(Sandbox()), search_tool(Nothing()))
+    return {tool.name: tool.function_schema() for tool in tools}
+
+
+def export(model: PreTrainedModel, renderer: Renderer, folder: Path) -> None:
+    """Write the model as others load it: bfloat16 weights, config, tokenizer, chat template."""
+    import copy
+
+    copy.deepcopy(model).to(torch.bfloat16).save_pretrained(folder)
+    renderer.tokenizer.save_pretrained(folder)
+
+
+def loss_plot(folder: Path) -> Path:
+    """``loss.png`` beside ``metrics.jsonl``."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    from matplotlib import pyplot
+
+    points = {p["tokens"]: p["loss"] for p in map(json.loads, (folder / "metrics.jsonl").read_text().splitlines())}
+    figure, axes = pyplot.subplots(figsize=(7, 4))
+    axes.plot(list(points), list(points.values()), linewidth=0.8)
+    axes.set(xlabel="tokens", ylabel="loss (nats per learned token)", yscale="log", title="Supervised fine-tuning")
+    axes.grid(alpha=0.3)
+    figure.savefig(folder / "loss.png", dpi=120, bbox_inches="tight")
+    pyplot.close(figure)
+    return folder / "loss.png"
 
 
 def build_optimizers(model: PreTrainedModel, settings: SFTSettings) -> list[torch.optim.Optimizer]:

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 WORKS = "works"  # printed by a sandbox that can still compute
+CLONE_NEWUSER = 0x10000000
 _CONTROL = """
 import json, math, os
 with open("note.txt", "w") as file:
@@ -78,7 +79,7 @@ def probes(bait: Bait, readable: list[str], memory_bytes: int, disk_bytes: int) 
             reading["list the home folder"] = f"import os; assert {name!r} in os.listdir({home!r})"
     if not any(__file__.startswith(f"{path}/") for path in readable):  # installed among Python's own packages
         reading["read this project"] = f"open({__file__!r}).read()"
-    return reading | {
+    acting = {
         "connect to a server": f"import socket; socket.create_connection({bait.server.getsockname()!r}, 1)",
         "connect to a local server": (
             f"import socket; socket.socket(socket.AF_UNIX).connect({bait.local_server.getsockname()!r})"
@@ -90,13 +91,14 @@ def probes(bait: Bait, readable: list[str], memory_bytes: int, disk_bytes: int) 
         "change a file's mode outside": f"import os; os.chmod({secret}, 0o600)",
         "change a file's times outside": f"import os; os.utime({secret})",
         "signal the parent": f"import os; os.kill({os.getpid()}, 0)",
-        "become its own master": "import ctypes\nif ctypes.CDLL(None).unshare(0x10000000): raise OSError",  # CLONE_NEWUSER
+        "become its own master": f"import ctypes\nif ctypes.CDLL(None).unshare({CLONE_NEWUSER}): raise OSError",
         "start a process": "import os\nif not os.fork(): os._exit(0)",
         "start a thread": "import threading; threading.Thread(target=print).start()",
         "take too much memory": f"x = 'x' * {2 * memory_bytes}",
         "write too much": f"open('big', 'wb').write(bytes({2 * disk_bytes}))",
         "run another program": "import os; os.execv('/bin/true', ['true'])",
     }
+    return reading | acting
 
 
 def all_in_one(programs: dict[str, str]) -> str:

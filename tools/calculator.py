@@ -1,12 +1,13 @@
 """Arithmetic on exact numbers: rationals and decimals, read through ``ast`` and never through ``eval``.
 
-Not a computer algebra system: there are no variables, and an irrational root is a decimal with a proven error bound (ball
-arithmetic). The model calls it as the tool ``calculator``; ``evaluate`` is the plain function behind it.
+Not a computer algebra system: there are no variables, and an irrational root is a decimal with a proven error bound
+(ball arithmetic). The model calls it as the tool ``calculator``; ``evaluate`` is the plain function behind it.
 """
 
 from __future__ import annotations
 
 import ast
+import itertools
 import math
 import re
 from collections.abc import Callable
@@ -19,13 +20,16 @@ from tools.tool import ToolError, tool
 
 MAX_CHARACTERS = 1_000  # of an expression
 MAX_DEPTH = 50  # of parentheses
-MAX_BITS = 4_096  # of a numerator or denominator, at every step (1,233 digits): the longest expression takes milliseconds
+MAX_BITS = 4_096  # of a numerator or denominator, at every step: 1,233 digits, so that nothing takes long
 EXACT_DIGITS = 20  # a finite decimal of at most this many digits is the whole answer
 SHOWN_DIGITS = 100  # longer fractions are shown by their decimal alone
 MAX_ROOT = 12  # the divisor of a fractional power: 2**(1/12) is the last that is taken
 _KEPT_DIGITS = 60  # significant digits of an inexact number
 
-_SPELLINGS = str.maketrans({"×": "*", "·": "*", "⋅": "*", "÷": "/", "−": "-", "–": "-", "^": "**", "\xa0": " "})
+# The multiplication sign and two dots, the division sign, the minus sign and the en dash, and the no-break space.
+_SPELLINGS = str.maketrans(
+    {"\xd7": "*", "\xb7": "*", "\u22c5": "*", "\xf7": "/", "\u2212": "-", "\u2013": "-", "^": "**", "\xa0": " "}
+)
 _TOKEN = re.compile(
     r"\s*(?:(?P<number>(?:\d{1,3}(?:,\d{3})+(?!\d)(?:\.\d+)?|\d[\d_]*(?:\.[\d_]*)?|\.\d[\d_]*)(?:[eE][+-]?\d+)?)"
     r"|(?P<name>[A-Za-z_]\w*)|(?P<operator>\*\*|//|[-+*/%(),]))",
@@ -111,7 +115,7 @@ def _plain_number(text: str) -> str:
 def _refuse_separators_between_arguments(tokens: list[Token]) -> None:
     """``max(1,200)`` may be one number or two; guessing would be wrong without anybody noticing."""
     calls: list[bool] = []  # for each open parenthesis, whether it holds the arguments of a function
-    for before, token in zip([END, *tokens], tokens, strict=False):
+    for before, token in itertools.pairwise([END, *tokens]):
         if token.text == "(":
             calls.append(before.kind == "name")
         elif token.text == ")" and calls:
@@ -123,12 +127,12 @@ def _refuse_separators_between_arguments(tokens: list[Token]) -> None:
 def _with_percentages(tokens: list[Token]) -> list[Token]:
     """``15%`` as 15/100 where it can be nothing else; ``10 % 3`` stays the remainder.
 
-    After a number, ``%`` is a percent sign before ``*``, ``/``, ``of``, ``)``, ``,`` and the end, and the remainder before
-    a number, a name or ``(``. Before + and - it could be either, and ``200 + 15%`` could mean 230 or 200.15: errors.
+    After a number, ``%`` is a percent sign before ``*``, ``/``, ``of``, ``)``, ``,`` and the end, and the remainder
+    before a number, a name or ``(``. Before + and - it could be either, and ``200 + 15%`` could mean 230 or 200.15:
+    both are errors.
     """
     result: list[Token] = []
-    padded = [*tokens, END]
-    for token, after in zip(padded, padded[1:], strict=False):
+    for token, after in itertools.pairwise([*tokens, END]):
         previous = result[-1] if result else END
         if token.text == "of" and previous.kind == "percent":
             result.append(Token("operator", "*"))
@@ -148,7 +152,7 @@ def _refuse_bare_percent(before: list[Token], number: str, after: str) -> None:
     """A percentage that is the whole right side of + or - : of what?"""
     binary = len(before) > 1 and before[-1].text in ("+", "-")
     if binary and (before[-2].kind in ("number", "percent") or before[-2].text == ")") and after in (")", ",", ""):
-        raise ToolError(f"'{before[-1].text} {number}%' is ambiguous; write what {number}% is of, as in {number}% * 200.")
+        raise ToolError(f"'{before[-1].text} {number}%' is ambiguous: of what? Write it as in {number}% * 200.")
 
 
 def _value(node: ast.expr, source: str) -> Number:

@@ -1,9 +1,9 @@
 """The inside of the sandbox: gives up every right for good, then runs one Python program as ``__main__``.
 
 ``sandbox`` starts this file's text as a process of its own (``python -c``) and sends it the job. It imports nothing but
-light parts of the standard library, because it runs before every program. Exit status: 0, the program's own, or 1 with
-one line on standard error that says what it raised. What happens before the ready mark on standard output is the
-sandbox's failure, what happens after it is the program's.
+light parts of the standard library (no signal, no typing), because it runs before every program. Exit status: 0, the
+program's own, or 1 with one line on standard error that says what it raised. What happens before the ready mark on
+standard output is the sandbox's failure, what happens after it is the program's.
 """
 
 from __future__ import annotations
@@ -13,15 +13,14 @@ import ctypes
 import marshal
 import os
 import resource
-import signal
 import sys
-from typing import Any
 
 READY = b"\0"  # the first byte on standard output: from here on it is the program that prints
 NAME = "program.py"  # the program's file name in its own messages
 
 PR_SET_PDEATHSIG, PR_SET_SECCOMP, PR_SET_NO_NEW_PRIVS = 1, 22, 38
 SECCOMP_MODE_FILTER = 2
+SIGKILL = 9  # the module `signal` takes 5 ms to import
 CAPABILITY_VERSION_3 = 0x20080522
 LANDLOCK_CREATE_RULESET, LANDLOCK_ADD_RULE, LANDLOCK_RESTRICT_SELF = 444, 445, 446  # the same on every architecture
 LANDLOCK_CREATE_RULESET_VERSION, LANDLOCK_RULE_PATH_BENEATH = 1, 1
@@ -63,7 +62,7 @@ def main() -> None:
     run(job)
 
 
-def bound(job: dict[str, Any]) -> None:
+def bound(job: dict) -> None:
     """Resource limits. One process with one thread makes RLIMIT_AS a bound on all of its memory."""
     for kind, soft, hard in (
         (resource.RLIMIT_CPU, job["cpu_seconds"], job["cpu_seconds"] + 1),  # SIGXCPU, and SIGKILL where that is caught
@@ -75,9 +74,9 @@ def bound(job: dict[str, Any]) -> None:
         resource.setrlimit(kind, (soft, hard))
 
 
-def confine(job: dict[str, Any]) -> None:
+def confine(job: dict) -> None:
     """Die with the parent, gain nothing, see only the granted files, hold no capability, make only harmless calls."""
-    check(libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0), "prctl")
+    check(libc.prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0), "prctl")
     if job["parent"] and os.getppid() != job["parent"]:  # it died before the line above
         os._exit(1)
     check(libc.prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0), "no_new_privs")
@@ -90,11 +89,14 @@ def confine(job: dict[str, Any]) -> None:
 
 
 def restrict_files(readable: list[str], folder: str) -> None:
-    """Landlock, by docs.kernel.org/userspace-api/landlock.html: this process opens what is beneath these paths, or nothing."""
+    """Landlock: this process opens what lies beneath these paths and nothing else.
+
+    See docs.kernel.org/userspace-api/landlock.html.
+    """
     version = libc.syscall(LANDLOCK_CREATE_RULESET, None, 0, LANDLOCK_CREATE_RULESET_VERSION)
     check(version, "Landlock is not in this kernel, or switched off (it needs Linux 5.13 or later)")
     handled = HANDLED[min(version, max(HANDLED))]
-    # From version 4 no TCP, from version 6 no signal and no abstract socket to anything outside; seccomp denies them too.
+    # No TCP from version 4, no signal or abstract socket to the outside from version 6; seccomp denies them always.
     ruleset = Ruleset(handled, 0b11 if version >= 4 else 0, 0b11 if version >= 6 else 0)
     size = 24 if version >= 6 else 16 if version >= 4 else 8
     rules = libc.syscall(LANDLOCK_CREATE_RULESET, ctypes.byref(ruleset), size, 0)
@@ -114,7 +116,7 @@ def check(result: int, what: str) -> None:
         raise OSError(ctypes.get_errno(), f"{what}: {os.strerror(ctypes.get_errno())}")
 
 
-def run(job: dict[str, Any]) -> None:
+def run(job: dict) -> None:
     """The program in a fresh ``__main__``, with nothing of this file but the process."""
     sys.argv = [NAME]
     sys.path += job["import_from"]
@@ -134,7 +136,7 @@ def run(job: dict[str, Any]) -> None:
             sys.exit(1)
 
 
-def last_line(error: BaseException, job: dict[str, Any]) -> str:
+def last_line(error: BaseException, job: dict) -> str:
     """``ZeroDivisionError: division by zero (line 3)``: the last line of a traceback, with no path of this machine."""
     line = error.lineno if isinstance(error, SyntaxError) and error.filename == NAME else None
     trace = error.__traceback__
@@ -145,7 +147,7 @@ def last_line(error: BaseException, job: dict[str, Any]) -> str:
     return f"{text} (line {line})" if line else text
 
 
-def describe(error: BaseException, job: dict[str, Any]) -> str:
+def describe(error: BaseException, job: dict) -> str:
     if isinstance(error, MemoryError):  # importing anything now could fail again
         return f"MemoryError: the program needs more than {job['memory_bytes'] >> 20} MiB"
     import traceback

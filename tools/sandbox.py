@@ -1,10 +1,10 @@
 """Runs a Python program that nobody has read, in the strongest sandbox that proves itself on this machine.
 
-The tiers, strongest first: *bubblewrap* (own namespaces and an own file tree, and everything of the next), *landlock*
-(Landlock for files, seccomp for system calls, resource limits; works in containers) and *monty* (an interpreter of a part
-of Python that knows no files, network or processes). A tier is used only after it held every attempt in ``breakout``; the
-one that ran a program is in its outcome, so nothing falls back silently. The tool ``python`` calls this, and so does the
-verifier that runs unit tests.
+The tiers, strongest first: *bubblewrap* (own namespaces and an own file tree, and everything of the next but Landlock),
+*landlock* (Landlock for files, seccomp for system calls, resource limits; works in containers) and *monty* (an
+interpreter of a part of Python that knows no files, network or processes). A tier is used only after it held every
+attempt in ``breakout``; the one that ran a program is in its outcome, so nothing falls back silently. The tool
+``python`` calls this, and so does the verifier that runs unit tests.
 
 Bounds in the first two tiers: one process, one thread, no network, nothing readable but Python's own library, nothing
 writable but a fresh flat folder, and the limits below. Names and sizes of files outside can be probed in the landlock
@@ -33,6 +33,7 @@ from tools import breakout, jail
 from tools.syscalls import SeccompMissing, program
 
 _JAIL = Path(jail.__file__).read_text()  # run with -c, so that the sandbox need not see this package
+_PYTHON = os.path.realpath(sys.executable)  # a virtual environment links to it
 _KILL_SECONDS = 5.0  # a killed process is gone in milliseconds, unless the kernel holds it
 
 
@@ -143,7 +144,7 @@ async def _run_process(tier: Tier, code: str, limits: Limits) -> tuple[str, str 
     """In an own Python process that ``jail`` confines, inside bubblewrap's namespaces or with Landlock."""
     with tempfile.TemporaryDirectory(prefix="ponder-", ignore_cleanup_errors=True) as folder:
         inside = "/tmp" if tier is Tier.BUBBLEWRAP else folder
-        command = [sys._base_executable, "-S", "-s", "-P", "-X", "utf8", "-c", _JAIL]
+        command = [_PYTHON, "-S", "-s", "-P", "-X", "utf8", "-c", _JAIL]
         command = _bubblewrap(folder, limits) + command if tier is Tier.BUBBLEWRAP else command
         job = _job(tier, code, inside, limits)
         async with _process(command, inside) as process:
@@ -192,7 +193,7 @@ def _bubblewrap(folder: str, limits: Limits) -> list[str]:
     bwrap = shutil.which("bwrap")
     if bwrap is None:
         raise SandboxUnavailable("bubblewrap is not installed (Debian, Ubuntu: apt-get install bubblewrap).")
-    shown = [*_readable(limits), sys._base_executable]
+    shown = [*_readable(limits), _PYTHON]
     return [
         *(bwrap, "--unshare-user", "--unshare-all", "--die-with-parent", "--cap-drop", "ALL"),
         *("--uid", "65534", "--gid", "65534", "--hostname", "sandbox", "--bind", folder, "/tmp"),
@@ -210,7 +211,8 @@ async def _process(command: list[str], folder: str) -> AsyncIterator[Process]:
     process = await asyncio.create_subprocess_exec(
         *command, stdin=PIPE, stdout=PIPE, stderr=PIPE, env=environment, cwd="/", start_new_session=True
     )
-    assert process.stdout is not None and process.stderr is not None
+    assert process.stdout is not None
+    assert process.stderr is not None
     try:
         yield process
     finally:
@@ -245,7 +247,9 @@ async def _converse(process: Process, job: bytes, folder: Path, limits: Limits) 
 
 
 async def _talk(process: Process, job: bytes, limits: Limits) -> tuple[int, bytes, str]:
-    assert process.stdin is not None and process.stdout is not None and process.stderr is not None
+    assert process.stdin is not None
+    assert process.stdout is not None
+    assert process.stderr is not None
     _, output, errors, status = await asyncio.gather(
         _send(process.stdin, job),
         _read(process.stdout, limits.output_bytes),

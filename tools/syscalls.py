@@ -1,8 +1,9 @@
 """Which system calls a sandboxed Python program may make, as a seccomp program in the kernel's own bytes (BPF).
 
 An allow-list: one process and one thread that computes, prints, reads what it may open, and writes in its own folder.
-Everything else fails: with EPERM where a program could mean it, so that Python says PermissionError, and with ENOSYS where
-the C library has a fall-back. ``sandbox`` compiles it and ``jail`` installs it. See seccomp_rule_add(3) of libseccomp.
+Everything else fails: with EPERM where a program could mean it, so that Python says PermissionError, and with ENOSYS
+where the C library has a fall-back. ``sandbox`` compiles it and ``jail`` installs it. See seccomp_rule_add(3) of
+libseccomp.
 """
 
 from __future__ import annotations
@@ -14,26 +15,27 @@ import socket
 import tempfile
 
 ALLOWED = """
-    access arch_prctl brk chdir clock_getres clock_gettime clock_nanosleep close close_range dup dup2 dup3 epoll_create1
-    epoll_ctl epoll_pwait epoll_wait eventfd2 exit exit_group faccessat faccessat2 fchdir fdatasync flock fstat fsync
-    ftruncate futex get_robust_list getcpu getcwd getdents64 getegid geteuid getgid getgroups getitimer getpeername getpgid
-    getpgrp getpid getppid getrandom getresgid getresuid getrlimit getrusage getsid getsockname getsockopt gettid
-    gettimeofday getuid lseek lstat madvise membarrier mincore mmap mprotect mremap msync munmap nanosleep newfstatat pause
-    pipe pipe2 poll ppoll pread64 preadv preadv2 pselect6 pwrite64 pwritev pwritev2 read readv recvfrom rename renameat
-    renameat2 restart_syscall rseq rt_sigaction rt_sigpending rt_sigprocmask rt_sigreturn rt_sigsuspend rt_sigtimedwait
-    sched_get_priority_max sched_get_priority_min sched_getaffinity sched_getparam sched_getscheduler sched_yield select
-    sendfile set_robust_list set_tid_address setitimer shutdown sigaltstack stat statx sysinfo time times uname unlink
-    unlinkat write writev
-""".split()
+    access arch_prctl brk chdir clock_getres clock_gettime clock_nanosleep close close_range dup dup2 dup3
+    epoll_create1 epoll_ctl epoll_pwait epoll_wait eventfd2 exit exit_group faccessat faccessat2 fchdir fdatasync
+    flock fstat fsync ftruncate futex get_robust_list getcpu getcwd getdents64 getegid geteuid getgid getgroups
+    getitimer getpeername getpgid getpgrp getpid getppid getrandom getresgid getresuid getrlimit getrusage getsid
+    getsockname getsockopt gettid gettimeofday getuid lseek lstat madvise membarrier mincore mmap mprotect mremap
+    msync munmap nanosleep newfstatat pause pipe pipe2 poll ppoll pread64 preadv preadv2 pselect6 pwrite64 pwritev
+    pwritev2 read readv recvfrom rename renameat renameat2 restart_syscall rseq rt_sigaction rt_sigpending
+    rt_sigprocmask rt_sigreturn rt_sigsuspend rt_sigtimedwait sched_get_priority_max sched_get_priority_min
+    sched_getaffinity sched_getparam sched_getscheduler sched_yield select sendfile set_robust_list set_tid_address
+    setitimer shutdown sigaltstack stat statx sysinfo time times uname unlink unlinkat write writev
+"""
 """Allowed with any arguments. Which files they reach is for Landlock or the mount namespace to say."""
 
 REFUSED = """
-    accept accept4 bind capset chmod chown chroot clone connect creat execve execveat fchmod fchmodat fchmodat2 fchown
-    fchownat fork io_uring_setup kill lchown link linkat listen mkdir mkdirat mknod mknodat mount open_by_handle_at
-    pidfd_open pidfd_send_signal pivot_root prctl process_vm_readv process_vm_writev ptrace readlink readlinkat
-    rt_sigqueueinfo rt_tgsigqueueinfo sendmmsg sendmsg setgid setns setpriority setresgid setresuid setrlimit setsid
-    setuid setxattr socket symlink symlinkat tgkill tkill truncate umount2 unshare utimensat vfork
-""".split()
+    accept accept4 bind capset chmod chown chroot clone connect creat execve execveat fchmod fchmodat fchmodat2
+    fchown fchownat fork io_uring_setup kill lchown link linkat listen mkdir mkdirat mknod mknodat mount
+    open_by_handle_at pidfd_open pidfd_send_signal pivot_root prctl process_vm_readv process_vm_writev ptrace
+    readlink readlinkat rt_sigqueueinfo rt_tgsigqueueinfo sendmmsg sendmsg setgid setns setpriority setresgid
+    setresuid setrlimit setsid setuid setxattr socket symlink symlinkat tgkill tkill truncate umount2 unshare
+    utimensat vfork
+"""
 """Answered with EPERM. Landlock governs neither chmod, chown, times and links nor signals before its sixth version; new
 folders are refused because one flat folder can be measured and removed at a glance."""
 
@@ -74,10 +76,10 @@ def program() -> bytes:
     try:
         import pyseccomp as scmp
     except (ImportError, RuntimeError, OSError) as error:
-        raise SeccompMissing("libseccomp is missing; install it (Debian, Ubuntu: apt-get install libseccomp2).") from error
+        raise SeccompMissing("libseccomp is missing; install it (Debian: apt-get install libseccomp2).") from error
 
     rules = scmp.SyscallFilter(defaction=scmp.ERRNO(errno.ENOSYS))
-    plain = [(True, name, []) for name in ALLOWED] + [(False, name, []) for name in REFUSED]
+    plain = [(True, name, []) for name in ALLOWED.split()] + [(False, name, []) for name in REFUSED.split()]
     for allowed, name, conditions in plain + _conditional():
         if scmp.resolve_syscall(scmp.Arch.NATIVE, name) >= 0:  # negative: not on this architecture, or not known yet
             arguments = [scmp.Arg(place, getattr(scmp, kind), a, b) for place, kind, a, b in conditions]

@@ -107,7 +107,7 @@ def tool(function: Callable[..., Any] | None = None, /, **settings: Any) -> Tool
 def _make(
     function: Callable[..., Any], name: str | None = None, description: str | None = None, **settings: Any
 ) -> Tool:
-    name = name or getattr(function, "__name__", "")
+    name = name or str(getattr(function, "__name__", ""))
     description = description or " ".join((inspect.getdoc(function) or "").split("\n\n")[0].split())
     if not description:
         raise ToolSetupError(f"The tool {name} has no description; give its function a docstring.")

@@ -1,7 +1,7 @@
 """The door of this package: what the model may call, and one bounded, harmless result for whatever it calls.
 
-``Toolbox.call`` never raises for anything that a model wrote or a tool did. Not where tools are made (``tool``), and not
-where a call is parsed out of sampled tokens: that is the agent's renderer.
+``Toolbox.call`` never raises for anything that a model wrote or a tool did. Not where tools are made (``tool``), and
+not where a call is parsed out of sampled tokens: that is the agent's renderer.
 """
 
 from __future__ import annotations
@@ -161,12 +161,14 @@ def _complaint(detail: Any) -> str:
 
 
 def _usage(found: Tool) -> str:
+    """What the tool takes, in a sentence. The schema may be a server's, so nothing in it is taken for granted."""
     parameters = found.function_schema()["function"]["parameters"]
-    required = parameters.get("required", ())
-    takes = [
-        f'"{name}" ({kind.get("type", "value")}{"" if name in required else ", optional"})'
-        for name, kind in parameters.get("properties", {}).items()
-    ]
+    properties, required = parameters.get("properties"), parameters.get("required")
+    takes = []
+    for name, schema in (properties if isinstance(properties, dict) else {}).items():
+        kind = schema.get("type", "value") if isinstance(schema, dict) else "value"
+        optional = "" if isinstance(required, list) and name in required else ", optional"
+        takes.append(f'"{name}" ({kind}{optional})')
     return f"{found.name} takes {', '.join(takes) or 'no arguments'}."
 
 
@@ -228,7 +230,7 @@ def _entry_point(name: str) -> Any:
     found = entry_points(group=ENTRY_POINT_GROUP)
     if name not in found.names:
         known = ", ".join(sorted(found.names)) or "none is installed"
-        raise ToolSetupError(f"No installed package offers a tool called {name!r} ({known}); write module:object instead.")
+        raise ToolSetupError(f"No package offers a tool called {name!r} ({known}); write module:object instead.")
     try:
         return found[name].load()
     except Exception as error:

@@ -10,9 +10,11 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from fractions import Fraction
+from functools import lru_cache
 
 from retrieval.passage import Passage
-from verifiers.answers import canonical, final_answer
+from verifiers.answers import final_answer
 from verifiers.verdict import Case, Verdict
 
 LONGEST_ANSWER = 20_000  # characters that are read; a claim after that counts as uncited
@@ -24,7 +26,7 @@ _CITATION = re.compile(r"(?:[ \t]*\[\d{1,3}(?:, ?\d{1,3}){0,9}\])+")
 _LATE_CITATION = re.compile(rf"([.!?])({_CITATION.pattern})")  # "It is tall. [1]" is "It is tall [1]."
 _SENTENCE_END = re.compile(r"(?<=[.!?])\s+|\n+")
 _LABEL = re.compile(r"^\W*(?:final )?answer\W*:", re.IGNORECASE)
-_TERM = re.compile(r"\d+(?:,\d{3})*(?:\.\d+)?|[^\W\d_]+(?:['\u2019][^\W\d_]+)?")
+_TERM = re.compile(r"[0-9]{1,50}(?:,[0-9]{3}){0,9}(?:\.[0-9]{1,50})?|[^\W\d_]+(?:['\u2019][^\W\d_]+)?")
 _ENDINGS = ("ingly", "edly", "ing", "ies", "ied", "ed", "es", "ly", "s", "y", "e")
 
 # Function words, and the words in which an answer speaks of its search instead of the world.
@@ -85,12 +87,13 @@ class Grounding:
             return Verdict(self.name, 0.0, f"It cites [{unreal[0]}], but {len(case.passages)} passages were found.")
         found = [support(claim, case.passages) for claim in cited if claim.terms]
         if not found:
-            return self._judge_uncited(terms(answer), case)
+            return self._judge_uncited(terms(_CITATION.sub("", answer)), case)
         _, reason = min(found, key=lambda each: each[0])
         return Verdict(self.name, sum(score for score, _ in found) / len(found), reason)
 
     def _judge_uncited(self, said: Sequence[Term], case: Case) -> Verdict:
-        new = without(said, _keys(case.question))
+        asked = _keys(case.question)
+        new = [term for term in said if term.key not in asked]
         if not new:
             return Verdict(self.name, None, "It says nothing that a passage could support.")
         source = max(case.passages, key=lambda passage: _share(new, _passage_keys(passage)))
@@ -113,13 +116,13 @@ def claims(answer: str) -> list[Claim]:
     return [replace(claim, terms=tuple(_require(term, answer_keys) for term in claim.terms)) for claim in found]
 
 
-def _require(term: Term, keys: set[str]) -> Term:
+def _require(term: Term, keys: frozenset[str]) -> Term:
     return Term(term.key, NUMBER, True) if term.key in keys else term
 
 
 def _sentence_claims(sentence: str) -> Iterable[Claim]:
     marks = list(_CITATION.finditer(sentence))
-    ends = [mark.start() for mark in marks[1:]] + [len(sentence)]
+    ends = [*(mark.start() for mark in marks), len(sentence)][1:]
     start = 0
     for mark, end in zip(marks, ends, strict=True):
         before = _LABEL.sub("", sentence[start : mark.start()])
@@ -132,7 +135,7 @@ def _sentence_claims(sentence: str) -> Iterable[Claim]:
 def support(claim: Claim, passages: Sequence[Passage]) -> tuple[float, str]:
     """How far the passages that a claim cites carry it, in [0, 1], and a sentence that says why."""
     cited = {number: passages[number - 1] for number in claim.citations}
-    present = set[str]().union(*map(_passage_keys, cited.values()))
+    present = frozenset[str]().union(*map(_passage_keys, cited.values()))
     absent = [term.key for term in claim.terms if term.required and term.key not in present]
     score = min(_share(claim.terms, present), CAP if absent else 1.0)
     place = max(cited, key=lambda number: _share(claim.terms, _passage_keys(cited[number])))
@@ -162,8 +165,8 @@ def terms(text: str) -> list[Term]:
 
 def _term(word: str, at_start: bool) -> Term | None:
     plain = word.casefold().replace("\u2019", "'").removesuffix("'s")
-    if word[0].isdigit():
-        return Term(canonical(word), NUMBER, True)
+    if word[0] in "0123456789":
+        return Term(str(Fraction(word.replace(",", ""))), NUMBER, True)
     if plain in _NUMBERS:
         return Term(_NUMBERS[plain], WORD, False)
     is_name = word[0].isupper()
@@ -177,20 +180,16 @@ def _stem(word: str) -> str:
     return next((word[: -len(end)] for end in _ENDINGS if word.endswith(end) and len(word) - len(end) >= 4), word)
 
 
-def without(said: Sequence[Term], keys: set[str]) -> list[Term]:
-    """The terms whose keys are not among ``keys``."""
-    return [term for term in said if term.key not in keys]
+@lru_cache(maxsize=512)  # the candidates of a question cite the same passages
+def _keys(text: str) -> frozenset[str]:
+    return frozenset(term.key for term in terms(text))
 
 
-def _keys(text: str) -> set[str]:
-    return {term.key for term in terms(text)}
-
-
-def _passage_keys(passage: Passage) -> set[str]:
+def _passage_keys(passage: Passage) -> frozenset[str]:
     return _keys(f"{passage.title}\n{passage.text}")
 
 
-def _share(needed: Sequence[Term], present: set[str]) -> float:
+def _share(needed: Sequence[Term], present: frozenset[str]) -> float:
     """The weight of the terms that are present, of the weight of all."""
     total = sum(term.weight for term in needed)
     return sum(term.weight for term in needed if term.key in present) / total if total else 0.0

@@ -127,12 +127,13 @@ def is_formula(text: str) -> bool:
         return False
     bare = _KNOWN_WORD.sub("", _COMMANDS.sub("", text))
     is_word = bare == text and text.isalpha() and len(text) > 1
-    return not (is_word or _WORD.search(bare) or re.search(r"\d_", text))
+    return not (is_word or _WORD.search(bare) or re.search(r"\d_", text) or "$" in text.strip("$"))
 
 
 def to_latex(formula: str) -> str:
     """Plain notation (``2**10``, ``sin(x)``, ``3/4 x``) as the LaTeX that math-verify parses best; LaTeX as it is."""
-    formula = formula.strip().strip("$").translate(_SYMBOLS).replace("**", "^")
+    formula = " ".join(formula.split()).strip("$ ").translate(_SYMBOLS).replace("**", "^")
+    formula = re.sub(r"^\\[(\[](.*)\\[)\]]$", r"\1", formula)
     formula = _PLAIN_FUNCTION.sub(lambda match: f"\\{match[0]} ", formula)
     formula = re.sub(r"\^(-?[0-9]+)", r"^{\1}", formula)
     return re.sub(r"(?<![0-9.)}])([0-9]+) ?/ ?([0-9]+)(?![0-9.(!^])", r"\\frac{\1}{\2}", formula)

@@ -1,8 +1,9 @@
 """Comparing two formulas in a process of its own, because sympy can take for ever and cannot be interrupted.
 
-math-verify's own time limit is a signal: it needs the main thread and does not reach into one long integer power, so a
-deadline here is a kill. ``math_answers`` holds a ``MathWorker``; running this module is the process behind it. Each
-request is one line, a JSON pair; each reply one byte. Not a sandbox: the formulas are parsed, never evaluated as code.
+math-verify's own time limit is a signal handler: it needs the main thread and does not reach into one long integer power.
+Here a warm process, with sympy imported, forks for each comparison, and the kernel ends the fork at its deadline: that
+costs milliseconds and no restart. ``math_answers`` holds a ``MathWorker``; running this module is the process behind it.
+Each request is one line, a JSON pair; each reply one byte. Not a sandbox: formulas are parsed, never evaluated as code.
 """
 
 from __future__ import annotations
@@ -17,23 +18,24 @@ import signal
 import subprocess
 import sys
 import weakref
+from collections.abc import Callable
 from typing import Any
 
 from verifiers.verdict import VerifierError
 
-START_SECONDS = 60.0  # importing sympy takes 0.3 s on a quiet machine and much longer on a cold disk
-MEMORY_BYTES = 1 << 30  # of address space; the process starts with 60 MB
-ORPHAN_SECONDS = 60  # a comparison whose parent has died ends after this, even inside one long integer power
+START_SECONDS = 60.0  # importing sympy takes 0.5 s on a quiet machine and much longer on a cold disk
+GRACE_SECONDS = 10.0  # what the process may need beyond a comparison's deadline before it is taken for dead
+MEMORY_BYTES = 1 << 30  # of address space; the process itself has 60 MB
 
-_READY, _EQUAL, _DIFFERENT = b"R", b"1", b"0"
+_READY, _EQUAL, _DIFFERENT, _TOO_HARD = b"R", b"1", b"0", b"T"
 
 
 class TooHard(Exception):
-    """The comparison did not finish within its deadline or its memory; its process has been stopped."""
+    """The comparison passed its deadline or its memory."""
 
 
 class MathWorker:
-    """A warm process that compares formulas; it is started when first needed and again after it had to be killed.
+    """The warm process. It starts when first needed, and ends with ``close`` or with this object.
 
     Its calls block and must not overlap: the owner gives it one thread.
     """
@@ -46,14 +48,13 @@ class MathWorker:
     def equal(self, gold: str, answer: str) -> bool:
         """Whether two LaTeX formulas (without delimiters) mean the same.
 
-        Raises TooHard where that took more than the deadline, and VerifierError where the process cannot start.
+        Raises TooHard where that took more than the deadline, and VerifierError where the process cannot run.
         """
-        process = self._process or self._start()
-        with contextlib.suppress(BrokenPipeError):  # then it has died, and its reply is the end of the file
-            _pipe(process.stdin).write(json.dumps([gold, answer]).encode() + b"\n")
-        reply = _read_byte(process, self._deadline_seconds)
-        if reply not in (_EQUAL, _DIFFERENT):
-            self.close()
+        # An answer can only end its own fork. If the process itself is gone, somebody else ended it: ask once more.
+        reply = self._ask(gold, answer) or self._ask(gold, answer)
+        if not reply:
+            raise VerifierError("The math checker ended twice; see whether the machine is short of memory.")
+        if reply == _TOO_HARD:
             raise TooHard(f"It could not be compared with the reference in {self._deadline_seconds:g} s.")
         return reply == _EQUAL
 
@@ -63,10 +64,19 @@ class MathWorker:
             self._finalizer()
         self._process = None
 
+    def _ask(self, gold: str, answer: str) -> bytes:
+        process = self._process or self._start()
+        with contextlib.suppress(BrokenPipeError):
+            _pipe(process.stdin).write(json.dumps([gold, answer]).encode() + b"\n")
+        reply = _read_byte(process, self._deadline_seconds + GRACE_SECONDS)
+        if not reply:
+            self.close()
+        return reply
+
     def _start(self) -> subprocess.Popen[bytes]:
         process = subprocess.Popen(
             # -P, because this folder holds modules with short names; its own session, so that Ctrl-C is not for it.
-            [sys.executable, "-P", "-m", "verifiers.math_worker"],
+            [sys.executable, "-P", "-m", "verifiers.math_worker", str(self._deadline_seconds)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
@@ -78,8 +88,8 @@ class MathWorker:
         if _read_byte(process, START_SECONDS) != _READY:
             self.close()
             raise VerifierError(
-                "The math checker did not start; run `python -m verifiers.math_worker` to see why "
-                "(`pip install math-verify[antlr4_13_2]` brings what it needs)."
+                "The math checker did not start; run `python -m verifiers.math_worker 3` to see why "
+                "(`pip install math-verify` brings what it needs)."
             )
         return process
 
@@ -98,35 +108,50 @@ def _read_byte(process: subprocess.Popen[bytes], seconds: float) -> bytes:
 
 
 def _stop(process: subprocess.Popen[bytes]) -> None:
-    process.kill()
+    """End the process and the fork that it may have."""
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
     process.communicate()
 
 
-def main() -> None:
+def main(deadline_seconds: float) -> None:
     """Answer requests until standard input ends."""
     resource.setrlimit(resource.RLIMIT_AS, (MEMORY_BYTES, MEMORY_BYTES))
     logging.disable()
     replies = os.fdopen(os.dup(1), "wb", buffering=0)
     os.dup2(2, 1)  # whatever a library prints must not look like a reply
     compare = _comparison()
+    compare(r"\frac{\sqrt{2}}{2}+x^2-1", "(x-1)(x+1)+0.5")  # fills caches that every fork inherits
     replies.write(_READY)
     for line in sys.stdin:
-        signal.alarm(ORPHAN_SECONDS)
+        gold, answer = json.loads(line)
+        replies.write(_in_a_fork(lambda gold=gold, answer=answer: compare(gold, answer), deadline_seconds))
+
+
+def _in_a_fork(equal: Callable[[], bool], seconds: float) -> bytes:
+    """The reply for one comparison, made in a process that cannot outlive ``seconds``."""
+    child = os.fork()
+    if child == 0:
+        status = 1
         try:
-            equal = compare(*json.loads(line))
-        except Exception:  # MemoryError and RecursionError too: what cannot be compared is not equal
-            equal = False
-        signal.alarm(0)
-        replies.write(_EQUAL if equal else _DIFFERENT)
+            signal.setitimer(signal.ITIMER_REAL, seconds)  # nobody handles it: the kernel ends the process
+            status = 0 if equal() else 1
+        except MemoryError:
+            status = 2
+        except Exception:  # what cannot be parsed or compared is not equal
+            status = 1
+        finally:
+            os._exit(status)
+    status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+    return {0: _EQUAL, 1: _DIFFERENT}.get(status, _TOO_HARD)
 
 
-def _comparison() -> Any:
+def _comparison() -> Callable[[str, str], bool]:
     """The function (gold, answer) -> bool, with its library imported."""
-    from latex2sympy2_extended import NormalizationConfig
-    from math_verify import LatexExtractionConfig, parse, verify
+    from math_verify import LatexExtractionConfig, LatexNormalizationConfig, parse, verify
 
     # Units stay: math-verify would drop "m" and "km" alike. The text is already the answer: nothing to look for in it.
-    normal = NormalizationConfig(basic_latex=True, units=False, malformed_operators=True, nits=True, boxed="none")
+    normal = LatexNormalizationConfig(basic_latex=True, units=False, malformed_operators=True, nits=True, boxed="none")
     config = [LatexExtractionConfig(boxed_match_priority=-1, normalization_config=normal)]
 
     def read(formula: str) -> list[Any]:
@@ -151,4 +176,4 @@ def _far_apart(gold: Any, answer: Any) -> bool:
 
 
 if __name__ == "__main__":
-    main()
+    main(float(sys.argv[1]))

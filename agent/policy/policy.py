@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 from agent.errors import PonderError
+from agent.errors import PonderError
 from agent.records import PolicyVersion, Sample, SamplingParams
 
 if TYPE_CHECKING:

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from rl.tasks.task import Document, Draw, Step, Task, call, direct
+from retrieval.passage import Document
+from rl.tasks.task import Draw, Step, Task, call, direct
 from rl.tasks.words import (
     COMMON,
     FAMILY_ENDINGS,
@@ -206,7 +207,11 @@ def entry_of(draw: Draw, kind: str, fixed: dict[str, str] | None = None) -> Entr
     facts = [draw.any(attribute.statements).format(s=name, v=values[attribute.label], p=name.split()[0]) for attribute in KINDS[kind]]
     draw.random.shuffle(facts)
     text = " ".join([draw.any(OPENINGS[kind]).format(s=name, r=region), *facts])
-    return Entry(kind, name, values, Document(name, text))
+    return Entry(kind, name, values, article(name, text))
+
+
+def article(title: str, text: str) -> Document:
+    return Document(title, f"generated/{title}", text)
 
 
 def name_of(draw: Draw, kind: str) -> str:
@@ -261,4 +266,4 @@ def documents(*entries: Entry) -> tuple[Document, ...]:
 def prose(draw: Draw) -> Document:
     """A document of unrelated words, so that text in no generated style is read calmly."""
     lines = [" ".join(draw.several(COMMON, draw.random.randint(5, 12))).capitalize() + "." for _ in range(draw.random.randint(1, 4))]
-    return Document(" ".join(draw.several(COMMON, 2)).title(), " ".join(lines))
+    return article(" ".join(draw.several(COMMON, 2)).title(), " ".join(lines))

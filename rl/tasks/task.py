@@ -13,6 +13,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Literal, TypeVar
 
+from retrieval.passage import Document
+
 Split = Literal["train", "held_out"]
 T = TypeVar("T")
 
@@ -26,18 +28,6 @@ class Step:
     calls: tuple[tuple[str, dict[str, str]], ...] = ()  # (tool name, arguments)
     results: tuple[str, ...] = ()  # what the model reads back, one per call
     learn: bool = True  # False: a mistake that is shown so that the recovery can be learned, itself carries no loss
-
-
-@dataclass(frozen=True, slots=True)
-class Document:
-    """A generated article that a lookup question is about."""
-
-    title: str
-    text: str
-
-    @property
-    def source(self) -> str:
-        return f"generated/{self.title}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,10 +79,6 @@ class Draw:
 
 def is_held_out_number(n: int) -> bool:
     return n % 4 == 3
-
-
-def tool_name(step: Step) -> str | None:
-    return step.calls[0][0] if step.calls else None
 
 
 def direct(thought: str, text: str, answer: str | None = None) -> Step:

@@ -23,7 +23,7 @@ def test_a_flag_beats_the_environment_which_beats_the_file_which_beats_the_defau
     monkeypatch.setenv("PONDER_EFFORT", "medium")
     monkeypatch.setenv("PONDER_MODEL", "qwen")
     settings, notice = read_settings(folder, {"model": "mini", "effort": None})
-    assert (settings.model, settings.effort, settings.passages, settings.sandbox) == ("mini", "medium", 7, "auto")
+    assert (settings.model, settings.effort, settings.passages, settings.sandbox) == ("mini", "medium", 7, "monty")
     assert notice is None
 
 

@@ -45,7 +45,18 @@ def test_the_final_answer_is_the_last_answer_line_or_else_the_last_box(text: str
 
 @pytest.mark.parametrize(
     "text",
-    ["", "75", "The answer is 75", "Answer:", "Answer: ", "My answer: 75", "answers: 75", r"\boxed{", r"\boxed{}", "}{"],
+    [
+        "",
+        "75",
+        "The answer is 75",
+        "Answer:",
+        "Answer: ",
+        "My answer: 75",
+        "answers: 75",
+        r"\boxed{",
+        r"\boxed{}",
+        "}{",
+    ],
 )
 def test_a_text_that_does_not_state_an_answer_has_none(text: str) -> None:
     assert final_answer(text) is None
@@ -63,7 +74,7 @@ def test_whatever_comes_before_the_answer_line_is_what_it_says(before: str, answ
     assert final_answer(f"{before}\nAnswer: {answer}") == answer
 
 
-@given(st.recursive(PLAIN_LINE, lambda inner: st.lists(inner.map(lambda text: f"{{{text}}}"), min_size=1).map("".join)))
+@given(st.recursive(PLAIN_LINE, lambda inner: st.tuples(inner, inner).map("{{{0[0]}}}{{{0[1]}}}".format), max_leaves=8))
 def test_a_box_ends_at_its_own_brace(content: str) -> None:
     assert final_answer(f"}} {{ \\boxed{{{content}}} }}") == content
 

@@ -1,0 +1,137 @@
+"""Settings become an agent: the one place that knows which parts there are. Commands and doors call it."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from agent.errors import SettingsError
+from agent.store import Store
+
+if TYPE_CHECKING:
+    from agent.context import Agent
+    from agent.policy.policy import Policy
+    from agent.settings import Settings
+    from retrieval.encoder import Encoder
+    from retrieval.rerank import Reranker
+    from retrieval.retriever import Retriever
+    from tools.sandbox import Sandbox
+    from tools.tool import Tool
+
+MINI = Path(__file__).parent / "policy" / "mini"
+SYSTEM_PROMPT = Path(__file__).parent / "prompts" / "system.txt"
+
+
+@asynccontextmanager
+async def assemble(settings: Settings) -> AsyncIterator[Agent]:
+    """An agent that is ready to be asked, until the block ends."""
+    from langgraph.checkpoint.sqlite.aio import AsyncSqliteSaver
+
+    from agent.context import Agent
+    from tools.toolbox import Toolbox
+    from verifiers import registry
+    from verifiers.reward import WITHOUT_GOLD
+
+    async with AsyncExitStack() as stack:
+        store = stack.enter_context(open_log(settings))
+        checkpoints = str(settings.home / "checkpoints.sqlite")
+        saver = await stack.enter_async_context(AsyncSqliteSaver.from_conn_string(checkpoints))
+        policy = await policy_of(settings)
+        stack.push_async_callback(policy.close)
+        tools = [*own_tools(settings), *[tool for server in settings.mcp_servers for tool in await mcp_tools(stack, settings, server)]]
+        add_strategies(settings)
+        yield Agent(
+            policy=policy,
+            toolbox=Toolbox(tools),
+            verifiers=[registry.load(name) for name in (*WITHOUT_GOLD, *settings.verifiers)],
+            weights={**WITHOUT_GOLD, **{name: 1.0 for name in settings.verifiers}},
+            store=store,
+            checkpointer=saver,
+            system_prompt=SYSTEM_PROMPT.read_text().strip(),
+        )
+
+
+def open_log(settings: Settings) -> Store:
+    """The log of this person's runs."""
+    try:
+        settings.home.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as error:
+        sentence = f"{settings.home} cannot be made ({error.strerror}); set PONDER_HOME to a folder of yours."
+        raise SettingsError(sentence) from error
+    return Store.open(settings.home / "log.sqlite")
+
+
+async def policy_of(settings: Settings) -> Policy:
+    """The model that the settings name: a server's, a folder's, or the miniature."""
+    if settings.base_url is not None:
+        from agent.policy.endpoint import connect
+
+        key = settings.api_key.get_secret_value() if settings.api_key else None
+        return await connect(settings.base_url, settings.model, key)
+    from agent.policy.embedded import EmbeddedPolicy
+
+    return EmbeddedPolicy.load(settings.model or MINI)
+
+
+def own_tools(settings: Settings) -> list[Tool]:
+    """Calculator, Python, search where something is indexed, and the person's own."""
+    from tools.calculator import calculator
+    from tools.python import python_tool
+    from tools.toolbox import Toolbox
+
+    tools = [calculator, python_tool(sandbox_of(settings))]
+    if index_folder(settings).is_dir():
+        from tools.search import search_tool
+
+        tools.append(search_tool(open_retriever(settings), settings.passages))
+    return [*tools, *(Toolbox.load(spec) for spec in settings.tools)]
+
+
+def sandbox_of(settings: Settings) -> Sandbox:
+    """The sandbox, refusing tiers that are weaker than the setting."""
+    from tools.sandbox import Sandbox, Tier
+
+    return Sandbox() if settings.sandbox == "auto" else Sandbox(weakest=Tier(settings.sandbox))
+
+
+def index_folder(settings: Settings) -> Path:
+    return settings.home / "index"
+
+
+def open_retriever(settings: Settings) -> Retriever:
+    """What was indexed. Raises ``RetrievalError``."""
+    from retrieval.retriever import Retriever
+
+    return Retriever.open(index_folder(settings), open_encoder(settings), open_reranker(settings))
+
+
+def open_encoder(settings: Settings) -> Encoder | None:
+    """The encoder that the settings name; None for "none", which searches by BM25 alone."""
+    from retrieval import encoder
+
+    return None if settings.encoder == "none" else encoder.open_encoder(settings.encoder)
+
+
+def open_reranker(settings: Settings) -> Reranker | None:
+    from retrieval import rerank
+
+    return None if settings.reranker is None else rerank.open_reranker(settings.reranker)
+
+
+async def mcp_tools(stack: AsyncExitStack, settings: Settings, name: str) -> list[Tool]:
+    from tools.mcp_client import connect
+
+    server = settings.mcp_servers[name]
+    return list(await stack.enter_async_context(connect(server.command, server.args, server.env)))
+
+
+def add_strategies(settings: Settings) -> None:
+    """Strategies of the person's own, ``module:object`` or an entry point in the group ``ponder.strategies``."""
+    from agent.loading import load
+    from agent.search import STRATEGIES
+
+    for spec in settings.strategies:
+        strategy = load(spec, "ponder.strategies")
+        STRATEGIES[strategy.name] = strategy

@@ -1,0 +1,121 @@
+"""A Transformers causal LM made ready for ``batch``: loaded, made lean, checked, named."""
+
+from __future__ import annotations
+
+import hashlib
+from functools import lru_cache
+from os import PathLike
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import torch
+from transformers import AttentionInterface, AutoModelForCausalLM
+from transformers.utils import logging
+
+from agent.policy.keyvalues import ATTENTION, KeyValues, attend
+from agent.policy.policy import PolicyError
+from agent.records import PolicyVersion
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+    from transformers import PreTrainedModel
+
+SMALL_PARAMETERS = 50_000_000  # below this a second thread waits longer than it computes
+
+
+def load_model(folder: str | PathLike[str], device: str | None = None) -> PreTrainedModel:
+    """A model's folder (or hub name) in float32 on ``device``, by default the GPU where there is one."""
+    bar = logging.is_progress_bar_enabled()
+    logging.disable_progress_bar()
+    try:
+        model = AutoModelForCausalLM.from_pretrained(str(folder), dtype=torch.float32)
+    except (OSError, ValueError) as error:
+        sentence = f"No model could be loaded from {folder}; give a folder with config.json and model.safetensors."
+        raise PolicyError(sentence) from error
+    finally:
+        if bar:
+            logging.enable_progress_bar()
+    return model.to(device or ("cuda" if torch.cuda.is_available() else "cpu"))
+
+
+def version_of(model: PreTrainedModel) -> PolicyVersion:
+    """The folder's name and 12 hex digits of its weights' SHA-256, or the hub's name and commit."""
+    source = Path(model.name_or_path)
+    if not source.is_dir():
+        return PolicyVersion(model.name_or_path, version=(getattr(model.config, "_commit_hash", None) or "unknown")[:12])
+    files = sorted(source.glob("*.safetensors")) or sorted(source.glob("*.bin"))
+    digests = [_digest(file, file.stat().st_size, file.stat().st_mtime_ns) for file in files]
+    return PolicyVersion(source.resolve().name, version=hashlib.sha256("".join(digests).encode()).hexdigest()[:12])
+
+
+@lru_cache(maxsize=64)
+def _digest(file: Path, size: int, modified_ns: int) -> str:
+    """Of a file that is taken to be the same as long as its size and its time are."""
+    with file.open("rb") as opened:
+        return hashlib.file_digest(opened, "sha256").hexdigest()
+
+
+def use_threads(model: PreTrainedModel) -> None:
+    """One thread for a small model on a CPU; else what torch chose. It holds for the process, so far as MKL goes."""
+    if model.device.type == "cpu" and model.num_parameters() < SMALL_PARAMETERS:
+        torch.set_num_threads(1)
+
+
+def prepare(model: PreTrainedModel) -> None:
+    """Exchange attention and norms for leaner ones, and check that the model computes what it did.
+
+    Raises ``PolicyError`` where it does not.
+    """
+    config = model.config
+    layers = set(getattr(config, "layer_types", None) or ["sliding" if getattr(config, "sliding_window", None) else ""])
+    if layers - {"full_attention", ""}:
+        raise PolicyError("Only models with full attention run in this process; serve this one with vLLM.")
+    model.requires_grad_(False).eval()
+    ids = torch.arange(8, device=model.device)[None]
+    with torch.inference_mode():
+        expected_V = model(input_ids=ids, use_cache=False).logits[0, -1].float()
+        _exchange_norms(model)
+        AttentionInterface.register(ATTENTION, attend)
+        model.set_attn_implementation(ATTENTION)
+        given_V = _logits_in_two_passes(model, ids)
+    if not torch.allclose(expected_V.cpu(), given_V, rtol=1e-3, atol=1e-3):
+        raise PolicyError("This model's architecture does not run in this process; serve it with vLLM.")
+
+
+def _exchange_norms(model: torch.nn.Module) -> None:
+    """torch's RMSNorm is one call where Transformers' is six: a third of a decoding step of a small model."""
+    for module in list(model.modules()):
+        for name, norm in module.named_children():
+            if type(norm).__name__.endswith("RMSNorm") and hasattr(norm, "variance_epsilon"):
+                weight = norm.weight
+                lean = torch.nn.RMSNorm(len(weight), norm.variance_epsilon, device=weight.device, dtype=weight.dtype)
+                lean.weight = weight
+                probe = torch.linspace(-2, 3, len(weight), device=weight.device, dtype=weight.dtype)
+                if torch.allclose(norm(probe), lean(probe), rtol=1e-4, atol=1e-5):  # some models scale by 1 + weight
+                    setattr(module, name, lean)
+
+
+def _logits_in_two_passes(model: PreTrainedModel, ids: torch.Tensor) -> torch.Tensor:
+    """Logits [V] after ``ids`` [1, T], the last of them in a decoding step."""
+    keys = KeyValues(model.config, next(model.parameters()))
+    last = ids.shape[1] - 1
+    positions = torch.arange(last + 1, device=ids.device)
+    logits_of(model, ids[:, :last], positions[None, :last], keys.extend(0, last), keys)
+    mask = keys.step(positions[last:], last + 1)
+    return torch.from_numpy(logits_of(model, ids[:, last:], positions[None, last:], mask, keys)[0])
+
+
+def logits_of(
+    model: PreTrainedModel, ids: torch.Tensor, positions: torch.Tensor, mask: torch.Tensor, keys: KeyValues
+) -> NDArray[np.float32]:
+    """One forward pass of ids [R, Q]; the logits [R, V] of each row's last token."""
+    logits = model(
+        input_ids=ids.to(model.device),
+        position_ids=positions,
+        attention_mask=mask,
+        past_key_values=keys,
+        use_cache=True,
+        logits_to_keep=1,
+    ).logits
+    return logits[:, -1].float().cpu().numpy()

@@ -1,0 +1,249 @@
+"""Every command of ``ponder``. Heavy imports are inside the commands, so that ``ponder --help`` answers in a blink."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from agent.effort import Effort
+    from agent.events import Event
+    from agent.records import Run
+    from agent.settings import Settings
+
+app = typer.Typer(
+    help="A self-hosted reasoning agent that gets better from its own work.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+log_app = typer.Typer(help="What was asked, sampled and answered.", no_args_is_help=True, rich_markup_mode=None)
+train_app = typer.Typer(help="Make or improve a model.", no_args_is_help=True, rich_markup_mode=None)
+app.add_typer(log_app, name="log")
+app.add_typer(train_app, name="train")
+
+EffortName = Annotated[str | None, typer.Option("--effort", "-e", help="low, medium or high.")]
+ModelName = Annotated[str | None, typer.Option("--model", "-m", help="A folder of weights, or the model's name at --base-url.")]
+BaseUrl = Annotated[str | None, typer.Option("--base-url", help="An OpenAI-compatible server, http://host:port/v1.")]
+AsJson = Annotated[bool, typer.Option("--json", help="One JSON document on standard output, and nothing else there.")]
+
+
+def main() -> None:
+    """Run a command; a failure is one sentence on standard error and an exit code that is not 0."""
+    import click
+
+    try:
+        sys.exit(app(standalone_mode=False) or 0)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(error.exit_code)
+    except (KeyboardInterrupt, click.Abort):
+        print("Interrupted; what was produced is in the log.", file=sys.stderr)
+        sys.exit(130)
+    except BrokenPipeError:
+        sys.exit(141)
+    except Exception as error:
+        if (code := exit_code(error)) is None:
+            raise
+        print(f"ponder: {error}", file=sys.stderr)
+        sys.exit(code)
+
+
+def exit_code(error: Exception) -> int | None:
+    """The exit code of an error that a person can act on; None for a defect."""
+    from agent.errors import PonderError
+    from retrieval.errors import RetrievalError
+    from tools.tool import ToolSetupError
+    from verifiers.verdict import VerifierError
+
+    if isinstance(error, PonderError):
+        return error.exit_code
+    return 1 if isinstance(error, RetrievalError | ToolSetupError | VerifierError) else None
+
+
+def settings_for(**flags: Any) -> Settings:
+    """The settings in force, saying on standard error where a ponder.toml was ignored."""
+    from agent.settings import read_settings
+
+    settings, notice = read_settings(flags=flags)
+    if notice:
+        print(notice, file=sys.stderr)
+    return settings
+
+
+def print_json(value: Any) -> None:
+    import json
+
+    print(json.dumps(value, ensure_ascii=False))
+
+
+# --- asking -----------------------------------------------------------------------------------------------------------
+
+
+@app.command()
+def ask(
+    question: Annotated[str, typer.Argument(help="The question; - reads it from standard input.")],
+    effort: EffortName = None,
+    model: ModelName = None,
+    base_url: BaseUrl = None,
+    thread: Annotated[str | None, typer.Option(help="Go on with this thread.")] = None,
+    seed: Annotated[int | None, typer.Option(help="The root seed: the same seed gives the same run.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Ask a question, and watch how the answer comes about."""
+    import asyncio
+
+    from agent.run import Ask, stream
+
+    settings = settings_for(effort=effort, model=model, base_url=base_url)
+    question = sys.stdin.read() if question == "-" else question
+    how = Ask(effort_named(settings.effort), thread, seed, reference_share=settings.reference_share)
+    run = asyncio.run(follow(settings, lambda agent: stream(agent, question, how), as_json))
+    if run.answer is None:
+        raise typer.Exit(1)
+
+
+@app.command()
+def resume(
+    run_id: str, model: ModelName = None, base_url: BaseUrl = None, as_json: AsJson = False
+) -> None:
+    """Finish a run that a killed process left under way."""
+    import asyncio
+
+    from agent.run import resume as resumed
+
+    settings = settings_for(model=model, base_url=base_url)
+    run = asyncio.run(follow(settings, lambda agent: resumed(agent, run_id), as_json))
+    if run.answer is None:
+        raise typer.Exit(1)
+
+
+@app.command()
+def chat(effort: EffortName = None, model: ModelName = None, base_url: BaseUrl = None) -> None:
+    """Talk, line by line, in one thread. An empty line or Ctrl-D ends it."""
+    import asyncio
+
+    from tui.chat import talk
+
+    settings = settings_for(effort=effort, model=model, base_url=base_url)
+    asyncio.run(talk(settings, effort_named(settings.effort)))
+
+
+async def follow(settings: Settings, begin: Any, as_json: bool) -> Run:
+    """Show a stream of events to its end; with ``as_json`` only the run at the end."""
+    from contextlib import aclosing
+
+    from rich.console import Console
+
+    from agent.assemble import assemble
+    from agent.events import Finished
+    from tui.printer import Printer
+
+    printer = Printer(Console(stderr=as_json, highlight=False, soft_wrap=True))
+    run: Run | None = None
+    async with assemble(settings) as agent, aclosing(begin(agent)) as events:
+        event: Event
+        async for event in events:
+            if isinstance(event, Finished):
+                run = event.run
+            elif not as_json:
+                printer.show(event)
+    assert run is not None, "a stream of events ends with Finished"
+    if as_json:
+        from agent.export import run_to_json
+
+        print_json(run_to_json(run))
+    else:
+        printer.ending(run)
+    return run
+
+
+def effort_named(name: str) -> Effort:
+    from agent.effort import EFFORTS
+    from agent.errors import SettingsError
+
+    if name not in EFFORTS:
+        raise SettingsError(f"There is no effort {name!r}; take one of {', '.join(EFFORTS)}.")
+    return EFFORTS[name]
+
+
+# --- documents --------------------------------------------------------------------------------------------------------
+
+
+@app.command()
+def index(paths: list[Path], as_json: AsJson = False) -> None:
+    """Read documents (text, Markdown, HTML, PDF, office files) into the index that searches look in."""
+    from dataclasses import asdict
+
+    from agent.assemble import index_folder, open_encoder
+    from retrieval.indexing import index as build
+    from tui.progress import bar
+
+    settings = settings_for()
+    with bar() as progress:
+        report = build(paths, index_folder(settings), open_encoder(settings), progress=progress)
+    if as_json:
+        print_json(asdict(report))
+        return
+    for skipped in report.skipped:
+        print(f"skipped {skipped.path}: {skipped.reason}", file=sys.stderr)
+    print(
+        f"{report.added} added, {report.updated} updated, {report.unchanged} unchanged, {report.removed} removed, "
+        f"{len(report.skipped)} skipped; "
+        f"{report.chunks} passages in {report.seconds:.1f} s"
+    )
+
+
+@app.command()
+def search(query: str, k: Annotated[int, typer.Option("-k", help="How many passages.")] = 5, as_json: AsJson = False) -> None:
+    """Find passages in the indexed documents."""
+    from dataclasses import asdict
+
+    from agent.assemble import open_retriever
+    from tui.printer import printable
+
+    passages = open_retriever(settings_for()).search(query, k)
+    if as_json:
+        print_json({"passages": [asdict(passage) for passage in passages]})
+        return
+    for i, passage in enumerate(passages, 1):
+        print(printable(f"[{i}] {passage.title} ({passage.source}:{passage.start}-{passage.end}, {passage.score:.3f})"))
+        print(printable(passage.text) + "\n")
+    if not passages:
+        print("No passages found.")
+
+
+# --- settings and the machine -----------------------------------------------------------------------------------------
+
+
+@app.command()
+def trust(folder: Annotated[Path, typer.Argument()] = Path()) -> None:
+    """Use the ponder.toml of a folder from now on, as it stands; it may start programs."""
+    from agent.settings import trust as trusted
+
+    print(f"{trusted(folder)} is trusted until it changes.")
+
+
+@app.command()
+def doctor() -> None:
+    """Say what works on this machine and what does not."""
+    import asyncio
+
+    from tui.doctor import examine
+
+    raise typer.Exit(0 if asyncio.run(examine(settings_for())) else 1)
+
+
+def _add_commands() -> None:
+    """The commands that have a file of their own."""
+    from tui import evaluation, log, training
+
+    for module in (log, evaluation, training):
+        module.add_to(app, log_app, train_app)
+
+
+_add_commands()

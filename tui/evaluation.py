@@ -1,0 +1,108 @@
+"""``ponder eval``: how well the agent answers held-out questions, and what that costs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from tui.cli import AsJson, BaseUrl, ModelName, effort_named, print_json, settings_for
+
+if TYPE_CHECKING:
+    from agent.settings import Settings
+    from rl.evaluate import Result
+
+
+def add_to(app: typer.Typer, log_app: typer.Typer, train_app: typer.Typer) -> None:
+    app.command("eval")(evaluate)
+
+
+def evaluate(
+    suite: Annotated[str, typer.Argument(help="A family, or family/tier; several by commas; all.")],
+    questions: Annotated[int, typer.Option(help="Questions of each tier.")] = 100,
+    effort: Annotated[str, typer.Option(help="Efforts by commas.")] = "low",
+    pool: Annotated[int, typer.Option(help="Draw so many attempts a question at temperature 1 and choose in every way.")] = 0,
+    seed: Annotated[int, typer.Option(help="Which questions are generated.")] = 1,
+    concurrent: Annotated[int, typer.Option(help="Questions under way at once.")] = 16,
+    model: ModelName = None,
+    base_url: BaseUrl = None,
+    as_json: AsJson = False,
+) -> None:
+    """Ask held-out questions of generated tasks, and report accuracy, tokens and seconds with 95 % intervals."""
+    import asyncio
+    from dataclasses import asdict
+
+    settings = settings_for(model=model, base_url=base_url)
+    efforts = [] if pool else [effort_named(name) for name in effort.split(",")]
+    results = asyncio.run(_evaluate(settings, suites_named(suite), questions, efforts, pool, seed, concurrent))
+    if as_json:
+        print_json({"questions": questions, "seed": seed, "results": [asdict(result) for result in results]})
+        return
+    print(table(results))
+
+
+def suites_named(names: str) -> list[tuple[str, int]]:
+    """(family, tier) for ``arithmetic``, ``lookup/2``, ``all`` and commas between."""
+    from agent.errors import SettingsError
+    from rl.tasks.suite import FAMILIES
+
+    found: list[tuple[str, int]] = []
+    for part in FAMILIES if names == "all" else names.split(","):
+        family, _, tier = part.partition("/")
+        tiers = [t for t in FAMILIES[family].TIERS if tier in ("", str(t))] if family in FAMILIES else []
+        if not tiers:
+            raise SettingsError(f"There is no suite {part!r}; take one of {', '.join(FAMILIES)}, with /tier or without.")
+        found += [(family, t) for t in tiers]
+    return found
+
+
+async def _evaluate(
+    settings: Settings, suites: list[tuple[str, int]], questions: int, efforts: list[Any], pool: int, seed: int, concurrent: int
+) -> list[Result]:
+    from dataclasses import replace
+
+    from agent.assemble import assemble, open_encoder
+    from agent.effort import EFFORTS
+    from rl.evaluate import Harness, evaluate_effort, evaluate_pool, suite_of
+    from tui.progress import bar
+
+    results: list[Result] = []
+    with bar() as draw:
+        async with assemble(settings) as agent:
+            harness = Harness(replace(agent, checkpointer=None), open_encoder(settings), concurrent)
+            for family, tier in suites:
+                asked = suite_of(family, tier, questions, seed)
+                for effort in efforts or [EFFORTS["high"]]:
+                    report = counter(draw, f"{family}/{tier} {effort.name}", questions)
+                    if pool:
+                        results += await evaluate_pool(harness, asked, effort, pool, report)
+                    else:
+                        results.append(await evaluate_effort(harness, asked, effort, report))
+    return results
+
+
+def counter(draw: Callable[[int, int, str], None], label: str, total: int) -> Callable[[], None]:
+    done = 0
+
+    def report() -> None:
+        nonlocal done
+        done += 1
+        draw(total, done, label)
+
+    draw(total, 0, label)
+    return report
+
+
+def table(results: list[Result]) -> str:
+    """A Markdown table."""
+    lines = ["| suite | tier | effort | strategy | questions | accuracy (95 %) | tokens/question | tokens/solved | s/solved |",
+             "|---|---|---|---|---|---|---|---|---|"]  # fmt: skip
+    for r in results:
+        low, high = r.interval
+        solved = [f"{value:.{digits}f}" if value is not None else "-" for value, digits in ((r.tokens_per_solved, 0), (r.seconds_per_solved, 2))]
+        lines.append(
+            f"| {r.suite} | {r.tier} | {r.effort} | {r.strategy} | {r.questions} | {r.accuracy:.3f} ({low:.3f} to {high:.3f}) "
+            f"| {r.tokens_per_question:.0f} | {solved[0]} | {solved[1]} |"
+        )
+    return "\n".join(lines)

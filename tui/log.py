@@ -1,0 +1,130 @@
+"""``ponder log`` and ``ponder replay``: what was asked, sampled and answered."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from tui.cli import AsJson, BaseUrl, ModelName, print_json, settings_for
+
+if TYPE_CHECKING:
+    from agent.records import Node, Run
+
+Thread = Annotated[str | None, typer.Option(help="Only this thread.")]
+
+
+def add_to(app: typer.Typer, log_app: typer.Typer, train_app: typer.Typer) -> None:
+    log_app.command("list")(list_runs)
+    log_app.command()(show)
+    log_app.command()(export)
+    log_app.command()(delete)
+    app.command()(replay)
+
+
+def list_runs(limit: int = 20, thread: Thread = None, as_json: AsJson = False) -> None:
+    """The newest runs."""
+    from agent.assemble import open_log
+    from agent.export import run_to_json
+    from agent.store import RunFilter
+    from tui.printer import printable, shortened
+
+    with open_log(settings_for()) as store:
+        runs = store.runs(RunFilter(thread_id=thread), limit)
+    if as_json:
+        print_json({"runs": [run_to_json(run) for run in runs]})
+        return
+    for run in runs:
+        answer = (run.answer or run.error or "").split("Answer:")[-1].strip()
+        line = f"{run.run_id}  {run.started_at[:19]}  {run.status:9} {run.effort:6} {run.usage.sampled_tokens:6} tokens  "
+        print(printable(line + f"{shortened(run.question)[:60]} → {shortened(answer)[:60]}"))
+
+
+def show(run_id: str, as_json: AsJson = False) -> None:
+    """One run with its whole tree; with --json every sampled token."""
+    from agent.assemble import open_log
+    from agent.export import run_to_json
+    from tui.printer import printable, summary
+
+    with open_log(settings_for()) as store:
+        run = store.run(run_id)
+        feedback = store.feedback(run_id)
+    if as_json:
+        print_json(run_to_json(run) | {"feedback": [_plain(said) for said in feedback]})
+        return
+    print(printable(f"{run.question}\n{run.status}, {run.effort}, {run.strategy} ({run.stopping_rule}), {run.policy}"))
+    for node in run.nodes:
+        print(printable(_node_lines(run, node)))
+    print(printable(f"\n{run.answer or run.error}\n{summary(run)}"))
+
+
+def _plain(value: Any) -> Any:
+    from pydantic_core import to_jsonable_python
+
+    return to_jsonable_python(value)
+
+
+def _node_lines(run: Run, node: Node) -> str:
+    mark = "*" if run.chosen is not None and run.chosen[: len(node.path)] == node.path else " "
+    indent = "  " * len(node.path)
+    lines = [f"{mark}{indent}{'.'.join(map(str, node.path))} {node.ending.value}, {len(node.sample.token_ids)} tokens"]
+    lines += [f" {indent}  | {line}" for line in f"{node.thought}\n{node.text}".splitlines() if line.strip()]
+    lines += [f" {indent}  {result.name}: {result.text}" for result in node.tool_results]
+    lines += [f" {indent}  {v.verifier} {v.score:.2f}" for v in node.verdicts if v.score is not None]
+    return "\n".join(lines)
+
+
+def export(path: Path, thread: Thread = None, since: str | None = None) -> None:
+    """Write every sample to a .parquet or .jsonl file, in the columns that trainers read."""
+    from agent.assemble import open_log
+    from agent.export import export as write
+    from agent.store import RunFilter
+
+    with open_log(settings_for()) as store:
+        print(f"{write(store, path, RunFilter(thread_id=thread, since=since))} samples written to {path}")
+
+
+def delete(
+    run_id: Annotated[str | None, typer.Argument(help="The run; or name a thread or an age.")] = None,
+    thread: Thread = None,
+    before: Annotated[str | None, typer.Option(help="Runs that were started before this day, 2026-01-31.")] = None,
+) -> None:
+    """Delete runs and all that hangs on them; their bytes are overwritten."""
+    from agent.assemble import open_log
+    from agent.errors import SettingsError
+    from agent.store import RunFilter
+
+    if not (run_id or thread or before):
+        raise SettingsError("Say what to delete: a run, --thread or --before.")
+    with open_log(settings_for()) as store:
+        count = store.delete(RunFilter(run_id=run_id, thread_id=thread, before=before))
+    print(f"{count} run{'s' * (count != 1)} deleted")
+
+
+def replay(run_ids: list[str], model: ModelName = None, base_url: BaseUrl = None, as_json: AsJson = False) -> None:
+    """Sample logged runs again, with the logged tool results, and compare token by token."""
+    import asyncio
+
+    settings = settings_for(model=model, base_url=base_url)
+    reports = asyncio.run(_replay(settings, run_ids))
+    if as_json:
+        print_json({"runs": [_plain(report) | {"same": report.same} for report in reports]})
+    else:
+        for report in reports:
+            print(f"{report.run_id}: {report.samples} samples, {report.tokens} tokens, {report.sentence}")
+    if not all(report.same for report in reports):
+        raise typer.Exit(1)
+
+
+async def _replay(settings: Any, run_ids: list[str]) -> list[Any]:
+    from agent.assemble import open_log, policy_of
+    from agent.replay import replay as again
+
+    with open_log(settings) as store:
+        runs = [store.run(run_id) for run_id in run_ids]
+    policy = await policy_of(settings)
+    try:
+        return [await again(policy, run) for run in runs]
+    finally:
+        await policy.close()

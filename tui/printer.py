@@ -1,0 +1,106 @@
+"""The stream of events as lines of text, for ``ponder ask`` and the plain ``ponder chat``. Not the terminal app.
+
+Every line begins with the candidate it is about, so that attempts that grow side by side stay readable.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from rich.console import Console
+from rich.text import Text
+
+from agent import events
+from agent.records import Path, Run
+
+SHOWN = 300  # characters of a tool's output that a line shows; the log has all of it
+
+
+class Printer:
+    """Writes events to a console as they come; deltas are held back until their line is whole."""
+
+    def __init__(self, console: Console) -> None:
+        self.console = console
+        self.pending: dict[tuple[Path, str], str] = {}
+
+    def show(self, event: events.Event) -> None:
+        match event:
+            case events.ThoughtDelta(path, text):
+                self.delta(path, text, "dim italic")
+            case events.AnswerDelta(path, text):
+                self.delta(path, text, "")
+            case events.ToolStarted(path, _, name, arguments):
+                self.flush()
+                self.line(path, f"→ {name}({arguments_text(arguments)})", "cyan")
+            case events.ToolFinished(path, _, result):
+                tier = f" [{result.sandbox_tier}]" if result.sandbox_tier else ""
+                style = "red" if result.error is not None else "green"
+                self.line(path, f"← {shortened(result.text)}{tier} ({result.seconds:.2f} s)", style)
+                for passage in result.passages:
+                    self.line(path, f"   {passage.source}:{passage.start}-{passage.end}", "blue")
+            case events.Repaired(path, ending, note):
+                self.flush()
+                self.line(path, f"! {ending.value}: {note}", "yellow")
+            case events.CandidateFinished(path, ending, _, tokens):
+                self.flush()
+                self.line(path, f"■ {ending.value}, {tokens} tokens", "bold")
+            case events.Scored(path, score, verdicts):
+                parts = ", ".join(f"{v.verifier} {v.score:.2f}" for v in verdicts if v.score is not None)
+                self.line(path, f"  score {'none' if score is None else f'{score:.2f}'} ({parts or 'no verdict'})", "magenta")
+            case events.Selected(path, reason):
+                self.line(path, f"✓ chosen: {reason}", "bold green")
+            case _:
+                pass
+
+    def delta(self, path: Path, text: str, style: str) -> None:
+        *lines, rest = (self.pending.pop((path, style), "") + text).split("\n")
+        for whole in lines:
+            self.line(path, whole, style)
+        if rest:
+            self.pending[path, style] = rest
+
+    def flush(self) -> None:
+        """Print what no newline has ended yet."""
+        for (path, style), text in self.pending.items():
+            self.line(path, text, style)
+        self.pending.clear()
+
+    def line(self, path: Path, text: str, style: str) -> None:
+        if text.strip():
+            self.console.print(Text(f"{path[0] + 1:>2}│ ", "dim") + Text(printable(text), style))
+
+    def ending(self, run: Run) -> None:
+        """The answer, and what it cost."""
+        self.flush()
+        if run.answer is not None:
+            self.console.print()
+            self.console.print(Text(printable(run.answer), "bold"))
+        if run.error:
+            self.console.print(Text(printable(run.error), "yellow"))
+        self.console.print(Text(summary(run), "dim"))
+
+
+def summary(run: Run) -> str:
+    usage = run.usage
+    rate = f", {usage.sampled_tokens / usage.seconds:.0f} tokens/s" if usage.seconds else ""
+    attempts = len({node.path[0] for node in run.nodes})
+    return (
+        f"{usage.sampled_tokens} tokens sampled in {attempts} attempt{'s' * (attempts != 1)}, "
+        f"{usage.tool_calls} tool calls, {usage.seconds:.1f} s{rate} · run {run.run_id}"
+    )
+
+
+def arguments_text(arguments: Mapping[str, object]) -> str:
+    if len(arguments) == 1:
+        return shortened(str(next(iter(arguments.values()))))
+    return shortened(", ".join(f"{key}={value!r}" for key, value in arguments.items()))
+
+
+def shortened(text: str) -> str:
+    text = " ⏎ ".join(text.splitlines())
+    return text if len(text) <= SHOWN else f"{text[:SHOWN]}… (+{len(text) - SHOWN} characters)"
+
+
+def printable(text: str) -> str:
+    """Without what could move the cursor or restyle the terminal: control, format and private-use characters."""
+    return "".join(c if c in "\n\t" or c.isprintable() else "\ufffd" for c in text)
