@@ -40,13 +40,16 @@ async def assemble(settings: Settings) -> AsyncIterator[Agent]:
         saver = await stack.enter_async_context(AsyncSqliteSaver.from_conn_string(checkpoints))
         policy = await policy_of(settings)
         stack.push_async_callback(policy.close)
-        tools = [*own_tools(settings), *[tool for server in settings.mcp_servers for tool in await mcp_tools(stack, settings, server)]]
+        tools = [
+            *own_tools(settings),
+            *[tool for server in settings.mcp_servers for tool in await mcp_tools(stack, settings, server)],
+        ]
         add_strategies(settings)
         yield Agent(
             policy=policy,
             toolbox=Toolbox(tools),
             verifiers=[registry.load(name) for name in (*WITHOUT_GOLD, *settings.verifiers)],
-            weights={**WITHOUT_GOLD, **{name: 1.0 for name in settings.verifiers}},
+            weights={**WITHOUT_GOLD, **dict.fromkeys(settings.verifiers, 1.0)},
             store=store,
             checkpointer=saver,
             system_prompt=SYSTEM_PROMPT.read_text().strip(),

@@ -91,7 +91,9 @@ async def call_tool(
     name, arguments = call["name"], call["arguments"]
     tool = context.agent.toolbox.find(name)
     if interrupted and tool is not None and not tool.idempotent:
-        return ToolResult(name, arguments, error="this call was interrupted and may have happened; it was not made again")
+        return ToolResult(
+            name, arguments, error="this call was interrupted and may have happened; it was not made again"
+        )
     context.agent.store.started_tool(context.run.run_id, path, index, name, arguments)
     context.emit(events.ToolStarted(path, index, name, arguments))
     context.meter.tool_calls += 1

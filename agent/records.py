@@ -148,7 +148,9 @@ class Run:
     def trajectories(self) -> list[tuple[Node, ...]]:
         """All root-to-leaf paths, by path order."""
         inner = {node.parent for node in self.nodes}
-        return [self.trajectory(node.path) for node in sorted(self.nodes, key=lambda n: n.path) if node.path not in inner]
+        return [
+            self.trajectory(node.path) for node in sorted(self.nodes, key=lambda n: n.path) if node.path not in inner
+        ]
 
 
 @dataclass(frozen=True, slots=True)

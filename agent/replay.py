@@ -95,4 +95,3 @@ async def replayed(policy: Policy, node: Node) -> list[Difference]:
     distance = (await policy.draw_at(logged, index)).boundary_distance if isinstance(policy, Explains) else None
     rounding = distance is not None and distance <= ROUNDING
     return [Difference(node.path, index, logged.token_ids[index], again.token_ids[index], distance, rounding)]
-

@@ -10,7 +10,7 @@ import asyncio
 import logging
 import secrets
 import uuid
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from contextlib import aclosing
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
@@ -28,7 +28,6 @@ from agent.records import Run, usage_of
 from agent.search import AdaptiveBestOfN, BestOfN, strategy_from
 from agent.state import RunState
 from agent.store import RunFilter
-from verifiers.answers import final_answer
 
 _log = logging.getLogger("ponder.run")
 REFERENCE_SHARE = 0.1
@@ -57,19 +56,21 @@ async def ask(agent: Agent, question: str, how: Ask | None = None) -> Run:
         return await last_run(events)
 
 
-async def resume(agent: Agent, run_id: str) -> AsyncIterator[Event]:
+async def resume(agent: Agent, run_id: str) -> AsyncGenerator[Event, None]:
     """Go on with a run that was under way. Raises ``NotInLog``, and ``QuestionError`` where it is over already."""
     run = agent.store.run(run_id)
     if run.status != "running":
         raise QuestionError(f"Run {run_id} is {run.status}; `ponder log show {run_id}` shows its answer.")
     if run.policy != agent.policy.version:
-        raise QuestionError(f"Run {run_id} was begun by {run.policy} and this is {agent.policy.version}; start that model.")
+        raise QuestionError(
+            f"Run {run_id} was begun by {run.policy} and this is {agent.policy.version}; start that model."
+        )
     async with aclosing(drive(agent, replace(run, nodes=()), effort_of(run))) as events:
         async for event in events:
             yield event
 
 
-async def stream(agent: Agent, question: str, how: Ask | None = None) -> AsyncIterator[Event]:
+async def stream(agent: Agent, question: str, how: Ask | None = None) -> AsyncGenerator[Event, None]:
     """What happens, from ``RunStarted`` to ``Finished``.
 
     Raises:
@@ -115,7 +116,7 @@ def begin(agent: Agent, question: str, how: Ask) -> Run:
     )
 
 
-async def drive(agent: Agent, run: Run, effort: Effort) -> AsyncIterator[Event]:
+async def drive(agent: Agent, run: Run, effort: Effort) -> AsyncGenerator[Event, None]:
     """Run the graph and pass its events on; whatever happens, the log says how the run stands."""
     queue: asyncio.Queue[Event | None] = asyncio.Queue()
     context = context_of(agent, run, effort, queue.put_nowait)
@@ -245,4 +246,6 @@ def settings_of(effort: Effort) -> dict[str, Any]:
 
 def effort_of(run: Run) -> Effort:
     settings = run.settings
-    return Effort(run.effort, strategy_from(settings["strategy"]), settings["temperature"], Budget(**settings["budget"]))
+    return Effort(
+        run.effort, strategy_from(settings["strategy"]), settings["temperature"], Budget(**settings["budget"])
+    )

@@ -48,16 +48,12 @@ class Settings(BaseSettings):
 
     model_config = SettingsConfigDict(env_prefix="PONDER_", env_ignore_empty=True, frozen=True, extra="forbid")
 
-    home: Annotated[Path, AfterValidator(_absolute)] = Field(
-        default_factory=home_folder
-    )  # never from a file: trust is kept there
+    home: Annotated[Path, AfterValidator(_absolute)] = Field(default_factory=home_folder)  # not in ponder.toml
     base_url: str | None = None  # an OpenAI-compatible server, "http://127.0.0.1:8000/v1"; None: the embedded model
     api_key: SecretStr | None = None  # that server's key
     model: str | None = None  # the model's name there, or a folder of weights; None: the server's only one, or the mini
     effort: Literal["low", "medium", "high"] = "medium"
-    sandbox: Literal["bubblewrap", "landlock", "monty"] = (
-        "monty"  # the weakest allowed; the strongest that works is used
-    )
+    sandbox: Literal["bubblewrap", "landlock", "monty"] = "monty"  # the weakest that may run a program
     encoder: str = "all-MiniLM-L6-v2"  # a name or a folder that sentence-transformers loads
     reranker: str | None = None  # a cross-encoder, where there is one
     passages: int = Field(default=5, ge=1, le=50)  # how many a search returns

@@ -94,7 +94,7 @@ def open_encoder(name: str = DEFAULT_ENCODER, device: str | None = None) -> Sent
 
 
 def find_model(name: str) -> Path:
-    """The folder of a model: ``name`` itself, in the local Hugging Face cache, or in the default's package.
+    """The folder of a model: ``name`` itself, in the default's package, or in the local Hugging Face cache.
 
     Only a name that a person gave as ``owner/name``, and that is nowhere on this machine, is downloaded.
     Raises ModelNotFound.
@@ -109,7 +109,7 @@ def find_model(name: str) -> Path:
             raise ModelNotFound(f"{folder} holds no sentence-transformers model: name a folder with weights in it.")
         return folder
     repository = _DEFAULT_REPOSITORY if name == DEFAULT_ENCODER else name
-    found = _cached(repository) or (_packaged() if repository == _DEFAULT_REPOSITORY else None)
+    found = (_packaged() if repository == _DEFAULT_REPOSITORY else None) or _cached(repository)
     if found is None and name.count("/") == 1 and not name.startswith((".", "/", "~")):
         found = _downloaded(name)
     if found is None:

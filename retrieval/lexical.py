@@ -66,6 +66,7 @@ class LexicalIndex:
         if not arrays:
             return cls(None)
         index = bm25s.BM25()
+        index.nonoccurrence_array = None  # of BM25L and BM25+, which this is not
         index.vocab_dict = json.loads(arrays["words"])
         index.scores = {
             "data": np.frombuffer(arrays["data"], "<f4"),

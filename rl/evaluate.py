@@ -19,7 +19,7 @@ from agent.search import BestOfN, Candidate, best, majority
 from retrieval.encoder import Encoder
 from retrieval.retriever import Retriever
 from rl.grade import is_right
-from rl.statistics import mean_interval, pass_at_k, wilson
+from rl.intervals import mean_interval, pass_at_k, wilson
 from rl.tasks.lookup import PASSAGES
 from rl.tasks.suite import generate
 from rl.tasks.task import Split, Task
@@ -68,9 +68,7 @@ def suite_of(family: str, tier: int, questions: int, seed: int, split: Split = "
     return Suite(family, tier, [generate(family, tier, split, seed, index) for index in range(questions)])
 
 
-async def evaluate_effort(
-    harness: Harness, suite: Suite, effort: Effort, report: Callable[[], None]
-) -> Result:
+async def evaluate_effort(harness: Harness, suite: Suite, effort: Effort, report: Callable[[], None]) -> Result:
     """Every question once, with ``effort``."""
     runs, seconds = await ask_all(harness, suite.tasks, effort, report)
     right = sum(is_right(task, run.answer) for task, run in zip(suite.tasks, runs, strict=True))
@@ -142,7 +140,13 @@ async def equipped(harness: Harness, task: Task) -> Agent:
 
 
 def row(
-    suite: Suite, effort: str, strategy: str, accuracy: float, interval: tuple[float, float], tokens: float, seconds: float
+    suite: Suite,
+    effort: str,
+    strategy: str,
+    accuracy: float,
+    interval: tuple[float, float],
+    tokens: float,
+    seconds: float,
 ) -> Result:
     return Result(
         suite.family,

@@ -33,7 +33,10 @@ def build_tokenizer(seed: int, vocabulary: int = 2048, texts: int = 20_000) -> P
 
     tokenizer = Tokenizer(models.BPE())
     tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
-        [pre_tokenizers.Split(Regex(PIECES), "isolated"), pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)]
+        [
+            pre_tokenizers.Split(Regex(PIECES), "isolated"),
+            pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False),
+        ]
     )
     tokenizer.decoder = decoders.ByteLevel()
     trainer = trainers.BpeTrainer(
@@ -65,23 +68,20 @@ def texts_of(seed: int, count: int) -> Iterator[str]:
             yield from (json.dumps({"name": name, "arguments": arguments}) for name, arguments in step.calls)
 
 
-def build_config(vocabulary: int, **changes: int) -> Qwen3Config:
+def build_config(vocabulary: int) -> Qwen3Config:
     """About 3 million parameters."""
     from transformers import Qwen3Config
 
-    sizes: dict[str, int] = {
-        "hidden_size": 192,
-        "intermediate_size": 576,
-        "num_hidden_layers": 6,
-        "num_attention_heads": 4,
-        "num_key_value_heads": 2,
-        "head_dim": 64,
-    } | changes
     return Qwen3Config(
         vocab_size=vocabulary,
+        hidden_size=192,
+        intermediate_size=576,
+        num_hidden_layers=6,
+        num_attention_heads=4,
+        num_key_value_heads=2,
+        head_dim=64,
         max_position_embeddings=CONTEXT,
         rope_parameters={"rope_type": "default", "rope_theta": 10_000.0},
         tie_word_embeddings=True,
         use_sliding_window=False,
-        **sizes,
     )

@@ -36,7 +36,9 @@ class SFTSettings:
 
     steps: int = 1500
     batch: int = 48  # demonstrations a step
-    micro_tokens: int = 8_000  # most tokens, padding included and the shared prefix not, that go through the model at once
+    micro_tokens: int = (
+        8_000  # most tokens, padding included and the shared prefix not, that go through the model at once
+    )
     learning_rate: float = 3e-3  # of Muon, at its peak
     embedding_rate: float = 3e-3  # of AdamW, for embeddings and norms
     warmup: int = 50
@@ -122,7 +124,7 @@ def export(model: PreTrainedModel, renderer: Renderer, folder: Path) -> None:
     """Write the model as others load it: bfloat16 weights, config, tokenizer, chat template."""
     import copy
 
-    copy.deepcopy(model).to(torch.bfloat16).save_pretrained(folder)
+    copy.deepcopy(model).bfloat16().save_pretrained(folder)
     renderer.tokenizer.save_pretrained(folder)
 
 
@@ -173,7 +175,11 @@ def micro_batches(
     by_tools: dict[tuple[str, ...], list[Encoded]] = {}
     for task in tasks:
         by_tools.setdefault(task.tools, []).append(encode(task, renderer, schemas))
-    return [part for rows in by_tools.values() for part in packed(sorted(rows, key=lambda row: len(row.token_ids)), settings)]
+    return [
+        part
+        for rows in by_tools.values()
+        for part in packed(sorted(rows, key=lambda row: len(row.token_ids)), settings)
+    ]
 
 
 def packed(rows: Sequence[Encoded], settings: SFTSettings) -> Iterator[list[Encoded]]:
@@ -242,7 +248,12 @@ def prefetched(make: Callable[[int], Any], first: int, last: int) -> Iterator[tu
 def save_checkpoint(
     model: PreTrainedModel, optimizers: Sequence[torch.optim.Optimizer], folder: Path, step: int, tokens: int
 ) -> None:
-    state = {"model": model.state_dict(), "optimizers": [o.state_dict() for o in optimizers], "step": step, "tokens": tokens}
+    state = {
+        "model": model.state_dict(),
+        "optimizers": [o.state_dict() for o in optimizers],
+        "step": step,
+        "tokens": tokens,
+    }
     torch.save(state, folder / "checkpoint.tmp")
     os.replace(folder / "checkpoint.tmp", folder / "checkpoint.pt")
 

@@ -22,12 +22,12 @@ import sys
 import tempfile
 import time
 from asyncio.subprocess import PIPE, Process
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Coroutine
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from tools import breakout, jail
 from tools.syscalls import SeccompMissing, program
@@ -35,6 +35,9 @@ from tools.syscalls import SeccompMissing, program
 _JAIL = Path(jail.__file__).read_text()  # run with -c, so that the sandbox need not see this package
 _PYTHON = os.path.realpath(sys.executable)  # a virtual environment links to it
 _KILL_SECONDS = 5.0  # a killed process is gone in milliseconds, unless the kernel holds it
+
+
+T = TypeVar("T")
 
 
 class Tier(StrEnum):
@@ -136,8 +139,32 @@ async def self_test(tier: Tier, limits: Limits) -> list[str]:
 async def run_in(tier: Tier, code: str, limits: Limits) -> Outcome:
     """Run ``code`` in this very tier, tested or not. Raises SandboxUnavailable: it cannot start."""
     started = time.perf_counter()
-    output, error = await (_run_monty(code, limits) if tier is Tier.MONTY else _run_process(tier, code, limits))
+    try:
+        async with asyncio.timeout(limits.seconds):
+            output, error = await (_run_monty(code, limits) if tier is Tier.MONTY else _run_process(tier, code, limits))
+    except TimeoutError:
+        output, error = "", f"The program took longer than {limits.seconds:g} seconds and was stopped; make it do less."
+    except _Overrun as overrun:
+        output, error = "", f"The program {overrun} and was stopped; make it do less."
     return Outcome(tier, output, error, time.perf_counter() - started)
+
+
+class _Overrun(Exception):
+    """A bound that this side watches was passed; the message goes on from 'The program'."""
+
+
+async def _guarded(work: Coroutine[Any, Any, T], guard: Coroutine[Any, Any, None]) -> T:
+    """What ``work`` gives, unless ``guard`` raises first; neither outlives this call."""
+    working, guarding = asyncio.ensure_future(work), asyncio.ensure_future(guard)
+    try:
+        await asyncio.wait({working, guarding}, return_when=asyncio.FIRST_COMPLETED)
+        if not working.done():
+            guarding.result()
+        return working.result()
+    finally:
+        working.cancel()
+        guarding.cancel()
+        await asyncio.wait({working, guarding})
 
 
 async def _run_process(tier: Tier, code: str, limits: Limits) -> tuple[str, str | None]:
@@ -148,15 +175,10 @@ async def _run_process(tier: Tier, code: str, limits: Limits) -> tuple[str, str 
         command = _bubblewrap(folder, limits) + command if tier is Tier.BUBBLEWRAP else command
         job = _job(tier, code, inside, limits)
         async with _process(command, inside) as process:
-            try:
-                async with asyncio.timeout(limits.seconds):
-                    status, output, errors = await _converse(process, job, Path(folder), limits)
-            except TimeoutError:
-                return "", f"The program took longer than {limits.seconds:g} seconds and was stopped; make it do less."
-            except _Overrun as overrun:
-                return "", f"The program {overrun} and was stopped; make it do less."
+            talk, watch = _talk(process, job, limits), _watch(Path(folder), limits)
+            status, output, errors = await _guarded(talk, watch)
     if not output.startswith(jail.READY):
-        reason = " ".join(errors.split("\n")[-2:]).strip() or f"its process ended with status {status}"
+        reason = errors.strip().rpartition("\n")[2] or f"its process ended with status {status}"
         raise SandboxUnavailable(f"The {tier} sandbox could not start: {reason}")
     return output[1:].decode(errors="replace"), _complaint(status, errors, limits)
 
@@ -224,29 +246,8 @@ async def _process(command: list[str], folder: str) -> AsyncIterator[Process]:
         await asyncio.wait({last}, timeout=_KILL_SECONDS)
 
 
-class _Overrun(Exception):
-    """A bound that the parent watches was passed; the message goes on from 'The program'."""
-
-
-async def _converse(process: Process, job: bytes, folder: Path, limits: Limits) -> tuple[int, bytes, str]:
-    """Exit status, standard output and standard error of a job, while its folder is watched.
-
-    Raises _Overrun: it printed or wrote more than it may.
-    """
-    talk = asyncio.ensure_future(_talk(process, job, limits))
-    watch = asyncio.ensure_future(_watch(folder, limits))
-    try:
-        await asyncio.wait({talk, watch}, return_when=asyncio.FIRST_COMPLETED)
-        if not talk.done():
-            watch.result()
-        return talk.result()
-    finally:
-        talk.cancel()
-        watch.cancel()
-        await asyncio.wait({talk, watch})
-
-
 async def _talk(process: Process, job: bytes, limits: Limits) -> tuple[int, bytes, str]:
+    """Exit status, standard output and standard error of a job. Raises _Overrun: it printed more than it may."""
     assert process.stdin is not None
     assert process.stdout is not None
     assert process.stderr is not None
@@ -294,7 +295,7 @@ def _complaint(status: int, errors: str, limits: Limits) -> str | None:
         return None
     killed_by = -status if status < 0 else status - 128  # bubblewrap reports signal s as 128 + s, as a shell does
     if killed_by == signal.SIGXCPU:
-        return f"The program used more than {limits.cpu_seconds} seconds of processor time and was stopped."
+        return f"The program used more than {limits.cpu_seconds} seconds of processor time."
     if killed_by == signal.SIGKILL:
         return "The program was killed for using too much processor time or memory; make it do less."
     if killed_by > 0:
@@ -304,29 +305,58 @@ def _complaint(status: int, errors: str, limits: Limits) -> str | None:
 
 
 async def _run_monty(code: str, limits: Limits) -> tuple[str, str | None]:
-    """In pydantic-monty, whose worker is a process of its own that a timeout or a cancel kills."""
+    """In pydantic-monty, whose worker is a process of its own that is killed when this is cancelled."""
     try:
         import pydantic_monty as monty
     except ImportError as error:
         raise SandboxUnavailable("pydantic-monty is not installed (pip install pydantic-monty).") from error
-    printed = monty.CollectString(max_bytes=limits.output_bytes)
-    bounds: monty.ResourceLimits = {
-        "max_feed_duration_secs": min(limits.seconds, limits.cpu_seconds),
-        "max_total_sleep_secs": limits.seconds,
-        "max_memory": limits.memory_bytes,
-    }
+    printed = _Printed(limits.output_bytes)
     try:
-        async with (
-            monty.AsyncMonty(max_processes=1, request_timeout=limits.seconds + 1) as pool,
-            pool.checkout(script_name=jail.NAME, limits=bounds) as session,
-        ):
-            await session.feed_run(code, print_callback=printed)
+        await _guarded(_feed(code, limits, printed), printed.overflow())
     except (monty.MontyRuntimeError, monty.MontySyntaxError) as error:
         trace = error.traceback()
         text = " ".join(error.display("type-msg").split())
-        return printed.output, f"{text} (line {trace[-1].line})" if trace else text
-    except monty.MontyCrashedError as error:
-        return printed.output, f"The program {'took too long' if error.timed_out else 'crashed the interpreter'}."
-    except (monty.MontyError, FileNotFoundError) as error:
+        if text.startswith("TimeoutError: feed time limit"):
+            return printed.text, f"The program used more than {limits.cpu_seconds} seconds of processor time."
+        return printed.text, f"{text} (line {trace[-1].line})" if trace else text
+    except monty.MontyCrashedError:
+        return printed.text, "The program crashed its interpreter; write it in another way."
+    except (monty.MontyError, OSError) as error:
         raise SandboxUnavailable(f"The monty sandbox could not start: {error}") from error
-    return printed.output, None
+    return printed.text, None
+
+
+async def _feed(code: str, limits: Limits, printed: _Printed) -> None:
+    import pydantic_monty as monty
+
+    bounds: monty.ResourceLimits = {
+        "max_feed_duration_secs": limits.cpu_seconds,
+        "max_total_sleep_secs": limits.seconds,
+        "max_memory": limits.memory_bytes,
+    }
+    async with (
+        monty.AsyncMonty(max_processes=1) as pool,
+        pool.checkout(script_name=jail.NAME, limits=bounds) as session,
+    ):
+        await session.feed_run(code, print_callback=printed.add)
+
+
+class _Printed:
+    """What a program in monty prints. Its own bound on that would stop it only at the end of its time."""
+
+    def __init__(self, limit: int) -> None:
+        self.text = ""
+        self._limit = limit
+        self._full = asyncio.Event()
+        self._loop = asyncio.get_running_loop()
+
+    def add(self, stream: str, text: str) -> None:
+        """Called from any thread, at most 200 times a second."""
+        if stream == "stdout":
+            self.text += text
+        if len(self.text) > self._limit:
+            self._loop.call_soon_threadsafe(self._full.set)
+
+    async def overflow(self) -> None:
+        await self._full.wait()
+        raise _Overrun(f"printed more than {self._limit:,} bytes")

@@ -24,7 +24,9 @@ async def talk(settings: Settings, effort: Effort) -> None:
     console = Console(highlight=False, soft_wrap=True)
     thread: str | None = None
     async with assemble(settings) as agent:
-        console.print(f"Ponder, {agent.policy.version}, effort {effort.name}. An empty line ends it.", style="dim", markup=False)
+        console.print(
+            f"Ponder, {agent.policy.version}, effort {effort.name}. An empty line ends it.", style="dim", markup=False
+        )
         while question := (await asyncio.to_thread(read_line, console)).strip():
             try:
                 thread = await turn(agent, question, Ask(effort, thread), console)

@@ -27,7 +27,9 @@ app.add_typer(log_app, name="log")
 app.add_typer(train_app, name="train")
 
 EffortName = Annotated[str | None, typer.Option("--effort", "-e", help="low, medium or high.")]
-ModelName = Annotated[str | None, typer.Option("--model", "-m", help="A folder of weights, or the model's name at --base-url.")]
+ModelName = Annotated[
+    str | None, typer.Option("--model", "-m", help="A folder of weights, or the model's name at --base-url.")
+]
 BaseUrl = Annotated[str | None, typer.Option("--base-url", help="An OpenAI-compatible server, http://host:port/v1.")]
 AsJson = Annotated[bool, typer.Option("--json", help="One JSON document on standard output, and nothing else there.")]
 
@@ -108,9 +110,7 @@ def ask(
 
 
 @app.command()
-def resume(
-    run_id: str, model: ModelName = None, base_url: BaseUrl = None, as_json: AsJson = False
-) -> None:
+def resume(run_id: str, model: ModelName = None, base_url: BaseUrl = None, as_json: AsJson = False) -> None:
     """Finish a run that a killed process left under way."""
     import asyncio
 
@@ -199,7 +199,9 @@ def index(paths: list[Path], as_json: AsJson = False) -> None:
 
 
 @app.command()
-def search(query: str, k: Annotated[int, typer.Option("-k", help="How many passages.")] = 5, as_json: AsJson = False) -> None:
+def search(
+    query: str, k: Annotated[int, typer.Option("-k", help="How many passages.")] = 5, as_json: AsJson = False
+) -> None:
     """Find passages in the indexed documents."""
     from dataclasses import asdict
 

@@ -40,7 +40,9 @@ async def packages(settings: Settings) -> str:
     for name in PACKAGES:
         found = Path(str(importlib.import_module(name).__file__)).parent.parent
         if found != here:
-            raise RuntimeError(f"`{name}` is imported from {found}, not from Ponder; uninstall the package that brings it.")
+            raise RuntimeError(
+                f"`{name}` is imported from {found}, not from Ponder; uninstall the package that brings it."
+            )
     return f"all six from {here}"
 
 
@@ -95,4 +97,3 @@ async def model(settings: Settings) -> str:
         return f"{policy.version}, context {policy.context_length}, {len(sample.token_ids)} tokens in {sample.total_seconds:.2f} s"
     finally:
         await policy.close()
-

@@ -22,7 +22,9 @@ def evaluate(
     suite: Annotated[str, typer.Argument(help="A family, or family/tier; several by commas; all.")],
     questions: Annotated[int, typer.Option(help="Questions of each tier.")] = 100,
     effort: Annotated[str, typer.Option(help="Efforts by commas.")] = "low",
-    pool: Annotated[int, typer.Option(help="Draw so many attempts a question at temperature 1 and choose in every way.")] = 0,
+    pool: Annotated[
+        int, typer.Option(help="Draw so many attempts a question at temperature 1 and choose in every way.")
+    ] = 0,
     seed: Annotated[int, typer.Option(help="Which questions are generated.")] = 1,
     concurrent: Annotated[int, typer.Option(help="Questions under way at once.")] = 16,
     model: ModelName = None,
@@ -52,13 +54,21 @@ def suites_named(names: str) -> list[tuple[str, int]]:
         family, _, tier = part.partition("/")
         tiers = [t for t in FAMILIES[family].TIERS if tier in ("", str(t))] if family in FAMILIES else []
         if not tiers:
-            raise SettingsError(f"There is no suite {part!r}; take one of {', '.join(FAMILIES)}, with /tier or without.")
+            raise SettingsError(
+                f"There is no suite {part!r}; take one of {', '.join(FAMILIES)}, with /tier or without."
+            )
         found += [(family, t) for t in tiers]
     return found
 
 
 async def _evaluate(
-    settings: Settings, suites: list[tuple[str, int]], questions: int, efforts: list[Any], pool: int, seed: int, concurrent: int
+    settings: Settings,
+    suites: list[tuple[str, int]],
+    questions: int,
+    efforts: list[Any],
+    pool: int,
+    seed: int,
+    concurrent: int,
 ) -> list[Result]:
     from dataclasses import replace
 
@@ -100,7 +110,10 @@ def table(results: list[Result]) -> str:
              "|---|---|---|---|---|---|---|---|---|"]  # fmt: skip
     for r in results:
         low, high = r.interval
-        solved = [f"{value:.{digits}f}" if value is not None else "-" for value, digits in ((r.tokens_per_solved, 0), (r.seconds_per_solved, 2))]
+        solved = [
+            f"{value:.{digits}f}" if value is not None else "-"
+            for value, digits in ((r.tokens_per_solved, 0), (r.seconds_per_solved, 2))
+        ]
         lines.append(
             f"| {r.suite} | {r.tier} | {r.effort} | {r.strategy} | {r.questions} | {r.accuracy:.3f} ({low:.3f} to {high:.3f}) "
             f"| {r.tokens_per_question:.0f} | {solved[0]} | {solved[1]} |"

@@ -37,7 +37,9 @@ def list_runs(limit: int = 20, thread: Thread = None, as_json: AsJson = False) -
         return
     for run in runs:
         answer = (run.answer or run.error or "").split("Answer:")[-1].strip()
-        line = f"{run.run_id}  {run.started_at[:19]}  {run.status:9} {run.effort:6} {run.usage.sampled_tokens:6} tokens  "
+        line = (
+            f"{run.run_id}  {run.started_at[:19]}  {run.status:9} {run.effort:6} {run.usage.sampled_tokens:6} tokens  "
+        )
         print(printable(line + f"{shortened(run.question)[:60]} → {shortened(answer)[:60]}"))
 
 

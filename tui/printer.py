@@ -46,7 +46,9 @@ class Printer:
                 self.line(path, f"■ {ending.value}, {tokens} tokens", "bold")
             case events.Scored(path, score, verdicts):
                 parts = ", ".join(f"{v.verifier} {v.score:.2f}" for v in verdicts if v.score is not None)
-                self.line(path, f"  score {'none' if score is None else f'{score:.2f}'} ({parts or 'no verdict'})", "magenta")
+                self.line(
+                    path, f"  score {'none' if score is None else f'{score:.2f}'} ({parts or 'no verdict'})", "magenta"
+                )
             case events.Selected(path, reason):
                 self.line(path, f"✓ chosen: {reason}", "bold green")
             case _:

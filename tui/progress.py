@@ -2,23 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from rich.progress import TaskID
+
+
+class Draw(Protocol):
+    """Shows how far something is; a new label begins a new bar."""
+
+    def __call__(self, total: int, done: int, label: str, note: str = "") -> None: ...
 
 
 @contextmanager
-def bar() -> Iterator[Callable[[int, int, str], None]]:
-    """A function ``(total, done, label)`` that draws; a new label begins a new bar."""
+def bar() -> Iterator[Draw]:
+    """A bar for as long as the block lasts."""
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(), TextColumn("{task.fields[note]}"))
+    note = TextColumn("{task.fields[note]}")
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(), note)
     with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
-        tasks: dict[str, int] = {}
+        tasks: dict[str, TaskID] = {}
 
         def draw(total: int, done: int, label: str, note: str = "") -> None:
             if label not in tasks:
                 tasks[label] = progress.add_task(label, total=total, note=note)
-            progress.update(tasks[label], total=total, completed=done, note=note)  # type: ignore[arg-type]
+            progress.update(tasks[label], total=total, completed=done, note=note)
 
         yield draw

@@ -32,7 +32,9 @@ def sft(
 
     if threads:
         torch.set_num_threads(threads)
-    settings = SFTSettings(steps=steps, batch=batch, learning_rate=learning_rate, embedding_rate=learning_rate, seed=seed)
+    settings = SFTSettings(
+        steps=steps, batch=batch, learning_rate=learning_rate, embedding_rate=learning_rate, seed=seed
+    )
     trained, renderer, schemas = prepare(model, seed)
     with bar() as draw:
 
@@ -43,4 +45,4 @@ def sft(
         train(trained, renderer, schemas, settings, folder, report)
     export(trained, renderer, folder / "model")
     loss_plot(folder)
-    print(f"The model is in {folder / 'model'}; ask it with: ponder ask --model {folder / 'model'} \"What is 3 * 4?\"")
+    print(f'The model is in {folder / "model"}; ask it with: ponder ask --model {folder / "model"} "What is 3 * 4?"')

@@ -64,10 +64,11 @@ class Claim:
 
 
 class Grounding:
-    """The mean support of an answer's cited claims, with the sentence found for the weakest.
+    """The support of an answer's weakest cited claim, with the sentence that was found for it.
 
-    No passages, no score. An answer that cites nothing scores UNCITED where a passage has what it says and 0 where none
-    has; one that says nothing new (it declines, or repeats the question) has no score.
+    The weakest, because a mean could be raised by copying passages around a wrong claim. No passages, no
+    score. An answer that cites nothing scores UNCITED where a passage has what it says and 0 where none has; one that
+    says nothing new (it declines, or repeats the question) has no score.
     """
 
     name = "grounding"
@@ -88,8 +89,7 @@ class Grounding:
         found = [support(claim, case.passages) for claim in cited if claim.terms]
         if not found:
             return self._judge_uncited(terms(_CITATION.sub("", answer)), case)
-        _, reason = min(found, key=lambda each: each[0])
-        return Verdict(self.name, sum(score for score, _ in found) / len(found), reason)
+        return Verdict(self.name, *min(found, key=lambda each: each[0]))
 
     def _judge_uncited(self, said: Sequence[Term], case: Case) -> Verdict:
         asked = _keys(case.question)

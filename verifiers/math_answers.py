@@ -1,7 +1,7 @@
 """Whether the final answer is mathematically the reference: ``x*2`` for ``2x``, ``0.5`` for ``\\frac{1}{2}``.
 
 Plain numbers are compared here as exact rationals. Formulas go to math-verify
-(https://github.com/huggingface/Math-Verify), in a process that is killed at a deadline. Prose is compared as text,
+(https://github.com/huggingface/Math-Verify), in a process that is ended at a limit. Prose is compared as text,
 because to sympy ``listen`` and ``silent`` are equal products. Used wherever a task has a gold answer.
 """
 
@@ -30,14 +30,15 @@ _SYMBOLS = {0x221E: r"\infty ", 0x3C0: r"\pi ", 0xD7: r"\times ", 0xB7: r"\cdot 
 class MathAnswers:
     """1 where the final answer means the reference, else 0; no reference, no score.
 
-    An answer that cannot be compared in time scores 0, not None: a policy in training must not be able to make this
+    An answer that takes too long to compare scores 0, not None: a policy in training must not be able to make this
     verifier fall silent. The worker process starts with the first formula and stops with this object or ``close``.
     """
 
     name = "math"
 
-    def __init__(self, deadline_seconds: float = 3.0) -> None:
-        self._worker = MathWorker(deadline_seconds)
+    def __init__(self, cpu_seconds: float = 3.0) -> None:
+        """``cpu_seconds`` is the processor time that one formula may take."""
+        self._worker = MathWorker(cpu_seconds)
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="math-answers")  # one worker, one at a time
 
     async def verify(self, cases: Sequence[Case]) -> list[Verdict]:

@@ -18,14 +18,13 @@ from typing import TYPE_CHECKING
 
 from agent.policy.batch import Batch, Limits, Request, Row
 from agent.policy.model import load_model, prepare, use_threads, version_of
-from agent.policy.policy import ContextTooLong, Delta, PolicyError
+from agent.policy.policy import GREEDY, ContextTooLong, Delta, PolicyError
 from agent.policy.renderer import Renderer
 from agent.records import PolicyVersion, Sample, SamplingParams
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
-GREEDY = "greedy: the most likely token was taken, nothing was drawn from the distribution"
 FLUSH_SECONDS = 0.02  # a stream gets what was sampled since then at once: 50 times a second is live to an eye
 
 
@@ -103,7 +102,9 @@ class EmbeddedPolicy:
             sentence = f"The prompt has {len(prompt)} tokens and the model reads {self.context_length}; shorten it."
             raise ContextTooLong(sentence)
         if not prompt or min(prompt) < 0 or max(prompt) >= self._vocabulary:
-            raise PolicyError(f"A prompt needs at least one id, each from 0 to {self._vocabulary - 1}; render it again.")
+            raise PolicyError(
+                f"A prompt needs at least one id, each from 0 to {self._vocabulary - 1}; render it again."
+            )
         if n < 1 or params.max_tokens < 1:
             raise PolicyError("Ask for at least one sample of at least one token.")
 

@@ -23,8 +23,8 @@ ATTENTION = "ponder_rows"  # the name of `attend` in Transformers' register
 def padded_length(tokens: int) -> int:
     """How many keys to attend to where the longest row has ``tokens``: 128, 384 or 512 above a multiple of 512.
 
-    The CPU kernel goes over keys in blocks of 512, and a last block of 256 or 320 is summed in another order than one of
-    128, 384, 448 or 512 (torch 2.13, MKL 2024.2, AVX-512). With these sizes a row has the same bits in any company.
+    The CPU kernel goes over keys in blocks of 512, and a last block of 256 or 320 is summed in another order than one
+    of 128, 384, 448 or 512 (torch 2.13, MKL 2024.2, AVX-512). With these sizes a row has the same bits in any company.
     """
     blocks, rest = divmod(tokens - 1, 512)
     return blocks * 512 + next(size for size in (128, 384, 512) if size > rest)

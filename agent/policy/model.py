@@ -43,7 +43,9 @@ def version_of(model: PreTrainedModel) -> PolicyVersion:
     """The folder's name and 12 hex digits of its weights' SHA-256, or the hub's name and commit."""
     source = Path(model.name_or_path)
     if not source.is_dir():
-        return PolicyVersion(model.name_or_path, version=(getattr(model.config, "_commit_hash", None) or "unknown")[:12])
+        return PolicyVersion(
+            model.name_or_path, version=(getattr(model.config, "_commit_hash", None) or "unknown")[:12]
+        )
     files = sorted(source.glob("*.safetensors")) or sorted(source.glob("*.bin"))
     digests = [_digest(file, file.stat().st_size, file.stat().st_mtime_ns) for file in files]
     return PolicyVersion(source.resolve().name, version=hashlib.sha256("".join(digests).encode()).hexdigest()[:12])

@@ -7,11 +7,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 from agent.errors import PonderError
-from agent.errors import PonderError
 from agent.records import PolicyVersion, Sample, SamplingParams
 
 if TYPE_CHECKING:
     from agent.policy.renderer import Renderer
+
+
+GREEDY = "greedy: the most likely token was taken, nothing was drawn from the distribution"  # why it is not trainable
 
 
 @dataclass(frozen=True, slots=True)

@@ -38,7 +38,7 @@ class RendererError(PolicyError):
 
 
 class TemplateError(RendererError):
-    """The chat template cannot be used: it fails, loses what it is given, or does not end turns with a control token."""
+    """The chat template fails, loses what it is given, or does not end turns with a control token."""
 
 
 class Renderer:
@@ -49,11 +49,11 @@ class Renderer:
             raise RendererError("The model has no tokenizer.json; save its tokenizer in that format and load it again.")
         self.tokenizer = tokenizer
         self._plain = _without_added_tokens(tokenizer)
-        self._controls = {token.content: id for id, token in tokenizer.added_tokens_decoder.items()}
-        self._control_ids = frozenset(self._controls.values())
-        self._at_controls = re.compile(f"({'|'.join(map(re.escape, sorted(self._controls, key=len, reverse=True)))})")
-        self._parts = _Parts.of(self._controls)
-        self.marks = Marks(*map(self._controls.get, ("<think>", "</think>", "<tool_call>", "</tool_call>")))
+        self.controls: dict[str, int] = {token.content: id for id, token in tokenizer.added_tokens_decoder.items()}
+        self._control_ids = frozenset(self.controls.values())
+        self._at_controls = re.compile(f"({'|'.join(map(re.escape, sorted(self.controls, key=len, reverse=True)))})")
+        self._parts = _Parts.of(self.controls)
+        self.marks = Marks(*map(self.controls.get, ("<think>", "</think>", "<tool_call>", "</tool_call>")))
         self.marks = self._look_at_template()
         self.stop_token_ids = self._stops()
 
@@ -65,7 +65,9 @@ class Renderer:
         try:
             return cls(AutoTokenizer.from_pretrained(str(path_or_hub_name)))
         except (OSError, ValueError) as error:
-            sentence = f"No tokenizer could be loaded from {path_or_hub_name}; give the folder or the hub name of the model."
+            sentence = (
+                f"No tokenizer could be loaded from {path_or_hub_name}; give the folder or the hub name of the model."
+            )
             raise RendererError(sentence) from error
 
     # --- messages to ids ----------------------------------------------------------------------------------------------
@@ -151,14 +153,14 @@ class Renderer:
         marks = {self.marks.think, self.marks.end_think, self.marks.call, self.marks.end_call}
         place = text.find(guard.mark)
         for match in self._at_controls.finditer(text, place if place >= 0 else len(text)):
-            if self._controls[match[0]] not in marks:
+            if self.controls[match[0]] not in marks:
                 return match
         raise TemplateError("The model's chat template does not end a turn with a control token; use another model.")
 
     def _encode(self, text: str, guard: _Guard) -> list[int]:
         ids: list[int] = []
         for place, stretch in enumerate(self._at_controls.split(text)):
-            ids += [self._controls[stretch]] if place % 2 else self._encode_plain(guard.restore(stretch))
+            ids += [self.controls[stretch]] if place % 2 else self._encode_plain(guard.restore(stretch))
         return ids
 
     def _encode_plain(self, text: str) -> list[int]:
@@ -171,7 +173,9 @@ class Renderer:
         """Check it on a question that spells nothing, and see whether the generation prompt opens the thought."""
         reference = self.tokenizer.apply_chat_template([_QUESTION], add_generation_prompt=True, return_dict=False)
         if self.start([_QUESTION]) != reference:
-            raise TemplateError("This model's tokenizer does not encode a prompt stretch by stretch; use another model.")
+            raise TemplateError(
+                "This model's tokenizer does not encode a prompt stretch by stretch; use another model."
+            )
         asked = self._render(self._guard(), [_QUESTION], prompt=False)
         opening = self._render(self._guard(), [_QUESTION])[len(asked) :]
         opens = self.marks.think is not None and opening.rfind("<think>") > opening.rfind("</think>")
@@ -181,7 +185,7 @@ class Renderer:
         """What ends an assistant's turn in the template, and the tokenizer's end of text."""
         guard = self._guard()
         text = self._render(guard, [_QUESTION, _marked_turn(guard)], prompt=False)
-        ends = [self._controls[self._turn_end(text, guard)[0]], self.tokenizer.eos_token_id]
+        ends = [self.controls[self._turn_end(text, guard)[0]], self.tokenizer.eos_token_id]
         return tuple(dict.fromkeys(id for id in ends if isinstance(id, int)))
 
 
@@ -247,7 +251,9 @@ class _Guard:
 
     def check(self, text: str) -> None:
         if not self._required.issubset(map(int, self._stand_ins.findall(text))):
-            sentence = "The model's chat template leaves out or rewrites a part of the conversation; use another template."
+            sentence = (
+                "The model's chat template leaves out or rewrites a part of the conversation; use another template."
+            )
             raise TemplateError(sentence)
 
     def _edge(self, text: str) -> range:
@@ -277,7 +283,10 @@ def _message(message: Mapping[str, Any], guard: _Guard) -> dict[str, Any]:
 
 def _tool_call(call: Mapping[str, Any], guard: _Guard) -> dict[str, Any]:
     function = call.get("function") or call
-    hidden = {"name": guard.hide(_text(function, "name")), "arguments": guard.hide_inside(function.get("arguments", {}))}
+    hidden = {
+        "name": guard.hide(_text(function, "name")),
+        "arguments": guard.hide_inside(function.get("arguments", {})),
+    }
     return {"id": guard.hide(str(call.get("id", "")), required=False), "type": "function", "function": hidden}
 
 

@@ -209,7 +209,9 @@ def finished(draw: Draw, story: Story, tier: int, task_id: str, answer: str) -> 
 def failed_call(draw: Draw, thought: str, expression: str) -> Step:
     """A call that fails: by a fault of the tool (nothing to unlearn) or by a slip that is shown but not learned."""
     if draw.chance(0.5):
-        error = draw.any(["Error: the call took longer than 30 seconds.", "Error: the tool is not available at the moment."])
+        error = draw.any(
+            ["Error: the call took longer than 30 seconds.", "Error: the tool is not available at the moment."]
+        )
         return call(thought, "calculator", ("expression", expression), error)
     broken = call(thought, "calculator", ("expression", expression + " )"), "Error: the expression cannot be read.")
     return Step(broken.thought, calls=broken.calls, results=broken.results, learn=False)
@@ -262,7 +264,13 @@ def lose(story: Story, draw: Draw) -> None:
     if story.value < 8:
         return gain(story, draw)
     a = draw.number(2, min(int(story.value) - 2, 150))
-    story.apply(fill(draw.pick(LOSE), story, draw, a=shown(draw, a)).replace("  ", " "), f"{a} gone", "-", str(a), story.value - a)
+    story.apply(
+        fill(draw.pick(LOSE), story, draw, a=shown(draw, a)).replace("  ", " "),
+        f"{a} gone",
+        "-",
+        str(a),
+        story.value - a,
+    )
 
 
 def gain_groups(story: Story, draw: Draw) -> None:
@@ -283,7 +291,9 @@ def times(story: Story, draw: Draw) -> None:
     a = draw.number(2, 9)
     if story.value * a > LARGEST / 2:
         return lose(story, draw)
-    wording, line = (draw.pick(TIMES), f"{a} times as many") if draw.chance(0.6) else (draw.pick(DOUBLE), "twice as many")
+    wording, line = (
+        (draw.pick(TIMES), f"{a} times as many") if draw.chance(0.6) else (draw.pick(DOUBLE), "twice as many")
+    )
     a = a if "{a}" in wording else 2
     compare(story, draw, wording, line, "*", a, story.value * a)
 
@@ -326,13 +336,17 @@ def ask_share(story: Story, draw: Draw) -> str:
     if not divisors or story.value < 4:
         return ask_together(story, draw)
     a = draw.any(divisors)
-    story.apply(fill(draw.pick(ASK_SHARE), story, draw, a=shown(draw, a)), f"shared by {a}", "/", str(a), story.value / a)
+    story.apply(
+        fill(draw.pick(ASK_SHARE), story, draw, a=shown(draw, a)), f"shared by {a}", "/", str(a), story.value / a
+    )
     return f"Each gets {{result}} {story.objects}."
 
 
 def ask_money(story: Story, draw: Draw) -> str:
     a = draw.number(2, 12)
-    story.apply(fill(draw.pick(ASK_MONEY), story, draw, a=shown(draw, a)), f"{a} dollars each", "*", str(a), story.value * a)
+    story.apply(
+        fill(draw.pick(ASK_MONEY), story, draw, a=shown(draw, a)), f"{a} dollars each", "*", str(a), story.value * a
+    )
     return "That is {result} dollars."
 
 

@@ -102,6 +102,6 @@ def numbers(draw: Draw, situation: Situation) -> tuple[int, int, int]:
         a, b, c0 = (draw.number(2, high) for high in situation.high)
         if situation.condition == "a%b" and a % b:
             continue
-        if situation.condition == "a>b" and a <= b or situation.condition == "a>bc" and a <= b * c0:
+        if (situation.condition == "a>b" and a <= b) or (situation.condition == "a>bc" and a <= b * c0):
             continue
         return a, b, c0

@@ -69,9 +69,19 @@ BRIDGE = (
 )  # fmt: skip
 KINDS = {"town": TOWN, "person": PERSON, "bridge": BRIDGE}
 OPENINGS = {
-    "town": ("{s} is a town in {r}.", "{s} is a small town in {r}.", "The town of {s} lies in {r}.", "{s} is an old town in {r}."),
+    "town": (
+        "{s} is a town in {r}.",
+        "{s} is a small town in {r}.",
+        "The town of {s} lies in {r}.",
+        "{s} is an old town in {r}.",
+    ),
     "person": ("{s} lived in {r}.", "{s} was a citizen of {r}.", "{s} came from {r}.", "{s} is remembered in {r}."),
-    "bridge": ("The {s} is a bridge in {r}.", "The {s} stands in {r}.", "The {s} is a stone bridge in {r}.", "The {s} is found in {r}."),
+    "bridge": (
+        "The {s} is a bridge in {r}.",
+        "The {s} stands in {r}.",
+        "The {s} is a stone bridge in {r}.",
+        "The {s} is found in {r}.",
+    ),
 }
 
 
@@ -131,7 +141,16 @@ def one_source(draw: Draw, tier: int, task_id: str) -> Task:
         call(f"I look up {entry.name}.", "search", ("query", f"{entry.name} {attribute.label}"), numbered(found)),
         direct(f"Passage {at}: {attribute.label} {value}.", f"{sentence(entry, attribute)} [{at}]", value),
     )
-    return Task(task_id, "lookup", tier, question, value, steps, documents(entry, *others), metadata={"cites": entry.document.title})
+    return Task(
+        task_id,
+        "lookup",
+        tier,
+        question,
+        value,
+        steps,
+        documents(entry, *others),
+        metadata={"cites": entry.document.title},
+    )
 
 
 def two_sources(draw: Draw, tier: int, task_id: str) -> Task:
@@ -143,7 +162,10 @@ def two_sources(draw: Draw, tier: int, task_id: str) -> Task:
     first = entry_of(draw, first_kind, {link.label: second.name})
     attribute = draw.any(KINDS[second_kind])
     question = draw.pick(wordings).format(n=attribute.noun, s=first.name)
-    first_others, second_others = [entry_of(draw, first_kind) for _ in range(3)], [entry_of(draw, second_kind) for _ in range(3)]
+    first_others, second_others = (
+        [entry_of(draw, first_kind) for _ in range(3)],
+        [entry_of(draw, second_kind) for _ in range(3)],
+    )
     found_first, found_second = found_passages(draw, first, first_others), found_passages(draw, second, second_others)
     at_first, at_second = found_first.index(first.document) + 1, found_second.index(second.document) + 1 + PASSAGES
     value = second.values[attribute.label]
@@ -155,7 +177,16 @@ def two_sources(draw: Draw, tier: int, task_id: str) -> Task:
                f"{sentence(first, link)} [{at_first}] {sentence(second, attribute)} [{at_second}]", value),
     )  # fmt: skip
     metadata: dict[str, object] = {"cites": second.document.title}
-    return Task(task_id, "lookup", tier, question, value, steps, documents(first, second, *first_others, *second_others), metadata=metadata)
+    return Task(
+        task_id,
+        "lookup",
+        tier,
+        question,
+        value,
+        steps,
+        documents(first, second, *first_others, *second_others),
+        metadata=metadata,
+    )
 
 
 def difference(draw: Draw, tier: int, task_id: str) -> Task:
@@ -169,12 +200,32 @@ def difference(draw: Draw, tier: int, task_id: str) -> Task:
     result = str(larger - smaller)
     steps = (
         call(f"I look up {a} first.", "search", ("query", f"{a} population"), numbered(found[0])),
-        call(f"Passage {at[0]}: population {values[0]}. Now {b}.", "search", ("query", f"{b} population"), numbered(found[1], PASSAGES + 1)),
-        call(f"Passage {at[1]}: population {values[1]}.", "calculator", ("expression", f"{larger} - {smaller}"), result),
-        direct(f"The result is {result}.", f"{a} has {values[0]} people [{at[0]}] and {b} has {values[1]} [{at[1]}].", result),
+        call(
+            f"Passage {at[0]}: population {values[0]}. Now {b}.",
+            "search",
+            ("query", f"{b} population"),
+            numbered(found[1], PASSAGES + 1),
+        ),
+        call(
+            f"Passage {at[1]}: population {values[1]}.", "calculator", ("expression", f"{larger} - {smaller}"), result
+        ),
+        direct(
+            f"The result is {result}.",
+            f"{a} has {values[0]} people [{at[0]}] and {b} has {values[1]} [{at[1]}].",
+            result,
+        ),
     )
     question = draw.pick(DIFFERENCES).format(a=a, b=b)
-    return Task(task_id, "lookup", tier, question, result, steps, documents(*entries, *others), metadata={"cites": entries[0].document.title})
+    return Task(
+        task_id,
+        "lookup",
+        tier,
+        question,
+        result,
+        steps,
+        documents(*entries, *others),
+        metadata={"cites": entries[0].document.title},
+    )
 
 
 def unanswerable(draw: Draw, tier: int, task_id: str) -> Task:
@@ -187,8 +238,13 @@ def unanswerable(draw: Draw, tier: int, task_id: str) -> Task:
         query = name
     else:
         query = f"{first} {second}"
-    found = [prose(draw) if draw.chance(0.5) else entry_of(draw, draw.any(list(KINDS))).document for _ in range(PASSAGES)]
-    steps = (call(f"I look up {query}.", "search", ("query", query), numbered(found)), Step("No passage says it.", NOT_FOUND))
+    found = [
+        prose(draw) if draw.chance(0.5) else entry_of(draw, draw.any(list(KINDS))).document for _ in range(PASSAGES)
+    ]
+    steps = (
+        call(f"I look up {query}.", "search", ("query", query), numbered(found)),
+        Step("No passage says it.", NOT_FOUND),
+    )
     return Task(task_id, "lookup", tier, question, "not found", steps, tuple(found), metadata={"says": "did not find"})
 
 
@@ -197,14 +253,26 @@ def without_documents(draw: Draw, tier: int, task_id: str) -> Task:
     entry = entry_of(draw, draw.any(list(KINDS)))
     question = draw.pick(draw.any(KINDS[entry.kind]).questions).format(s=entry.name)
     steps = (Step("There is no search tool.", NOT_INDEXED),)
-    return Task(task_id, "lookup", tier, question, "declined", steps, tools=("calculator", "python"), metadata={"says": "can't look that up"})
+    return Task(
+        task_id,
+        "lookup",
+        tier,
+        question,
+        "declined",
+        steps,
+        tools=("calculator", "python"),
+        metadata={"says": "can't look that up"},
+    )
 
 
 def entry_of(draw: Draw, kind: str, fixed: dict[str, str] | None = None) -> Entry:
     name = name_of(draw, kind)
     values = {attribute.label: value_of(draw, attribute.label) for attribute in KINDS[kind]} | (fixed or {})
     region = draw.any(REGIONS)
-    facts = [draw.any(attribute.statements).format(s=name, v=values[attribute.label], p=name.split()[0]) for attribute in KINDS[kind]]
+    facts = [
+        draw.any(attribute.statements).format(s=name, v=values[attribute.label], p=name.split()[0])
+        for attribute in KINDS[kind]
+    ]
     draw.random.shuffle(facts)
     text = " ".join([draw.any(OPENINGS[kind]).format(s=name, r=region), *facts])
     return Entry(kind, name, values, article(name, text))
@@ -234,7 +302,11 @@ def value_of(draw: Draw, label: str) -> str:
         return draw.any(PRODUCTS)
     if label == "work":
         return draw.any(JOBS)
-    return draw.pick(FIRST_PARTS) + draw.any("a e o en in".split()) if label == "river" else name_of(draw, "town" if label == "born in" else "person")
+    return (
+        draw.pick(FIRST_PARTS) + draw.any(["a", "e", "o", "en", "in"])
+        if label == "river"
+        else name_of(draw, "town" if label == "born in" else "person")
+    )
 
 
 def sentence(entry: Entry, attribute: Attribute) -> str:
@@ -265,5 +337,8 @@ def documents(*entries: Entry) -> tuple[Document, ...]:
 
 def prose(draw: Draw) -> Document:
     """A document of unrelated words, so that text in no generated style is read calmly."""
-    lines = [" ".join(draw.several(COMMON, draw.random.randint(5, 12))).capitalize() + "." for _ in range(draw.random.randint(1, 4))]
+    lines = [
+        " ".join(draw.several(COMMON, draw.random.randint(5, 12))).capitalize() + "."
+        for _ in range(draw.random.randint(1, 4))
+    ]
     return article(" ".join(draw.several(COMMON, 2)).title(), " ".join(lines))

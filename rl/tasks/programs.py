@@ -36,7 +36,10 @@ def mistake(draw: Draw, thought: str, code: str) -> Step:
     if draw.chance(0.5):
         broken, error = code.replace("print(", "print((", 1), "Error: SyntaxError: '(' was never closed"
     else:
-        broken, error = code.replace("print(", "prnt(", 1), "Error: NameError: name 'prnt' is not defined. Did you mean: 'print'?"
+        broken, error = (
+            code.replace("print(", "prnt(", 1),
+            "Error: NameError: name 'prnt' is not defined. Did you mean: 'print'?",
+        )
     step = call(thought, "python", ("code", broken), error)
     return Step(step.thought, calls=step.calls, results=step.results, learn=False)
 

@@ -43,4 +43,6 @@ def generate(draw: Draw, tier: int, task_id: str) -> Task:
     question = question if draw.chance(0.8) else question.rstrip(".!?").lower()
     thought = "A greeting." if reply is GREETING else "Thanks." if reply is THANKS else "This is beyond me."
     tools = draw.any([("calculator", "python", "search"), ("calculator", "python")])
-    return Task(task_id, "smalltalk", tier, question, "declined", (Step(thought, reply),), tools=tools, metadata={"says": says})
+    return Task(
+        task_id, "smalltalk", tier, question, "declined", (Step(thought, reply),), tools=tools, metadata={"says": says}
+    )

@@ -63,7 +63,11 @@ def by_program(draw: Draw, tier: int, task_id: str) -> Task:
     kind = draw.any(["count", "reverse", "length"])
     if kind == "count":
         letter = draw.any(sorted(set(w)))
-        question, code, gold = draw.pick(COUNT).format(l=letter, w=w), f'print("{w}".count("{letter}"))', str(w.count(letter))
+        question, code, gold = (
+            draw.pick(COUNT).format(l=letter, w=w),
+            f'print("{w}".count("{letter}"))',
+            str(w.count(letter)),
+        )
     elif kind == "reverse":
         question, code, gold = draw.pick(REVERSE).format(w=w), f'print("{w}"[::-1])', w[::-1]
     else:

@@ -8,7 +8,14 @@ from rl.tasks.task import Draw, Split, Task
 FAMILIES = {
     "arithmetic": arithmetic, "lookup": lookup, "strings": strings, "programs": programs, "units": units, "smalltalk": smalltalk,
 }  # fmt: skip
-HARD_TIERS = {"arithmetic": (6, 7, 8), "lookup": (2, 3), "strings": (3, 4), "programs": (3,), "units": (2,), "smalltalk": ()}
+HARD_TIERS = {
+    "arithmetic": (6, 7, 8),
+    "lookup": (2, 3),
+    "strings": (3, 4),
+    "programs": (3,),
+    "units": (2,),
+    "smalltalk": (),
+}
 
 # What a demonstration is drawn from, as parts of the whole: most for what is hardest to learn.
 SHARES = {"arithmetic": 0.46, "lookup": 0.20, "strings": 0.12, "programs": 0.10, "units": 0.07, "smalltalk": 0.05}

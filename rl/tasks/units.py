@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from datetime import date, timedelta
+from fractions import Fraction
 
 from rl.tasks.arithmetic import plain
 from rl.tasks.task import Draw, Task, call, direct
-from fractions import Fraction
 
 TIERS = range(1, 3)
 
@@ -37,7 +37,20 @@ BETWEEN = [
     "How many days are there between {d} and {e}?", "How many days is it from {d} to {e}?", "Count the days from {d} to {e}.", "What is the number of days between {d} and {e}?",
     "How many days after {d} is {e}?", "How long is it in days from {d} until {e}?", "From {d} to {e}, how many days pass?", "How many days lie between {d} and {e}?",
 ]  # fmt: skip
-MONTHS = "January February March April May June July August September October November December".split()
+MONTHS = [
+    "January",
+    "February",
+    "March",
+    "April",
+    "May",
+    "June",
+    "July",
+    "August",
+    "September",
+    "October",
+    "November",
+    "December",
+]
 
 
 def generate(draw: Draw, tier: int, task_id: str) -> Task:
@@ -58,7 +71,13 @@ def convert(draw: Draw) -> tuple[str, str, str, str, str]:
         return question, "calculator", f"{n * factor} / {factor}", str(n), f" {large}"
     if draw.chance(0.2):
         value = Fraction(2 * n + 1, 2)
-        return draw.pick(DOWN).format(n=plain(value), l=large, s=small), "calculator", f"{plain(value)} * {factor}", plain(value * factor), f" {small}"
+        return (
+            draw.pick(DOWN).format(n=plain(value), l=large, s=small),
+            "calculator",
+            f"{plain(value)} * {factor}",
+            plain(value * factor),
+            f" {small}",
+        )
     return draw.pick(DOWN).format(n=n, l=large, s=small), "calculator", f"{n} * {factor}", str(n * factor), f" {small}"
 
 

@@ -27,9 +27,8 @@ def test_text_comes_back(text: str) -> None:
 def test_two_sequences_share_what_they_have_in_common_at_their_start(
     common: tuple[int, ...], left: tuple[int, ...], right: tuple[int, ...]
 ) -> None:
-    shared = shared_length(common + left, common + right)
+    left, right = common + left, common + right
+    shared = shared_length(left, right)
     assert shared >= len(common)
-    assert (common + left)[:shared] == (common + right)[:shared]
-    assert (common + left)[shared : shared + 1] != (common + right)[
-        shared : shared + 1
-    ] or common + left == common + right
+    assert left[:shared] == right[:shared]
+    assert left == right or left[: shared + 1] != right[: shared + 1]

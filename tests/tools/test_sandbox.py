@@ -54,8 +54,9 @@ def descendants(pid: int) -> set[int]:
 
 
 async def until(condition) -> None:
+    """/proc tells nobody when it changes, so it is looked at again and again."""
     async with asyncio.timeout(60):
-        while not condition():
+        while not condition():  # noqa: ASYNC110
             await asyncio.sleep(0.01)
 
 
@@ -63,9 +64,29 @@ async def test_every_attempt_to_break_out_is_held(tier):
     assert await self_test(tier, LIMITS) == []
 
 
-@pytest.mark.parametrize("name", list(breakout.probes(breakout.Bait(Path("/x"), Path("/x/y"), *[breakout.Deaf()] * 2), [], 1, 1)))
-def test_the_attempts_succeed_where_nothing_holds_them(name, tmp_path):
-    pass
+TOUCHING = {
+    "connect to a server",
+    "connect to a local server",
+    "write a file outside",
+    "empty a file outside",
+    "remove a file outside",
+}
+
+
+def attempts() -> list[str]:
+    with breakout.bait() as bait:
+        return list(breakout.probes(bait, [], 1, 1))
+
+
+@pytest.mark.parametrize("name", attempts())
+def test_an_attempt_succeeds_where_nothing_holds_it(name, tmp_path):
+    """Else the self-test would pass whatever the sandbox did."""
+    with breakout.bait() as bait:
+        probe = breakout.probes(bait, [], memory_bytes=1 << 20, disk_bytes=1 << 10)[name]
+        finished = subprocess.run([sys.executable, "-S", "-c", probe], cwd=tmp_path, capture_output=True)
+        if name != "become its own master":  # containers often forbid that to everybody
+            assert finished.returncode == 0
+        assert bool(bait.touched()) == (name in TOUCHING)
 
 
 async def test_a_program_gives_what_it_prints(tier):
@@ -112,7 +133,7 @@ async def test_however_a_program_ends_badly_one_line_says_it(process_tier, progr
         "import zoneinfo\nprint('ok' if zoneinfo.ZoneInfo('UTC') else '')",
         "import ssl, sqlite3, hashlib, decimal, fractions, statistics, itertools, re, json\nprint('ok')",
         "import pickle\nclass A: pass\nassert isinstance(pickle.loads(pickle.dumps(A())), A)\nprint('ok')",
-        "if __name__ == '__main__':\n    import sys\n    print('ok', file=sys.stdout)\n    print('noise', file=sys.stderr)",
+        "import sys\nif __name__ == '__main__':\n    print('ok')\nprint('noise', file=sys.stderr)",
         "import signal\ntry:\n    signal.setitimer(signal.ITIMER_REAL, 60)\nfinally:\n    print('ok')",
     ],
 )
@@ -139,11 +160,15 @@ async def test_a_program_that_takes_too_long_is_stopped(tier):
     assert "took longer than 1 seconds" in ((await run_in(tier, "while True: pass", limits)).error or "")
 
 
-async def test_a_program_that_computes_too_much_is_stopped(process_tier):
-    outcome = await run_in(process_tier, "while True: pass", Limits(seconds=60.0, cpu_seconds=1))
-    assert "more than 1 seconds of processor time" in (outcome.error or "")
-    caught = "import signal\nsignal.signal(signal.SIGXCPU, signal.SIG_IGN)\nwhile True: pass"
-    outcome = await run_in(process_tier, caught, Limits(seconds=60.0, cpu_seconds=1))
+async def test_a_program_that_computes_too_much_is_stopped(tier):
+    outcome = await run_in(tier, "while True: pass", Limits(seconds=100.0, cpu_seconds=1))
+    assert outcome.error == "The program used more than 1 seconds of processor time."
+
+
+async def test_a_program_that_ignores_the_signal_for_computing_too_much_is_killed():
+    tier = await usable(Tier.LANDLOCK)
+    program = "import signal\nsignal.signal(signal.SIGXCPU, signal.SIG_IGN)\nwhile True: pass"
+    outcome = await run_in(tier, program, Limits(seconds=100.0, cpu_seconds=1))
     assert "too much processor time" in (outcome.error or "")
 
 
@@ -156,8 +181,7 @@ async def test_a_program_that_takes_too_much_memory_is_told_so(tier):
 async def test_a_program_that_prints_too_much_is_stopped(tier):
     limits = Limits(seconds=60.0, cpu_seconds=20, output_bytes=10_000)
     outcome = await run_in(tier, "while True:\n    print('x' * 1000)", limits)
-    assert outcome.error is not None
-    assert len(outcome.output) <= 10_000
+    assert "printed more than 10,000 bytes and was stopped" in (outcome.error or "")
 
 
 @pytest.mark.parametrize(
@@ -196,12 +220,12 @@ async def test_a_sandbox_dies_with_the_process_that_started_it(process_tier):
         "from tools.sandbox import Limits, Tier, run_in\n"
         f"asyncio.run(run_in(Tier({process_tier.value!r}), 'import time; time.sleep(600)', Limits(seconds=600.0)))\n"
     )
-    parent = subprocess.Popen([sys.executable, "-c", started_by], cwd=Path(__file__).parents[2])
+    parent = await asyncio.create_subprocess_exec(sys.executable, "-c", started_by, cwd=Path(__file__).parents[2])
     await until(lambda: descendants(parent.pid))
     await asyncio.sleep(0.2)  # well inside the program, not in its start
     orphans = descendants(parent.pid)
     parent.kill()
-    parent.wait()
+    await parent.wait()
     await until(lambda: not [pid for pid in orphans if Path(f"/proc/{pid}").exists()])
 
 
@@ -232,12 +256,14 @@ async def test_a_tier_that_fails_its_self_test_is_passed_over_with_its_reason(mo
     sandbox = Sandbox(LIMITS)
     assert (await sandbox.run("print(1)")).tier is Tier.MONTY
     assert "apt-get install bubblewrap" in sandbox.refused[Tier.BUBBLEWRAP]
-    assert "cannot" in sandbox.refused[Tier.LANDLOCK]
+    assert "could not start" in sandbox.refused[Tier.LANDLOCK]
 
 
 async def test_a_required_tier_refuses_the_weaker_ones(monkeypatch):
     monkeypatch.setenv("PATH", "/nowhere")
-    with pytest.raises(SandboxUnavailable, match=r"programs are not run \(bubblewrap: bubblewrap is not installed.*permit"):
+    with pytest.raises(
+        SandboxUnavailable, match=r"programs are not run \(bubblewrap: bubblewrap is not installed.*permit"
+    ):
         await Sandbox(LIMITS, weakest=Tier.BUBBLEWRAP).run("print(1)")
 
 

@@ -7,10 +7,11 @@ from tools.toolbox import Toolbox
 
 
 class Shelf:
-    def __init__(self, found):
-        self.found, self.asked = found, []
+    def __init__(self, found: list[Passage] | Exception):
+        self.found = found
+        self.asked: list[tuple[str, int]] = []
 
-    def search(self, query, k):
+    def search(self, query: str, k: int) -> list[Passage]:
         self.asked.append((query, k))
         if isinstance(self.found, Exception):
             raise self.found

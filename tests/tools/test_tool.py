@@ -29,13 +29,15 @@ SCHEMAS = {
     ),
     "search": (
         '{"type": "function", "function": {"name": "search", "description": "Search the indexed documents and return '
-        'numbered passages.", "parameters": {"type": "object", "properties": {"query": {"type": "string"}}, "required": '
-        '["query"]}}}'
+        'numbered passages.", "parameters": {"type": "object", "properties": {"query": {"type": "string"}}, '
+        '"required": ["query"]}}}'
     ),
 }
 
 
-@pytest.mark.parametrize("each", [calculator, python_tool(Sandbox()), search_tool(Nobody())], ids=lambda each: each.name)
+@pytest.mark.parametrize(
+    "each", [calculator, python_tool(Sandbox()), search_tool(Nobody())], ids=lambda each: each.name
+)
 def test_the_schemas_of_the_tools_that_ship_have_the_bytes_the_model_was_trained_on(each):
     assert json.dumps(each.function_schema()) == SCHEMAS[each.name]
 

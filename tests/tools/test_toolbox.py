@@ -55,7 +55,9 @@ async def test_a_call_gives_the_output_and_the_arguments_it_was_made_with():
 
 async def test_arguments_may_be_the_text_of_a_json_object():
     assert (await BOX.call("echo", '{"text": "ab", "times": 2}', 5)).output == "abab"
-    assert (await BOX.call("echo", '{"text": "one\ntwo"}', 5)).output == "one\ntwo"  # a raw newline: small models do that
+    assert (
+        await BOX.call("echo", '{"text": "one\ntwo"}', 5)
+    ).output == "one\ntwo"  # a raw newline: small models do that
 
 
 @pytest.mark.parametrize(
@@ -218,7 +220,10 @@ async def test_cancelling_a_call_cancels_the_tool_and_raises():
 
 def test_the_fingerprint_is_of_what_the_model_is_shown():
     assert Toolbox([calculator]).fingerprint == Toolbox([calculator]).fingerprint
-    assert len({Toolbox(tools).fingerprint for tools in ([calculator], [echo], [calculator, echo], [echo, calculator])}) == 4
+    assert (
+        len({Toolbox(tools).fingerprint for tools in ([calculator], [echo], [calculator, echo], [echo, calculator])})
+        == 4
+    )
     assert Toolbox([calculator]).schemas() == [calculator.function_schema()]
 
 
@@ -250,7 +255,9 @@ def package(tmp_path, monkeypatch):
 
 
 @pytest.mark.usefixtures("package")
-@pytest.mark.parametrize("spec", ["weather_of_mine:weather", "weather_of_mine:Box.inner", "sky", "weather_of_mine:bare"])
+@pytest.mark.parametrize(
+    "spec", ["weather_of_mine:weather", "weather_of_mine:Box.inner", "sky", "weather_of_mine:bare"]
+)
 async def test_a_tool_of_the_users_own_is_loaded_by_its_place_or_by_its_entry_point(spec):
     loaded = Toolbox.load(spec)
     assert "Rome" in ((await Toolbox([loaded]).call(loaded.name, {"city": "Rome"}, 5)).output or "")

@@ -9,7 +9,9 @@ from verifiers.verdict import Case
 
 async def scores(*answers: str | None, question: str = "") -> list[float | None]:
     """None stands for a candidate that did not finish."""
-    cases = [Case(question, answer or "Answer: 9", finished=answer is not None) for answer in answers]
+    cases = [
+        Case(question, "Answer: 9" if answer is None else answer, finished=answer is not None) for answer in answers
+    ]
     return [verdict.score for verdict in await Consensus().verify(cases)]
 
 
@@ -30,8 +32,8 @@ async def test_an_unfinished_candidate_has_no_vote_and_scores_nothing() -> None:
     assert await scores("Answer: 9", "Answer: 8", None) == [0.5, 0.5, 0.0]
 
 
-async def test_a_candidate_without_a_final_answer_scores_0_but_counts() -> None:
-    assert await scores("Answer: 9", "Answer: 9", "Nine?", "Answer: 9") == [0.75, 0.75, 0.0, 0.75]
+async def test_the_whole_text_stands_for_an_answer_that_is_not_stated() -> None:
+    assert await scores("I can't do that.", "i can't do that", "Answer: 9", "") == [0.5, 0.5, 0.25, 0.0]
 
 
 async def test_there_is_no_score_where_there_is_nothing_to_agree_on() -> None:
@@ -41,10 +43,7 @@ async def test_there_is_no_score_where_there_is_nothing_to_agree_on() -> None:
     assert await scores() == []
 
 
-@given(st.lists(st.sampled_from(["Answer: 1", "Answer: 2", "Answer: 1.0", "no"]), min_size=2))
-async def test_the_votes_add_up_to_the_candidates(answers: list[str]) -> None:
-    given = await scores(*answers)
-    if None not in given:
-        ones = [score for score, answer in zip(given, answers, strict=True) if "1" in answer]
-        assert len(set(ones)) <= 1
-        assert all(score == len(ones) / len(answers) for score in ones)
+@given(st.lists(st.sampled_from(["Answer: 1", "Answer: 2", "Answer: 1.0"]), min_size=2))
+async def test_every_candidate_scores_the_share_of_its_like(answers: list[str]) -> None:
+    alike = [answer.removesuffix(".0") for answer in answers]
+    assert await scores(*answers) == [alike.count(answer) / len(alike) for answer in alike]

@@ -69,10 +69,10 @@ async def test_a_near_miss_fails_and_the_reason_names_what_is_missing(answer: st
     assert reason in said
 
 
-async def test_an_answer_scores_the_mean_of_its_claims_and_shows_the_weakest() -> None:
-    score, reason = await judge("?", "The tower is 330 metres tall [1]. It was designed by Ben Falk in 1904 [1].")
-    assert score is not None
-    assert 0.5 < score < 0.7
+async def test_an_answer_is_as_good_as_its_weakest_claim() -> None:
+    padding = "The tower is 330 metres tall [1]. " * 5
+    score, reason = await judge("?", f"{padding} It was designed by Ben Falk in 1904 [1].")
+    assert score == CAP
     assert "ben, falk" in reason
 
 

@@ -13,7 +13,7 @@ SPECIAL = ["<|endoftext|>", "<|im_start|>", "<|im_end|>"]
 ADDED = ["<think>", "</think>", "<tool_call>", "</tool_call>", "<tool_response>", "</tool_response>"]
 SENTENCES = [
     "Tom has 12 boxes with 7 pens in each and gives away 9 pens. How many pens does Tom have now?",
-    'system user assistant # Tools You may call one or more functions to assist with the user query. {"name": "search"}',
+    'system user assistant # Tools You may call one or more functions to assist with the query. {"name": "search"}',
     "The river Orla is 348 km long and rises in the hills north of Vesk. Answer: the river Orla. Nothing was found.",
 ]
 

@@ -1,0 +1,82 @@
+"""Finds out what a server can do and gives the policy for it: ids where it has them, chat where it does not."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, TypeVar
+
+import openai
+
+from agent.policy.chat import ChatPolicy
+from agent.policy.endpoint import EndpointPolicy
+from agent.policy.renderer import Renderer, RendererError
+from agent.policy.wire import EndpointBroken, EndpointRefused, Server, make_client, named_errors
+
+T = TypeVar("T")
+MINI = Path(__file__).parent / "mini"
+PROBE = [{"role": "user", "content": "Tell me about rivers."}]
+
+
+async def connect(
+    server: Server, tokenizer: str | Path | None = None, carrier: str | Path = MINI
+) -> EndpointPolicy | ChatPolicy:
+    """The policy for a server; an empty ``server.model`` is the first that it lists, and its context length is asked.
+
+    ``tokenizer`` is the folder or hub name of the model's tokenizer, where it is not what the server says; ``carrier``
+    of the one that carries text where the server has no ids. Raises ``EndpointError``s.
+    """
+    async with make_client(server.base_url, server.api_key, server.deadlines) as client:
+        card = await _within(server, _model_card(client, server.model))
+        length = card.get("max_model_len") or server.context_length
+        server = replace(server, model=card["id"], context_length=length)
+        try:
+            renderer = await asyncio.to_thread(Renderer.load, tokenizer or card.get("root") or server.model)
+            processed = await _within(server, _probe(client, server.model, renderer.start(PROBE)))
+        except (RendererError, EndpointRefused, EndpointBroken) as error:
+            return ChatPolicy(server, await asyncio.to_thread(Renderer.load, carrier), f"no token ids: {error}")
+    return EndpointPolicy(server, renderer, processed)
+
+
+async def _within(server: Server, request: Awaitable[T]) -> T:
+    with named_errors(server.base_url):
+        async with asyncio.timeout(server.deadlines.first_token):
+            return await request
+
+
+async def _model_card(client: openai.AsyncOpenAI, model: str) -> dict[str, Any]:
+    """What the server says of a model; only its name where it does not list any."""
+    try:
+        cards = [card.model_dump() for card in (await client.models.list()).data]
+    except openai.NotFoundError:
+        cards = []
+    named = [card for card in cards if not model or model == card["id"]]
+    if not named and not model:
+        raise EndpointRefused(f"The server at {client.base_url} lists no model; set PONDER_MODEL.")
+    return named[0] if named else {"id": model}
+
+
+async def _probe(client: openai.AsyncOpenAI, model: str, prompt: list[int]) -> bool:
+    """Sample one token twice, at temperatures 1 and 2: are there ids, and do log-probabilities follow the temperature?
+
+    Raises ``EndpointBroken`` where there are no ids.
+    """
+    best = []
+    for temperature in (1.0, 2.0):
+        completion = await client.completions.create(
+            model=model,
+            prompt=prompt,
+            max_tokens=1,
+            logprobs=1,
+            seed=0,
+            temperature=temperature,
+            top_p=1.0,
+            extra_body={"return_token_ids": True, "top_k": -1, "min_p": 0.0},
+        )
+        choice: Any = completion.choices[0]
+        if len(getattr(choice, "token_ids", None) or ()) != 1 or list(choice.prompt_token_ids or ()) != prompt:
+            raise EndpointBroken("its completions do not give them back")
+        best.append(max(choice.logprobs.top_logprobs[0].values()))
+    return abs(best[0] - best[1]) > 1e-4

@@ -1,0 +1,177 @@
+"""The policy behind a server with token ids: ``/v1/completions``, ids in and ids out. Written for vLLM.
+
+A server that has no ids is ``chat``'s; ``connect`` finds out which it is. Nothing here makes or reads text.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import time
+from collections.abc import AsyncIterator, Sequence
+from contextlib import aclosing
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from openai.types import Completion
+
+from agent.policy.policy import GREEDY, ContextTooLong, Delta, PolicyError
+from agent.policy.renderer import Renderer
+from agent.policy.wire import EndpointBroken, Server, make_client, named_errors, timely
+from agent.records import PolicyVersion, Sample, SamplingParams
+
+RAW_LOGPROBS = (
+    "raw log-probabilities: the server gives them as they are before temperature and truncation; "
+    "start it with --logprobs-mode processed_logprobs"
+)
+FINISH = {"stop": "stop", "length": "length", "abort": "cancelled"}
+
+
+class EndpointPolicy:
+    """Implements ``Policy`` on a server's completions.
+
+    ``processed_logprobs`` says whether the server gives the log-probabilities of the distribution it samples from, as
+    vLLM does with ``--logprobs-mode processed_logprobs``. Where it does not, only samples at temperature 1 without
+    truncation are trainable.
+    """
+
+    def __init__(self, server: Server, renderer: Renderer, processed_logprobs: bool = False) -> None:
+        self.version = PolicyVersion(server.model)
+        self.renderer = renderer
+        self.context_length = server.context_length
+        self._server = server
+        self._processed_logprobs = processed_logprobs
+        self._client = make_client(server.base_url, server.api_key, server.deadlines)
+
+    async def sample(self, prompt_token_ids: Sequence[int], params: SamplingParams, n: int = 1) -> list[Sample]:
+        """Draw ``n`` samples in one request. Raises ``ContextTooLong`` and ``EndpointError``s.
+
+        Nothing tells when the first token came: its time is the total.
+        """
+        body, choices = self._body(prompt_token_ids, params, n), self._choices(prompt_token_ids, params, n)
+        with named_errors(self._server.base_url):
+            async with asyncio.timeout(self._server.deadlines.total):
+                completion = await self._client.completions.create(**body, stream=False)
+            for choice in completion.choices:
+                choices[choice.index].take(choice)
+            _check_finished(choices)
+            cached = _cached_tokens(completion)
+        return [replace(choice.sample(), cached_prompt_tokens=cached) for choice in choices]
+
+    async def stream(
+        self, prompt_token_ids: Sequence[int], params: SamplingParams, n: int = 1
+    ) -> AsyncIterator[Delta | Sample]:
+        """The same draw as it happens. Closing it ends the request, and with it the sampling."""
+        body, choices = self._body(prompt_token_ids, params, n), self._choices(prompt_token_ids, params, n)
+        with named_errors(self._server.base_url):
+            async with asyncio.timeout(self._server.deadlines.first_token):
+                response = await self._client.completions.create(**body, stream=True)
+            async with aclosing(response), aclosing(timely(aiter(response), self._server.deadlines)) as chunks:
+                async for chunk in chunks:
+                    for piece in chunk.choices:
+                        choice = choices[piece.index]
+                        if delta := choice.take(piece):
+                            yield delta
+                        if choice.finish_reason:
+                            yield choice.sample()
+                    if all(choice.finish_reason for choice in choices):
+                        return
+            _check_finished(choices)
+
+    async def close(self) -> None:
+        await self._client.close()
+
+    def _body(self, prompt: Sequence[int], params: SamplingParams, n: int) -> dict[str, Any]:
+        """Every parameter that changes the distribution is named: a server takes others from the model's folder."""
+        room = self.context_length - len(prompt)
+        if room < 1:
+            sentence = f"The prompt has {len(prompt)} tokens and the model reads {self.context_length}; shorten it."
+            raise ContextTooLong(sentence)
+        if not prompt or n < 1 or params.max_tokens < 1:
+            raise PolicyError("Ask for at least one sample of at least one token, of a prompt of at least one.")
+        return {
+            "model": self.version.model,
+            "prompt": list(prompt),
+            "n": n,
+            "seed": params.seed,
+            "max_tokens": min(params.max_tokens, room),
+            "temperature": params.temperature,
+            "top_p": params.top_p,
+            "presence_penalty": 0.0,
+            "frequency_penalty": 0.0,
+            "logprobs": 1,
+            "extra_body": {
+                "top_k": params.top_k or -1,
+                "min_p": 0.0,
+                "repetition_penalty": 1.0,
+                "stop_token_ids": sorted({*params.stop_token_ids, *self.renderer.stop_token_ids}),
+                "return_token_ids": True,
+            },
+        }
+
+    def _choices(self, prompt: Sequence[int], params: SamplingParams, n: int) -> list[_Choice]:
+        template = Sample(
+            tuple(prompt), (), (), "error", self.version, params, not_trainable=self._why_not_trainable(params)
+        )
+        started = time.perf_counter()
+        return [_Choice(i, replace(template, params=replace(params, seed=params.seed + i)), started) for i in range(n)]
+
+    def _why_not_trainable(self, params: SamplingParams) -> str | None:
+        if params.temperature == 0:
+            return GREEDY
+        plain = params.temperature == 1 and params.top_p >= 1 and params.top_k == 0
+        return None if plain or self._processed_logprobs else RAW_LOGPROBS
+
+
+@dataclass(eq=False, slots=True)
+class _Choice:
+    """One choice of a request as it arrives."""
+
+    index: int
+    template: Sample
+    started: float  # time.perf_counter()
+    token_ids: list[int] = field(default_factory=list)
+    logprobs: list[float] = field(default_factory=list)
+    finish_reason: str | None = None
+    first_token_seconds: float = 0.0
+
+    def take(self, piece: Any) -> Delta | None:
+        """Add what a chunk, or a whole completion, says of this choice. Raises ``EndpointBroken``."""
+        ids = piece.token_ids if hasattr(piece, "token_ids") else None
+        logprobs = piece.logprobs.token_logprobs if piece.logprobs else []
+        if ids is None and (piece.text or logprobs):
+            raise EndpointBroken("The server gives no token ids; use vLLM, or connect to its chat completions.")
+        delta = Delta(self.index, tuple(map(int, ids or ())), tuple(map(float, logprobs)))
+        if len(delta.token_ids) != len(delta.logprobs) or not all(map(math.isfinite, delta.logprobs)):
+            raise EndpointBroken("The server did not give one log-probability for each token; look at its settings.")
+        prompt = getattr(piece, "prompt_token_ids", None)
+        if prompt is not None and tuple(prompt) != self.template.prompt_token_ids:
+            raise EndpointBroken("The server sampled from another prompt than it was given; look at its settings.")
+        if piece.finish_reason:
+            self.finish_reason = FINISH.get(piece.finish_reason, "error")
+        if not delta.token_ids:
+            return None
+        self.token_ids += delta.token_ids
+        self.logprobs += delta.logprobs
+        self.first_token_seconds = self.first_token_seconds or time.perf_counter() - self.started
+        return delta
+
+    def sample(self) -> Sample:
+        return replace(
+            self.template,
+            token_ids=tuple(self.token_ids),
+            logprobs=tuple(self.logprobs),
+            finish_reason=self.finish_reason or "error",
+            first_token_seconds=self.first_token_seconds,
+            total_seconds=time.perf_counter() - self.started,
+        )
+
+
+def _check_finished(choices: Sequence[_Choice]) -> None:
+    if not all(choice.finish_reason for choice in choices):
+        raise EndpointBroken("The server closed its answer before every sample had ended; ask again.")
+
+
+def _cached_tokens(completion: Completion) -> int:
+    details = completion.usage and completion.usage.prompt_tokens_details
+    return (details and details.cached_tokens) or 0

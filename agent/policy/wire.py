@@ -1,0 +1,109 @@
+"""What every policy behind a server shares: the client, its deadlines, and names for what can go wrong on the way."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import TypeVar
+
+import openai
+
+from agent.policy.policy import ContextTooLong, PolicyError
+
+T = TypeVar("T")
+
+
+class EndpointError(PolicyError):
+    """The server did not give an answer."""
+
+
+class EndpointUnreachable(EndpointError):
+    """Nobody answers at that address."""
+
+
+class EndpointTimeout(EndpointError):
+    """The server was silent for longer than a deadline."""
+
+
+class EndpointRefused(EndpointError):
+    """The server answered with an error."""
+
+
+class EndpointBroken(EndpointError):
+    """The server's answer is not what the protocol says, or ended half way."""
+
+
+@dataclass(frozen=True, slots=True)
+class Deadlines:
+    """Seconds to wait at most."""
+
+    connect: float = 10.0
+    first_token: float = 300.0  # a queue and a long prompt included
+    between_tokens: float = 60.0
+    total: float = 1800.0
+
+
+def make_client(base_url: str, api_key: str | None, deadlines: Deadlines) -> openai.AsyncOpenAI:
+    """A client that never tries again by itself: a second request would sample twice."""
+    timeout = openai.Timeout(None, connect=deadlines.connect)  # the callers watch the rest
+    return openai.AsyncOpenAI(base_url=base_url, api_key=api_key or "none", timeout=timeout, max_retries=0)
+
+
+@dataclass(frozen=True, slots=True)
+class Server:
+    """Where a model is served, and what is known of it."""
+
+    base_url: str  # up to and with /v1
+    model: str  # its name there
+    api_key: str | None = field(default=None, repr=False)
+    context_length: int = 32_768  # tokens; where a server does not say and has less, it refuses a longer prompt itself
+    deadlines: Deadlines = Deadlines()
+
+
+@contextmanager
+def named_errors(base_url: str) -> Iterator[None]:
+    """Give what the client raises one of the names above."""
+    try:
+        yield
+    except (openai.APITimeoutError, TimeoutError) as error:
+        sentence = f"The server at {base_url} does not answer in time; see whether it is overloaded."
+        raise EndpointTimeout(sentence) from error
+    except openai.APIStatusError as error:
+        raise _refusal(base_url, error) from error
+    except openai.APIConnectionError as error:
+        if type(error.__cause__).__name__ == "ConnectError":  # of the client's own HTTP library
+            sentence = f"No server answers at {base_url}; start it or correct PONDER_BASE_URL."
+            raise EndpointUnreachable(sentence) from error
+        raise EndpointBroken(f"The server at {base_url} broke off its answer; look at its log.") from error
+    except (openai.OpenAIError, ValueError, LookupError, TypeError, AttributeError) as error:
+        sentence = f"The server at {base_url} gave an answer that is not of its protocol ({error!r}); look at its log."
+        raise EndpointBroken(sentence) from error
+
+
+def _refusal(base_url: str, error: openai.APIStatusError) -> PolicyError:
+    if error.status_code == 400 and "context length" in str(error):
+        return ContextTooLong(f"The server at {base_url} has no room for the prompt ({error.message}); shorten it.")
+    advice = {
+        401: "set PONDER_API_KEY",
+        403: "set PONDER_API_KEY",
+        404: "correct PONDER_BASE_URL or PONDER_MODEL",
+        429: "ask again later or with fewer runs at once",
+    }.get(error.status_code, "look at its log")
+    return EndpointRefused(f"The server at {base_url} refused: {error.message}; {advice}.")
+
+
+async def timely(items: AsyncIterator[T], deadlines: Deadlines) -> AsyncIterator[T]:
+    """The items, each within its deadline. Raises ``TimeoutError``."""
+    loop = asyncio.get_running_loop()
+    end = loop.time() + deadlines.total
+    patience = deadlines.first_token
+    while True:
+        try:
+            async with asyncio.timeout_at(min(loop.time() + patience, end)):
+                item = await anext(items)
+        except StopAsyncIteration:
+            return
+        yield item
+        patience = deadlines.between_tokens
