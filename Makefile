@@ -21,10 +21,12 @@ help:  ## list the targets
 ask: .venv/installed-local  ## set up what `ponder ask` needs, then ask the embedded model three questions
 	$(BIN)/ponder index retrieval/sample
 	$(BIN)/ponder ask "Tom has 12 boxes with 7 pens in each and gives away 9 pens. How many pens does Tom have now?"
+	$(BIN)/ponder ask --effort low "When was Varnholt founded?"
+	$(BIN)/ponder ask --effort low "What is the sum of the squares from 1 to 20?"
 	@echo
-	@echo 'Next:  $(BIN)/ponder chat'
-	@echo '       $(BIN)/ponder log list'
-	@echo '       $(BIN)/ponder doctor'
+	@echo 'Next:  $(BIN)/ponder chat               to talk'
+	@echo '       $(BIN)/ponder log list           for what was asked; `ponder log show RUN` for every attempt'
+	@echo '       $(BIN)/ponder index ~/documents  to let it look things up in what is yours'
 
 test: .venv/installed-dev  ## set up everything, then run the whole test suite
 	$(BIN)/python -m pytest

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from tools.sandbox import Sandbox
     from tools.tool import Tool
 
+CHECKPOINTS = "checkpoints.sqlite"
 MINI = Path(__file__).parent / "policy" / "mini"
 SYSTEM_PROMPT = Path(__file__).parent / "prompts" / "system.txt"
 
@@ -36,7 +37,7 @@ async def assemble(settings: Settings) -> AsyncIterator[Agent]:
 
     async with AsyncExitStack() as stack:
         store = stack.enter_context(open_log(settings))
-        checkpoints = str(settings.home / "checkpoints.sqlite")
+        checkpoints = str(settings.home / CHECKPOINTS)
         saver = await stack.enter_async_context(AsyncSqliteSaver.from_conn_string(checkpoints))
         policy = await policy_of(settings)
         stack.push_async_callback(policy.close)
@@ -66,13 +67,23 @@ def open_log(settings: Settings) -> Store:
     return Store.open(settings.home / "log.sqlite")
 
 
+def forget_checkpoints(settings: Settings, run_ids: Iterable[str]) -> None:
+    """Remove what the graphs of runs kept to be resumed by."""
+    from langgraph.checkpoint.sqlite import SqliteSaver
+
+    with SqliteSaver.from_conn_string(str(settings.home / CHECKPOINTS)) as saver:
+        for run_id in run_ids:
+            saver.delete_thread(run_id)
+
+
 async def policy_of(settings: Settings) -> Policy:
     """The model that the settings name: a server's, a folder's, or the miniature."""
     if settings.base_url is not None:
-        from agent.policy.endpoint import connect
+        from agent.policy.connect import connect
+        from agent.policy.wire import Server
 
-        key = settings.api_key.get_secret_value() if settings.api_key else None
-        return await connect(settings.base_url, settings.model, key)
+        key = settings.api_key.get_secret_value() if settings.api_key else ""
+        return await connect(Server(settings.base_url, settings.model or "", key))
     from agent.policy.embedded import EmbeddedPolicy
 
     return EmbeddedPolicy.load(settings.model or MINI)
@@ -96,7 +107,7 @@ def sandbox_of(settings: Settings) -> Sandbox:
     """The sandbox, refusing tiers that are weaker than the setting."""
     from tools.sandbox import Sandbox, Tier
 
-    return Sandbox() if settings.sandbox == "auto" else Sandbox(weakest=Tier(settings.sandbox))
+    return Sandbox(weakest=Tier(settings.sandbox))
 
 
 def index_folder(settings: Settings) -> Path:
@@ -128,6 +139,17 @@ async def mcp_tools(stack: AsyncExitStack, settings: Settings, name: str) -> lis
 
     server = settings.mcp_servers[name]
     return list(await stack.enter_async_context(connect(server.command, server.args, server.env)))
+
+
+def weights_of(settings: Settings) -> Mapping[str, float]:
+    """Weights by the verifiers' names: the default ones, or the last of the person's own mappings."""
+    from agent.loading import load
+    from verifiers.reward import WITHOUT_GOLD
+
+    weights: Mapping[str, float] = WITHOUT_GOLD
+    for spec in settings.rewards:
+        weights = load(spec, "ponder.rewards")
+    return weights
 
 
 def add_strategies(settings: Settings) -> None:

@@ -1,7 +1,7 @@
 """A logged run, sampled again: the same prompts, seeds and stop points, compared token by token. No tool is called.
 
-A token that differs where the logged draw lay within 1e-5 of a boundary is a rounding difference, and listed; any other is
-an error. What follows a rounding difference cannot be compared and is replayed from the logged tokens instead.
+A token that differs where the logged draw lay within 1e-5 of a boundary is a rounding difference, and listed; any other
+is an error. Every sample is drawn from its own logged prompt, so a difference in one says nothing of the next.
 """
 
 from __future__ import annotations

@@ -51,7 +51,7 @@ class Ask:
 
 
 async def ask(agent: Agent, question: str, how: Ask | None = None) -> Run:
-    """Ask and wait. A run that failed comes back with its ``error``; raises ``QuestionError`` before anything is run."""
+    """Ask and wait. A run that failed comes back with its ``error``. Raises ``QuestionError`` before it is run."""
     async with aclosing(stream(agent, question, how)) as events:
         return await last_run(events)
 

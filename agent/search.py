@@ -1,4 +1,4 @@
-"""Search strategies: each a small object that looks at the candidates so far and says what to grow next, and which to give.
+"""Search strategies: each a small object that looks at the candidates so far and says what to grow, and what to give.
 
 A strategy decides; ``graph`` grows. All of them work on the same tree and none of them calls a model.
 """

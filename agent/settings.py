@@ -56,7 +56,7 @@ class Settings(BaseSettings):
     sandbox: Literal["bubblewrap", "landlock", "monty"] = "monty"  # the weakest that may run a program
     encoder: str = "all-MiniLM-L6-v2"  # a name or a folder that sentence-transformers loads
     reranker: str | None = None  # a cross-encoder, where there is one
-    passages: int = Field(default=5, ge=1, le=50)  # how many a search returns
+    passages: int = Field(default=3, ge=1, le=50)  # how many a search shows the model; the miniature learned with 3
     reference_share: float = Field(default=0.1, ge=0, le=1)  # of runs drawn with fixed N, the unbiased reference
     tools: tuple[str, ...] = ()  # one's own, each "module:object"; so are the next four
     verifiers: tuple[str, ...] = ()

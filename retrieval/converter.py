@@ -132,7 +132,7 @@ def _pdf(data: bytes) -> tuple[str, str]:
     text = "\n\n".join(page.get_textpage().get_text_range() for page in pages)
     if len(pages) and not text.strip():
         raise Unreadable("its pages hold no text; a scan needs OCR first")
-    return text.replace("\ufffe", "-"), ""  # pdfium's mark for a hyphen at the end of a line
+    return text.replace("\ufffe", ""), ""  # pdfium's mark where it joined a word that was hyphenated at a line's end
 
 
 def _markdown(data: bytes, suffix: str, expanded_bytes: int) -> tuple[str, str]:

@@ -143,11 +143,14 @@ def _downloaded(repository: str) -> Path:
     import huggingface_hub
 
     try:
-        return Path(huggingface_hub.snapshot_download(repository, ignore_patterns=_EXPORTS))
+        folder = Path(huggingface_hub.snapshot_download(repository, ignore_patterns=_EXPORTS))
     except Exception as error:  # the hub's, the network's and the disk's failures share no base class
         raise ModelNotFound(
             f"The model {repository!r} is not on this machine and could not be downloaded; name a folder instead."
         ) from error
+    if not _holds_model(folder):
+        raise ModelNotFound(f"{repository!r} holds no sentence-transformers model: name another, or a folder.")
+    return folder
 
 
 def _holds_model(folder: Path) -> bool:

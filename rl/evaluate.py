@@ -1,7 +1,7 @@
 """How well an agent answers held-out questions, and what that costs. ``ponder eval`` calls it.
 
-Two ways to look: ``evaluate_effort`` asks as a user would, with an effort; ``evaluate_pool`` draws N independent attempts a
-question once and reports every way of choosing among them on the same pool.
+Two ways to look: ``evaluate_effort`` asks as a user would, with an effort; ``evaluate_pool`` draws N independent
+attempts a question once and reports every way of choosing among them on the same pool.
 """
 
 from __future__ import annotations

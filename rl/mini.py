@@ -1,7 +1,7 @@
 """The untrained miniature: its tokenizer and its architecture. ``rl.sft`` trains what this builds.
 
-Qwen3's architecture, control tokens and chat template (Qwen3 Technical Report, 2025), so that the same code and the same
-server flags serve this and Qwen3-8B; only the numbers are small.
+Qwen3's architecture, control tokens and form of turns (Qwen3 Technical Report, 2025), so that the same code and the
+same server flags serve this and Qwen3-8B; only the numbers are small.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """Supervised fine-tuning on demonstrations; from random weights it is how the miniature is made.
 
 Every sample is a pure function of seed and index and every step of (seed, step), so a killed run resumes where its last
-checkpoint left it and ends as if it had not been killed. The demonstrations of a micro-batch share their system prompt and
-tool list: that prefix goes through the model once, and all rows attend to it. ``ponder train sft`` calls ``train``.
+checkpoint left it and ends as if it had not been killed. The demonstrations of a micro-batch share their system prompt
+and tool list: that prefix goes through the model once, and all rows attend to it. ``ponder train sft`` calls ``train``.
 """
 
 from __future__ import annotations
@@ -66,7 +66,7 @@ def train(
     folder: Path,
     report: Callable[[Progress], None],
 ) -> None:
-    """Train ``model`` in place; checkpoints and ``metrics.jsonl`` go to ``folder``, from where a second call resumes."""
+    """Train ``model`` in place. Checkpoints and ``metrics.jsonl`` go to ``folder``; a second call resumes from them."""
     folder.mkdir(parents=True, exist_ok=True)
     optimizers = build_optimizers(model, settings)
     first, before = resume(model, optimizers, folder)
@@ -92,7 +92,7 @@ def train(
 
 
 def prepare(model: str | None, seed: int) -> tuple[PreTrainedModel, Renderer, dict[str, dict[str, Any]]]:
-    """What is trained: the model that is named, or a new miniature with weights drawn from ``seed``; and the tools' schemas."""
+    """The model that is named, or a new miniature with weights from ``seed``; its renderer; the tools' schemas."""
     from transformers import AutoModelForCausalLM, Qwen3ForCausalLM
 
     from agent.policy.renderer import Renderer

@@ -71,7 +71,9 @@ def bound(job: dict) -> None:
         (resource.RLIMIT_NOFILE, 64, 64),
         (resource.RLIMIT_CORE, 0, 0),
     ):
-        resource.setrlimit(kind, (soft, hard))
+        ours = resource.getrlimit(kind)[1]  # may be lower already, and cannot be raised
+        limits = (soft, hard) if ours == resource.RLIM_INFINITY else (min(soft, ours), min(hard, ours))
+        resource.setrlimit(kind, limits)
 
 
 def confine(job: dict) -> None:

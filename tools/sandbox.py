@@ -24,7 +24,7 @@ import time
 from asyncio.subprocess import PIPE, Process
 from collections.abc import AsyncIterator, Coroutine
 from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from pathlib import Path
 from typing import Any, TypeVar
@@ -120,20 +120,32 @@ class Sandbox:
 
 async def self_test(tier: Tier, limits: Limits) -> list[str]:
     """Why ``tier`` cannot be trusted here; empty if every attempt to break out was held and programs still work."""
+    patient = replace(limits, seconds=max(limits.seconds, 30.0), cpu_seconds=max(limits.cpu_seconds, 10))
     with breakout.bait() as bait:
         probes = breakout.probes(bait, _readable(limits), limits.memory_bytes, limits.disk_bytes)
         try:
-            if tier is Tier.MONTY:
-                escaped = [name for name, probe in probes.items() if (await run_in(tier, probe, limits)).error is None]
-            else:
-                outcome = await run_in(tier, breakout.all_in_one(probes), limits)
-                said = outcome.output.splitlines()
-                if said[:1] != [breakout.WORKS]:
-                    return [f"it cannot run a program ({outcome.error or 'it printed nothing'})"]
-                escaped = [name for name in probes if name not in said]
+            held = await (_held_by_monty(probes, patient) if tier is Tier.MONTY else _held(tier, probes, patient))
         except SandboxUnavailable as error:
             return [str(error)]
-        return [f"a program in it could {name}" for name in escaped] + [f"a program {act}" for act in bait.touched()]
+        escaped = [f"a program in it could {name}" for name in probes if name not in held]
+        return escaped + [f"a program in it {act}" for act in bait.touched()]
+
+
+async def _held(tier: Tier, probes: dict[str, str], limits: Limits) -> list[str]:
+    """The probes that failed to break out, run in one process."""
+    outcome = await run_in(tier, breakout.all_in_one(probes), limits)
+    works, *held = outcome.output.splitlines() or [""]
+    if works != breakout.WORKS:
+        raise SandboxUnavailable(f"It cannot run a program: {outcome.error or 'nothing was printed'}")
+    return held
+
+
+async def _held_by_monty(probes: dict[str, str], limits: Limits) -> list[str]:
+    """The probes that failed to break out, run one by one, because monty has no ``exec``."""
+    works = await run_in(Tier.MONTY, f"print({breakout.WORKS!r})", limits)
+    if works.output.strip() != breakout.WORKS:
+        raise SandboxUnavailable(f"It cannot run a program: {works.error or 'nothing was printed'}")
+    return [name for name, probe in probes.items() if (await run_in(Tier.MONTY, probe, limits)).error is not None]
 
 
 async def run_in(tier: Tier, code: str, limits: Limits) -> Outcome:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Sequence
 from typing import Protocol
 
 from retrieval.errors import RetrievalError
 from retrieval.passage import Passage
-from tools.tool import Tool, ToolError, ToolOutput, tool
+from tools.tool import Tool, ToolError, ToolOutput, in_thread, tool
 
 NOTHING_FOUND = "No passages found."
 
@@ -30,7 +29,7 @@ def search_tool(searcher: Searcher, k: int = 3) -> Tool:
         if not query.strip():
             raise ToolError("The query is empty; say in a few words what to look for.")
         try:
-            passages = await asyncio.to_thread(searcher.search, query, k)
+            passages = await in_thread(searcher.search, query, k)
         except RetrievalError as error:
             raise ToolError(str(error)) from error
         return ToolOutput(numbered(passages), tuple(passages))

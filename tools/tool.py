@@ -6,18 +6,22 @@ Not how calls are dispatched and bounded: that is ``toolbox``. Every tool's file
 from __future__ import annotations
 
 import asyncio
+import contextvars
 import inspect
 import re
+import threading
 import warnings
 from collections.abc import Awaitable, Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any, overload
+from typing import Any, TypeVar, overload
 
 import pydantic_core
 from pydantic import BaseModel, ConfigDict, PydanticUserError, create_model
 
 from retrieval.passage import Passage
 
+T = TypeVar("T")
 Call = Callable[[Any], Awaitable["str | ToolOutput"]]
 
 
@@ -145,10 +149,31 @@ def _caller(function: Callable[..., Any]) -> Call:
         if inspect.iscoroutinefunction(function):
             value = await function(**values)
         else:
-            value = await asyncio.to_thread(function, **values)
+            value = await in_thread(function, **values)
         return value if isinstance(value, str | ToolOutput) else pydantic_core.to_json(value).decode()
 
     return call
+
+
+async def in_thread(function: Callable[..., T], *args: Any, **kwargs: Any) -> T:
+    """As ``asyncio.to_thread``, but in a daemon thread: a call that never ends does not keep the process alive."""
+    loop = asyncio.get_running_loop()
+    future: asyncio.Future[T] = loop.create_future()
+
+    def settle(set_value: Callable[[Any], None], value: object) -> None:
+        if not future.done():
+            set_value(value)
+
+    def work() -> None:
+        try:
+            outcome = (future.set_result, function(*args, **kwargs))
+        except BaseException as error:
+            outcome = (future.set_exception, error)
+        with suppress(RuntimeError):  # the loop has been closed since: nobody waits
+            loop.call_soon_threadsafe(settle, *outcome)
+
+    threading.Thread(target=contextvars.copy_context().run, args=(work,), daemon=True).start()
+    return await future
 
 
 def _parameters(arguments: type[BaseModel]) -> dict[str, Any]:

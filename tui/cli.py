@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 app = typer.Typer(
     help="A self-hosted reasoning agent that gets better from its own work.",
     no_args_is_help=True,
+    invoke_without_command=True,
     add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
@@ -36,14 +37,14 @@ AsJson = Annotated[bool, typer.Option("--json", help="One JSON document on stand
 
 def main() -> None:
     """Run a command; a failure is one sentence on standard error and an exit code that is not 0."""
-    import click
+    from typer.exceptions import TyperException
 
     try:
         sys.exit(app(standalone_mode=False) or 0)
-    except click.ClickException as error:
-        error.show()
+    except TyperException as error:
+        error.show()  # type: ignore[attr-defined] - every one that it raises has it
         sys.exit(error.exit_code)
-    except (KeyboardInterrupt, click.Abort):
+    except (KeyboardInterrupt, typer.Abort):
         print("Interrupted; what was produced is in the log.", file=sys.stderr)
         sys.exit(130)
     except BrokenPipeError:
@@ -81,6 +82,17 @@ def print_json(value: Any) -> None:
     import json
 
     print(json.dumps(value, ensure_ascii=False))
+
+
+@app.callback()
+def version(
+    shown: Annotated[bool, typer.Option("--version", help="Print the version.", is_eager=True)] = False,
+) -> None:
+    if shown:
+        from importlib.metadata import version as installed
+
+        print(installed("ponder"))
+        raise typer.Exit
 
 
 # --- asking -----------------------------------------------------------------------------------------------------------

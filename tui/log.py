@@ -93,14 +93,17 @@ def delete(
     before: Annotated[str | None, typer.Option(help="Runs that were started before this day, 2026-01-31.")] = None,
 ) -> None:
     """Delete runs and all that hangs on them; their bytes are overwritten."""
-    from agent.assemble import open_log
+    from agent.assemble import forget_checkpoints, open_log
     from agent.errors import SettingsError
     from agent.store import RunFilter
 
     if not (run_id or thread or before):
         raise SettingsError("Say what to delete: a run, --thread or --before.")
-    with open_log(settings_for()) as store:
-        count = store.delete(RunFilter(run_id=run_id, thread_id=thread, before=before))
+    settings = settings_for()
+    with open_log(settings) as store:
+        which = RunFilter(run_id=run_id, thread_id=thread, before=before)
+        forget_checkpoints(settings, [run.run_id for run in store.runs(which)])
+        count = store.delete(which)
     print(f"{count} run{'s' * (count != 1)} deleted")
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 from dataclasses import replace
 from typing import Any
@@ -41,7 +41,7 @@ class ChatPolicy:
 
     async def stream(
         self, prompt_token_ids: Sequence[int], params: SamplingParams, n: int = 1
-    ) -> AsyncIterator[Delta | Sample]:
+    ) -> AsyncGenerator[Delta | Sample, None]:
         """The same draw as it happens: one request for each choice, since few chat servers know ``n`` and ``seed``."""
         if len(prompt_token_ids) >= self.context_length:
             raise ContextTooLong(f"The prompt is longer than the model's {self.context_length} tokens; shorten it.")
@@ -77,7 +77,7 @@ class ChatPolicy:
         except Exception as error:  # it belongs to whoever reads the queue
             arrived.put_nowait(error)
 
-    async def _ask(self, prompt: tuple[int, ...], params: SamplingParams) -> AsyncIterator[Delta | Sample]:
+    async def _ask(self, prompt: tuple[int, ...], params: SamplingParams) -> AsyncGenerator[Delta | Sample, None]:
         writer, told, finish, first = TurnWriter(self.renderer), 0, None, 0.0
         started = time.perf_counter()
         with named_errors(self._server.base_url):

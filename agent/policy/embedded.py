@@ -10,7 +10,7 @@ import asyncio
 import queue
 import threading
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from os import PathLike
@@ -40,7 +40,7 @@ class EmbeddedPolicy:
         self.version = version
         self.renderer = renderer
         self.context_length = int(getattr(model.config, "max_position_embeddings", 0) or 4096)
-        self._vocabulary = model.get_input_embeddings().weight.shape[0]
+        self._vocabulary = int(model.config.vocab_size)
         self._model = model
         self._new_batch = partial(Batch, model, Limits(self.context_length))
         self._inbox: queue.SimpleQueue[_Call | None] = queue.SimpleQueue()  # None: close
@@ -66,7 +66,7 @@ class EmbeddedPolicy:
 
     async def stream(
         self, prompt_token_ids: Sequence[int], params: SamplingParams, n: int = 1
-    ) -> AsyncIterator[Delta | Sample]:
+    ) -> AsyncGenerator[Delta | Sample, None]:
         """The same samples as they grow; deltas come at most every 20 ms."""
         call = self._submit(prompt_token_ids, params, n, streaming=True)
         unfinished = n

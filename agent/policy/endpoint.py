@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import math
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -60,7 +60,7 @@ class EndpointPolicy:
 
     async def stream(
         self, prompt_token_ids: Sequence[int], params: SamplingParams, n: int = 1
-    ) -> AsyncIterator[Delta | Sample]:
+    ) -> AsyncGenerator[Delta | Sample, None]:
         """The same draw as it happens. Closing it ends the request, and with it the sampling."""
         body, choices = self._body(prompt_token_ids, params, n), self._choices(prompt_token_ids, params, n)
         with named_errors(self._server.base_url):

@@ -118,7 +118,7 @@ class KeyValues(Cache):
         self.mask[row, :tokens] = 0
         self.mask[row, tokens:] = -torch.inf
 
-    def get_seq_length(self, *_: Any) -> int:
+    def get_seq_length(self, layer_idx: int = 0) -> int:
         return 0  # positions and masks are always given
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
@@ -53,7 +53,7 @@ class Policy(Protocol):
 
     def stream(
         self, prompt_token_ids: Sequence[int], params: SamplingParams, n: int = 1
-    ) -> AsyncIterator[Delta | Sample]:
+    ) -> AsyncGenerator[Delta | Sample, None]:
         """The same draw, as it happens: deltas, and each choice's ``Sample`` when it ends.
 
         Closing the iterator early stops the sampling; use ``contextlib.aclosing``.

@@ -1,7 +1,7 @@
 """What a model sampled, read back from ids: thought, answer and tool calls, whole or as it arrives.
 
 Only control tokens that the model itself sampled count: text that spells ``<tool_call>`` is text, and a ``<tool_call>``
-inside a thought is part of the thought. The form is Qwen3's: ``<think>`` and Hermes tool calls. ``Renderer`` calls this.
+inside a thought is part of the thought. The form is Qwen3's: ``<think>`` and Hermes tool calls.
 """
 
 from __future__ import annotations

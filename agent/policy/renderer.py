@@ -171,8 +171,8 @@ class Renderer:
 
     def _look_at_template(self) -> Marks:
         """Check it on a question that spells nothing, and see whether the generation prompt opens the thought."""
-        reference = self.tokenizer.apply_chat_template([_QUESTION], add_generation_prompt=True, return_dict=False)
-        if self.start([_QUESTION]) != reference:
+        ids = self.start([_QUESTION])
+        if ids != self.tokenizer.apply_chat_template([_QUESTION], add_generation_prompt=True, return_dict=False):
             raise TemplateError(
                 "This model's tokenizer does not encode a prompt stretch by stretch; use another model."
             )

@@ -2,8 +2,8 @@
 
 ``EmbeddedPolicy`` draws with it and replay draws again with it, from any token on: there is no generator state, only a
 hash of (seed, index). It is the inverse-CDF method: the token is the one whose interval of the cumulative distribution,
-in the order of ids, holds a uniform number. So it is known how near a draw came to falling otherwise, which is what tells
-a rounding difference from a real one. It is not how a server draws: vLLM has its own generator.
+in the order of ids, holds a uniform number. So it is known how near a draw came to falling otherwise, which tells a
+rounding difference from a real one. It is not how a server draws: vLLM has its own generator.
 """
 
 from __future__ import annotations

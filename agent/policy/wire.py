@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TypeVar
@@ -94,7 +94,7 @@ def _refusal(base_url: str, error: openai.APIStatusError) -> PolicyError:
     return EndpointRefused(f"The server at {base_url} refused: {error.message}; {advice}.")
 
 
-async def timely(items: AsyncIterator[T], deadlines: Deadlines) -> AsyncIterator[T]:
+async def timely(items: AsyncIterator[T], deadlines: Deadlines) -> AsyncGenerator[T, None]:
     """The items, each within its deadline. Raises ``TimeoutError``."""
     loop = asyncio.get_running_loop()
     end = loop.time() + deadlines.total

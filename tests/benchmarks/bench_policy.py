@@ -14,6 +14,7 @@ import time
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
@@ -87,7 +88,7 @@ def with_generate(folder: Path, prompts: list[list[int]], tokens: int) -> Callab
     """The same prompts as one left-padded batch through ``model.generate``, in a thread."""
     import torch
 
-    model = load_model(folder).eval()
+    model: Any = load_model(folder).eval()
     width = max(map(len, prompts))
     ids = torch.tensor([[0] * (width - len(prompt)) + prompt for prompt in prompts])
     mask = torch.tensor([[0] * (width - len(prompt)) + [1] * len(prompt) for prompt in prompts])

@@ -1,3 +1,5 @@
+from itertools import pairwise
+
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
@@ -8,7 +10,9 @@ from retrieval.passage import Document
 SIZES = st.integers(min_value=10, max_value=300)
 PARAGRAPH = "The mill is old. It was founded in 1748. It makes paper for books, and for music. " * 4
 PROSE = st.lists(
-    st.sampled_from(["Word", "word, word", "End.", "\n", "\n\n", " ", "    ", "\t", "\r\n", "x" * 40, "# Heading", "\x0b"]),
+    st.sampled_from(
+        ["Word", "word, word", "End.", "\n", "\n\n", " ", "    ", "\t", "\r\n", "x" * 40, "# Heading", "\x0b"]
+    ),
     max_size=200,
 ).map("".join)
 
@@ -23,14 +27,14 @@ def test_spans_lie_in_order_within_the_size_and_hold_every_character_that_is_not
     covered = "".join(text[start:end] for start, end in spans)
     assert all(0 < end - start <= size for start, end in spans)
     assert all(text[start:end] == text[start:end].strip() for start, end in spans)
-    assert all(end <= start for (_, end), (start, _) in zip(spans, spans[1:], strict=False))
+    assert all(end <= start for (_, end), (start, _) in pairwise(spans))
     assert "".join(covered.split()) == "".join(text.split())
 
 
 @given(PROSE, SIZES)
 def test_neighbours_that_fit_together_are_one_span(text, size):
     spans = chunk_spans(text, size)
-    assert all(end - start > size for (start, _), (_, end) in zip(spans, spans[1:], strict=False))
+    assert all(end - start > size for (start, _), (_, end) in pairwise(spans))
 
 
 @given(st.lists(PROSE, max_size=4), SIZES)

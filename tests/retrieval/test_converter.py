@@ -91,6 +91,10 @@ def test_the_pages_of_a_pdf_are_paragraphs(converter):
     )
 
 
+def test_a_word_hyphenated_at_the_end_of_a_line_is_one_word(converter):
+    assert converter.convert(pdf("its imple-) Tj 0 -14 Td (mentation"), ".pdf")[0] == "its implementation"
+
+
 def test_html_loses_its_scripts_and_keeps_headings_and_title(converter):
     page = b"<title>A page</title><script>let x = 1</script><h2>Mill</h2><p>It is <b>old</b>.</p><style>p {}</style>"
     text, title = converter.convert(page, ".html")

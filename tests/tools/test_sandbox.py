@@ -64,6 +64,11 @@ async def test_every_attempt_to_break_out_is_held(tier):
     assert await self_test(tier, LIMITS) == []
 
 
+async def test_the_self_test_notices_a_sandbox_with_a_hole(process_tier, monkeypatch):
+    monkeypatch.setattr("tools.sandbox._readable", lambda limits: ["/usr", "/lib", "/lib64", "/etc", sys.base_prefix])
+    assert await self_test(process_tier, LIMITS) == ["a program in it could read /etc/passwd"]
+
+
 TOUCHING = {
     "connect to a server",
     "connect to a local server",

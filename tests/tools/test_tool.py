@@ -1,4 +1,7 @@
 import json
+import subprocess
+import sys
+from pathlib import Path
 from typing import Annotated
 
 import pytest
@@ -98,6 +101,19 @@ async def test_a_plain_function_and_an_async_one_are_called_alike():
     assert await plain.call(plain.arguments(a=1)) == "3"
     assert await waiting.call(waiting.arguments(a=1, b=4)) == ToolOutput("5")
     assert (waiting.name, waiting.timeout_seconds, waiting.idempotent) == ("other", 5, False)
+
+
+def test_a_plain_function_that_never_ends_does_not_keep_the_process_from_ending():
+    program = (
+        "import asyncio, time\n"
+        "from tools.tool import tool\n"
+        "from tools.toolbox import Toolbox\n"
+        "@tool\ndef endless() -> str:\n    'Never end.'\n    time.sleep(3600)\n    return ''\n"
+        "print(asyncio.run(Toolbox([endless]).call('endless', {}, 0.1)).error)\n"
+    )
+    root = Path(__file__).parents[2]
+    ended = subprocess.run([sys.executable, "-c", program], cwd=root, capture_output=True, text=True, timeout=100)
+    assert "took longer" in ended.stdout
 
 
 async def test_parameters_may_be_called_what_pydantic_calls_its_methods():
