@@ -8,9 +8,9 @@ from dataclasses import dataclass, field
 
 @dataclass(frozen=True, slots=True)
 class Budget:
-    """Limits of one run, all its candidates together; ``steps`` is of each candidate."""
+    """Limits of one run: ``steps`` is of each attempt, ``sample_tokens`` of each step, the others of all together."""
 
-    steps: int = 8  # model calls of one candidate
+    steps: int = 8  # model calls of one attempt
     sample_tokens: int = 1024  # sampled tokens of one model call
     tokens: int = 40_000  # sampled tokens of the run
     seconds: float = 600.0  # wall time of the run
@@ -24,7 +24,7 @@ class Meter:
     budget: Budget
     tokens: int = 0
     tool_calls: int = 0
-    seconds_before: float = 0.0  # spent by the process that was resumed
+    seconds_before: float = 0.0  # spent before the run was resumed
     started: float = field(default_factory=time.monotonic)
 
     @property
@@ -35,18 +35,16 @@ class Meter:
     def seconds_left(self) -> float:
         return max(0.0, self.budget.seconds - self.seconds)
 
-    def sample_limit(self) -> int:
-        """Most tokens that the next model call may sample."""
-        return min(self.budget.sample_tokens, self.budget.tokens - self.tokens)
-
-    def exhausted(self, steps: int = 0) -> str | None:
-        """Which limit has been reached, in words; None while there is room."""
-        if steps >= self.budget.steps:
-            return f"{self.budget.steps} steps"
+    def sampling_over(self) -> str | None:
+        """The limit, in words, that allows no further token; None while there is room."""
         if self.tokens >= self.budget.tokens:
             return f"{self.budget.tokens} tokens"
-        if self.tool_calls >= self.budget.tool_calls:
-            return f"{self.budget.tool_calls} tool calls"
-        if self.seconds_left <= 0:
-            return f"{self.budget.seconds:g} seconds"
-        return None
+        return f"{self.budget.seconds:g} seconds" if self.seconds_left <= 0 else None
+
+    def calling_over(self, more: int = 1) -> str | None:
+        """The limit, in words, that does not allow so many more tool calls; a model may still answer without them."""
+        return f"{self.budget.tool_calls} tool calls" if self.tool_calls + more > self.budget.tool_calls else None
+
+    def exhausted(self) -> str | None:
+        """The limit, in words, that allows no further attempt."""
+        return self.sampling_over() or self.calling_over()

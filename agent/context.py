@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass
 
 from langgraph.checkpoint.base import BaseCheckpointSaver
 
@@ -34,27 +34,37 @@ class Agent:
     system_prompt: str
 
 
-@dataclass
+@dataclass(frozen=True, slots=True)
+class Opening:
+    """What every attempt of a run begins with."""
+
+    prompt_token_ids: Sequence[int]  # of the question, with the thread before it
+    template_hash: str  # of the chat template and the tool schemas
+    note: str = ""  # what was left out of the thread
+
+
+@dataclass(frozen=True)
 class RunContext:
     """One run under way."""
 
     agent: Agent
     run: Run  # as it began, without nodes
     effort: Effort
-    prompt_token_ids: Sequence[int]  # of the question, with the thread before it
+    opening: Opening
     meter: Meter
     emit: Callable[[Event], None]
-    template_hash: str = ""
-    over: set[str] = field(default_factory=set)  # budget limits that some attempt ran into
 
     def node(self, path: Path) -> Node:
         node = self.agent.store.node(self.run.run_id, path)
         assert node is not None, f"the graph names node {path}, which is not in the log"
         return node
 
-    def leaves(self) -> list[Node]:
-        """The last node of every attempt that has one, in order."""
-        return [trajectory[-1] for trajectory in self.logged().trajectories()]
+    def attempts(self, candidates: Collection[int]) -> list[tuple[Node, ...]]:
+        """The trajectories of these candidates, in order; one whose first step failed has none.
+
+        Others may be in the log: a killed process leaves attempts that are not finished.
+        """
+        return [found for found in self.logged().trajectories() if found[0].path[0] in candidates]
 
     def logged(self) -> Run:
         return self.agent.store.run(self.run.run_id)

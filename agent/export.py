@@ -23,9 +23,13 @@ ROW_GROUP = 1000  # samples that are in memory at once
 def run_to_json(run: Run) -> dict[str, Any]:
     """A run as plain JSON values under the records' own names, with its ``nodes``, their samples and tool results.
 
-    A number that JSON has no word for (a log-probability of -inf from a broken server) is null.
+    A sample has its ``temperature`` beside its ids and log-probabilities too. A number that JSON has no word for (a
+    log-probability of -inf from a broken server) is null.
     """
-    return to_jsonable_python(run, inf_nan_mode="null")
+    shown = to_jsonable_python(run, inf_nan_mode="null")
+    for node in shown["nodes"]:
+        node["sample"]["temperature"] = node["sample"]["params"]["temperature"]
+    return shown
 
 
 def export(store: Store, path: Path, which: RunFilter | None = None) -> int:

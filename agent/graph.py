@@ -1,11 +1,14 @@
-"""A run: grow -> score -> plan again -> answer. Attempts of a wave grow side by side; every step is checkpointed.
+"""A run: plan -> attempts -> score -> plan again ... answer. The attempts of a wave grow side by side.
 
-A LangGraph whose state is ids only. ``run`` starts it, and starts it again where a killed process left it.
+A LangGraph whose state is ids only, checkpointed after each step. ``run`` starts it, and starts it again where a killed
+process left it: what was sampled since the last checkpoint is in the log, and is not sampled again.
 """
 
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
+from dataclasses import replace
 from functools import cache
 from typing import Any
 
@@ -16,9 +19,8 @@ from langgraph.types import Send
 
 from agent import events, react
 from agent.context import RunContext
-from agent.policy.policy import PolicyError
-from agent.records import Ending, Node, Run
-from agent.state import AttemptState, RunState
+from agent.records import Ending, Node
+from agent.state import RUN, AttemptState, RunState, attempt_state, path_of
 from verifiers.registry import judge
 from verifiers.verdict import Case
 
@@ -45,57 +47,51 @@ def attempt_graph() -> CompiledStateGraph[Any, Any, Any, Any]:
 
 
 def plan(state: RunState, runtime: Runtime[RunContext]) -> dict[str, Any]:
-    """Ask the strategy how many more attempts to make; none where the budget has run out."""
+    """Ask the strategy how many more attempts to make; none where the budget has run out or the policy has failed."""
     context = runtime.context
-    if state["finished"] and (limit := context.meter.exhausted()):
-        context.over.add(limit)
-        return {"wave": 0}
-    made = [context.candidate(leaf) for leaf in context.leaves()]
-    return {"wave": 0 if state["failures"] else max(0, context.effort.strategy.grow(made))}
+    made = [context.candidate(attempt[-1]) for attempt in context.attempts(state["finished"])]
+    wave = 0 if state["failures"] else max(0, context.effort.strategy.grow(made))
+    if wave and state["finished"] and (limit := context.meter.exhausted()):
+        return {"wave": 0, "limits": {RUN: limit}}
+    return {"wave": wave}
 
 
 def growing(state: RunState) -> list[Send] | str:
     first = len(state["finished"])
-    sends = [
-        Send("attempt", AttemptState(candidate=i, steps=0, repairs=0, ending=""))
-        for i in range(first, first + state["wave"])
-    ]
-    return sends or "answer"
+    return [Send("attempt", attempt_state(i)) for i in range(first, first + state["wave"])] or "answer"
 
 
 async def attempt(state: AttemptState, runtime: Runtime[RunContext]) -> dict[str, Any]:
     """One candidate, from the question to its end. What the policy fails at is noted; the siblings go on."""
-    context, candidate = runtime.context, state["candidate"]
-    failures: list[str] = []
-    try:
-        await attempt_graph().ainvoke(state, context=context)
-    except PolicyError as error:
-        _log.warning("candidate %d failed: %s", candidate, error)
-        failures.append(str(error))
-    nodes = [node for node in context.logged().nodes if node.path[0] == candidate]
-    if nodes:
-        leaf = nodes[-1]
-        tokens = sum(len(node.sample.token_ids) for node in nodes)
-        context.emit(events.CandidateFinished(leaf.path, leaf.ending, leaf.text, tokens))
-    return {"finished": [candidate], "failures": failures}
+    context, candidate = runtime.context, str(state["candidate"])
+    ended: AttemptState = await attempt_graph().ainvoke(state, context=context)  # type: ignore[assignment]
+    if ended["steps"]:
+        leaf = context.node(path_of(ended["candidate"], ended["steps"]))
+        context.emit(events.CandidateFinished(leaf.path, leaf.ending, leaf.text, ended["tokens"]))
+    if ended["failure"]:
+        _log.warning("attempt %s failed: %s", candidate, ended["failure"])
+    return {
+        "finished": [ended["candidate"]],
+        "failures": [ended["failure"]] if ended["failure"] else [],
+        "limits": {RUN if context.meter.exhausted() else candidate: ended["limit"]} if ended["limit"] else {},
+    }
 
 
 async def score(state: RunState, runtime: Runtime[RunContext]) -> dict[str, Any]:
     """Let every verifier look at all candidates together: agreement changes with each wave."""
-    context, run = runtime.context, runtime.context.logged()
-    leaves = [trajectory[-1] for trajectory in run.trajectories()]
-    cases = [case_of(run, leaf) for leaf in leaves]
-    for leaf, verdicts in zip(leaves, await judge(context.agent.verifiers, cases), strict=True):
-        context.agent.store.update_node(run.run_id, leaf.path, verdicts=verdicts)
-        value = context.candidate(context.node(leaf.path)).score
-        context.emit(events.Scored(leaf.path, value, tuple(verdicts)))
+    context, attempts = runtime.context, runtime.context.attempts(state["finished"])
+    cases = [case_of(context.run.question, attempt) for attempt in attempts]
+    for attempt, verdicts in zip(attempts, await judge(context.agent.verifiers, cases), strict=True):
+        leaf = replace(attempt[-1], verdicts=verdicts)
+        context.agent.store.update_node(context.run.run_id, leaf.path, verdicts=verdicts)
+        context.emit(events.Scored(leaf.path, context.candidate(leaf).score, verdicts))
     return {}
 
 
 def answer(state: RunState, runtime: Runtime[RunContext]) -> dict[str, Any]:
     """Choose the candidate whose answer is given."""
     context = runtime.context
-    candidates = [context.candidate(leaf) for leaf in context.leaves()]
+    candidates = [context.candidate(attempt[-1]) for attempt in context.attempts(state["finished"])]
     if not candidates:
         return {"chosen": None}
     choice = context.effort.strategy.choose(candidates)
@@ -103,15 +99,14 @@ def answer(state: RunState, runtime: Runtime[RunContext]) -> dict[str, Any]:
     return {"chosen": list(choice.path)}
 
 
-def case_of(run: Run, leaf: Node) -> Case:
-    """What a verifier may look at of the candidate that ends in ``leaf``."""
-    trajectory = run.trajectory(leaf.path)
-    passages = tuple(p for node in trajectory for result in node.tool_results for p in result.passages)
+def case_of(question: str, attempt: Sequence[Node]) -> Case:
+    """What a verifier may look at of a candidate."""
+    leaf = attempt[-1]
     return Case(
-        question=run.question,
+        question=question,
         answer=leaf.text,
-        thought="\n".join(node.thought for node in trajectory if node.thought),
-        passages=passages,
+        thought="\n".join(node.thought for node in attempt if node.thought),
+        passages=tuple(p for node in attempt for result in node.tool_results for p in result.passages),
         finished=leaf.ending is Ending.ANSWER,
         outcome=leaf.ending.value,
     )

@@ -2,7 +2,7 @@
 
 A LangGraph of two nodes. Each step is in the log before the state names it, and growing is get-or-sample: a step that a
 crashed process had already logged is read, not drawn again. A failed tool is a result that the model reads; an empty
-answer, an unclosed thought and a call that does not parse each get one repair. Called by ``graph``.
+answer, an unclosed thought and a call that does not parse get one repair each attempt. Called by ``graph``.
 """
 
 from __future__ import annotations
@@ -25,12 +25,15 @@ from agent.policy.policy import ContextTooLong, Delta, PolicyError
 from agent.policy.reading import Reading
 from agent.records import Ending, Node, Path, Sample, SamplingParams
 from agent.state import OVER, REPAIRABLE, AttemptState, path_of
-from tools.search import numbered as numbered_passages
+from tools.search import numbered
 from tools.tool import ToolResult
+from tools.toolbox import clean
 
 PROMPTS = FilePath(__file__).parent / "prompts"
 ROOM = 64  # fewest tokens worth sampling; a prompt that leaves less is compacted
-LEFT_OUT = "[left out to make room: {count} characters]"
+CUT = "[cut to make room: {count} more characters]"
+INTERRUPTED = "this call was interrupted and may have happened; it was not made again"
+NO_CALLS_LEFT = "the budget of {limit} is spent; give the answer without another call"
 
 
 def build() -> CompiledStateGraph[Any, Any, Any, Any]:
@@ -40,7 +43,7 @@ def build() -> CompiledStateGraph[Any, Any, Any, Any]:
     graph.add_edge(START, "reason")
     graph.add_conditional_edges("reason", after_reasoning, ["act", "reason", END])
     graph.add_edge("act", "reason")
-    return graph.compile()  # plain, so that it inherits the run's checkpoints
+    return graph.compile(checkpointer=False)  # an attempt that is resumed starts again, and finds its steps in the log
 
 
 async def reason(state: AttemptState, runtime: Runtime[RunContext]) -> dict[str, Any]:
@@ -49,16 +52,33 @@ async def reason(state: AttemptState, runtime: Runtime[RunContext]) -> dict[str,
     path = path_of(state["candidate"], steps + 1)
     node = context.agent.store.node(context.run.run_id, path)
     if node is None:
-        if limit := context.meter.exhausted(steps):
-            context.over.add(limit)
-            return {"ending": OVER}
-        node = await sample_node(context, path)
-        context.meter.tokens += len(node.sample.token_ids)
-        node = context.agent.store.add_node(context.run.run_id, node)
+        if limit := step_over(context, steps):
+            return {"ending": OVER, "limit": limit}
+        try:
+            node = await sample_node(context, path)
+        except ContextTooLong as error:
+            return {"ending": Ending.ERROR.value, "failure": str(error)}
     repairing = node.ending in REPAIRABLE
     if repairing and state["repairs"] == 0:
         context.emit(events.Repaired(path, node.ending, repair_text(node.ending)))
-    return {"steps": steps + 1, "ending": node.ending.value, "repairs": state["repairs"] + repairing}
+    return {
+        "steps": steps + 1,
+        "repairs": state["repairs"] + repairing,
+        "tokens": state["tokens"] + len(node.sample.token_ids),
+        "ending": node.ending.value,
+        "limit": cut_by(context, node) if node.ending is Ending.BUDGET else state["limit"],
+        "failure": node.note if node.ending is Ending.ERROR else "",
+    }
+
+
+def step_over(context: RunContext, steps: int) -> str | None:
+    """The limit that allows no step after so many."""
+    budget = context.meter.budget
+    return f"{budget.steps} steps" if steps >= budget.steps else context.meter.sampling_over()
+
+
+def cut_by(context: RunContext, node: Node) -> str:
+    return context.meter.sampling_over() or f"{node.sample.params.max_tokens} tokens a step"
 
 
 def after_reasoning(state: AttemptState) -> str:
@@ -71,17 +91,18 @@ def after_reasoning(state: AttemptState) -> str:
 
 async def act(state: AttemptState, runtime: Runtime[RunContext]) -> dict[str, Any]:
     """Make the calls of the last step, all at once."""
-    context = runtime.context
+    context, before = runtime.context, state["passages"]
     path = path_of(state["candidate"], state["steps"])
     node = context.node(path)
-    if len(node.tool_results) < len(node.calls):
+    results, limit = node.tool_results, state["limit"]
+    if len(results) < len(node.calls):
+        limit = context.meter.calling_over(len(node.calls)) or limit
         interrupted = {(call.path, call.index) for call in context.agent.store.unfinished_tools(context.run.run_id)}
         calls = [call_tool(context, path, i, call, (path, i) in interrupted) for i, call in enumerate(node.calls)]
-        results = numbered(await asyncio.gather(*calls), passages_before(context, path))
+        results = renumbered(await asyncio.gather(*calls), before)
         context.agent.store.update_node(context.run.run_id, path, tool_results=results)
-        for i, result in enumerate(results):
-            context.emit(events.ToolFinished(path, i, result))
-    return {}
+        tell(context, path, results, before)
+    return {"passages": before + sum(len(result.passages) for result in results), "limit": limit}
 
 
 async def call_tool(
@@ -91,84 +112,112 @@ async def call_tool(
     name, arguments = call["name"], call["arguments"]
     tool = context.agent.toolbox.find(name)
     if interrupted and tool is not None and not tool.idempotent:
-        return ToolResult(
-            name, arguments, error="this call was interrupted and may have happened; it was not made again"
-        )
+        return ToolResult(name, arguments, error=INTERRUPTED)
+    if limit := context.meter.calling_over():
+        return ToolResult(name, arguments, error=NO_CALLS_LEFT.format(limit=limit))
+    context.meter.tool_calls += 1
     context.agent.store.started_tool(context.run.run_id, path, index, name, arguments)
     context.emit(events.ToolStarted(path, index, name, arguments))
-    context.meter.tool_calls += 1
     return await context.agent.toolbox.call(name, arguments, deadline_seconds=context.meter.seconds_left)
 
 
-def passages_before(context: RunContext, path: Path) -> int:
-    """How many passages the earlier steps of this attempt have found: citations number on from there."""
-    run = context.logged()
-    return sum(len(result.passages) for node in run.trajectory(path)[:-1] for result in node.tool_results)
-
-
-def numbered(results: Sequence[ToolResult], before: int) -> list[ToolResult]:
+def renumbered(results: Sequence[ToolResult], before: int) -> list[ToolResult]:
     """Results whose passages are numbered on from ``before``, so that [i] means one passage in the whole attempt."""
     shown = []
     for result in results:
-        if result.passages and before:
-            result = replace(result, output=numbered_passages(result.passages, before + 1))
+        output, place = result.output or "", 0
+        for i, passage in enumerate(result.passages, 1):
+            old, new = (clean(numbered([passage], first)).partition("\n")[0] for first in (i, before + i))
+            place = output.find(old, place)
+            if place < 0:  # the output was cut before it, or the tool shows its passages in its own way
+                break
+            output = output[:place] + new + output[place + len(old) :]
+            place += len(new)
+        shown.append(replace(result, output=output) if result.passages else result)
         before += len(result.passages)
-        shown.append(result)
     return shown
+
+
+def tell(context: RunContext, path: Path, results: Sequence[ToolResult], before: int) -> None:
+    for i, result in enumerate(results):
+        context.emit(events.ToolFinished(path, i, result))
+        if result.passages:
+            context.emit(events.PassagesFound(path, before + 1, result.passages))
+        before += len(result.passages)
 
 
 # --- sampling one step ------------------------------------------------------------------------------------------------
 
 
 async def sample_node(context: RunContext, path: Path) -> Node:
-    """Draw one step. A cancel or a failure in the middle of it first logs what had arrived."""
+    """Draw one step and log it. Whatever stops it half way, what had arrived is logged.
+
+    Raises:
+        ContextTooLong: even the shortest form of the prompt leaves no room for an answer.
+    """
     prompt, note = prompt_for(context, path)
-    params = sampling_params(context, path, len(prompt))
-    drawing = Drawing(context, path, prompt, params)
+    drawing, ending = Drawing(context, path, prompt), None
     try:
-        async with asyncio.timeout(context.meter.seconds_left):
-            sample = await drawing.finish()
-    except TimeoutError:
-        context.over.add(f"{context.meter.budget.seconds:g} seconds")
-        return node_of(context, path, drawing.partial("cancelled"), Ending.BUDGET, note)
-    except (asyncio.CancelledError, PolicyError) as stopped:
+        sample = await drawing.finish()
+        if sample is None:
+            sample, ending = drawing.partial("cancelled"), Ending.BUDGET
+    except PolicyError as error:
+        sample, ending, note = drawing.partial("error"), Ending.ERROR, str(error)
+    except asyncio.CancelledError:
         if drawing.token_ids:
-            cancelled = isinstance(stopped, asyncio.CancelledError)
-            partial = drawing.partial("cancelled" if cancelled else "error")
-            ending = Ending.CANCELLED if cancelled else Ending.ERROR
-            context.agent.store.add_node(context.run.run_id, node_of(context, path, partial, ending, note))
+            log(context, node_of(context, path, drawing.partial("cancelled"), note))
         raise
-    return node_of(context, path, sample, None, note)
+    return log(context, node_of(context, path, sample, note, ending))
+
+
+def log(context: RunContext, node: Node) -> Node:
+    return context.agent.store.add_node(context.run.run_id, node)
 
 
 class Drawing:
     """One draw as it streams: it passes the text on, and keeps the ids for the case that the stream stops short."""
 
-    def __init__(self, context: RunContext, path: Path, prompt: Sequence[int], params: SamplingParams) -> None:
-        self.context, self.path, self.prompt, self.params = context, path, prompt, params
+    def __init__(self, context: RunContext, path: Path, prompt: Sequence[int]) -> None:
+        self.context, self.path, self.prompt = context, path, prompt
+        self.params = sampling_params(context, path, len(prompt))
         self.token_ids: list[int] = []
         self.logprobs: list[float] = []
         self.splitter = context.agent.policy.renderer.splitter()
         self.began = time.monotonic()
 
-    async def finish(self) -> Sample:
+    async def finish(self) -> Sample | None:
+        """The whole sample; None where the tokens or the seconds of the run are spent before its end."""
+        try:
+            async with asyncio.timeout(self.context.meter.seconds_left):
+                return await self.follow()
+        except TimeoutError:
+            return None
+
+    async def follow(self) -> Sample | None:
         sample: Sample | None = None
         stream = self.context.agent.policy.stream(self.prompt, self.params)
         async with aclosing(stream) as pieces:  # type: ignore[type-var]
             async for piece in pieces:
-                if isinstance(piece, Delta):
-                    self.take(piece)
-                else:
+                if not isinstance(piece, Delta):
                     sample = piece
+                elif self.context.meter.sampling_over():
+                    return None
+                else:
+                    self.take(piece)
         if sample is None:
             raise PolicyError("The model's stream ended without a result; ask again.")
-        return replace(sample, template_hash=self.context.template_hash)
+        self.tell(self.splitter.finish())
+        return replace(sample, template_hash=self.context.opening.template_hash)
 
     def take(self, delta: Delta) -> None:
         self.token_ids += delta.token_ids
         self.logprobs += delta.logprobs
-        for kind, text in self.splitter.feed(delta.token_ids):
-            if text and kind != "call":
+        self.context.meter.tokens += len(delta.token_ids)
+        self.tell(self.splitter.feed(delta.token_ids))
+
+    def tell(self, pieces: Sequence[tuple[str, str]]) -> None:
+        for kind, text in pieces:
+            if kind != "call":
                 event = events.ThoughtDelta if kind == "thought" else events.AnswerDelta
                 self.context.emit(event(self.path, text))
 
@@ -182,21 +231,22 @@ class Drawing:
             policy=self.context.agent.policy.version,
             params=self.params,
             total_seconds=time.monotonic() - self.began,
-            template_hash=self.context.template_hash,
+            template_hash=self.context.opening.template_hash,
             not_trainable=f"{finish_reason}: the sample was stopped from outside",
         )
 
 
 def sampling_params(context: RunContext, path: Path, prompt_tokens: int) -> SamplingParams:
-    room = context.agent.policy.context_length - prompt_tokens
+    """Nothing in it depends on what the other attempts have spent by now: their samples form a group."""
+    budget, room = context.meter.budget, context.agent.policy.context_length - prompt_tokens
     return SamplingParams(
         temperature=context.effort.temperature,
-        max_tokens=min(context.meter.sample_limit(), room),
+        max_tokens=min(budget.sample_tokens, budget.tokens, room),
         seed=seed_of(context.run.root_seed, path[:-1]) + path[-1],
     )
 
 
-def node_of(context: RunContext, path: Path, sample: Sample, ending: Ending | None, note: str) -> Node:
+def node_of(context: RunContext, path: Path, sample: Sample, note: str, ending: Ending | None = None) -> Node:
     reading = context.agent.policy.renderer.read(sample.token_ids)
     return Node(
         path=path,
@@ -209,9 +259,12 @@ def node_of(context: RunContext, path: Path, sample: Sample, ending: Ending | No
     )
 
 
+STOPPED = {"length": Ending.BUDGET, "cancelled": Ending.CANCELLED, "error": Ending.ERROR}
+
+
 def ending_of(sample: Sample, reading: Reading) -> Ending:
-    if sample.finish_reason == "length":
-        return Ending.BUDGET
+    if sample.finish_reason in STOPPED:
+        return STOPPED[sample.finish_reason]
     if reading.unclosed_thought:
         return Ending.UNCLOSED_THOUGHT
     if reading.bad_calls:
@@ -231,35 +284,56 @@ def prompt_for(context: RunContext, path: Path) -> tuple[list[int], str]:
         ContextTooLong: even the shortest form leaves no room for an answer.
     """
     if len(path) == 1:
-        return fitting(context, list(context.prompt_token_ids)), ""
+        return list(context.opening.prompt_token_ids), context.opening.note
     parent = context.node(path[:-1])
-    last = [*parent.sample.prompt_token_ids, *parent.sample.token_ids, *appended(context, parent)]
+    prompt = [*parent.sample.prompt_token_ids, *parent.sample.token_ids, *appended(context, parent)]
     note = f"repair: {parent.ending.value}" if parent.ending in REPAIRABLE else ""
-    if context.agent.policy.context_length - len(last) >= ROOM:
-        return last, note
-    prompt = list(context.prompt_token_ids)
-    trajectory = context.logged().trajectory(path[:-1])
-    for node in trajectory:
-        prompt += [*node.sample.token_ids, *appended(context, node, shorten=node is not trajectory[-1])]
-    return fitting(context, prompt), f"compacted: tool results of the first {len(trajectory) - 1} steps left out"
+    if fits(context, prompt):
+        return prompt, note
+    prompt, compaction = compacted(context, path[:-1])
+    return prompt, f"{note}; {compaction}" if note else compaction
 
 
-def fitting(context: RunContext, prompt: list[int]) -> list[int]:
-    if context.agent.policy.context_length - len(prompt) < ROOM:
-        raise ContextTooLong(
-            f"The prompt has {len(prompt)} tokens and the model takes {context.agent.policy.context_length}; "
-            "ask a shorter question, or start a new thread."
-        )
-    return prompt
+def fits(context: RunContext, prompt: Sequence[int]) -> bool:
+    return context.agent.policy.context_length - len(prompt) >= ROOM
 
 
-def appended(context: RunContext, node: Node, shorten: bool = False) -> list[int]:
-    """What follows a node's sampled tokens in the next prompt: tool results, or a repair."""
+def compacted(context: RunContext, path: Path) -> tuple[list[int], str]:
+    """The attempt up to ``path`` with less of what its tools said, and how much less in words.
+
+    Results of earlier steps are left out, and of the last step as much as does not fit, by halves.
+    """
+    *earlier, last = [context.node(path[: i + 1]) for i in range(len(path))]
+    before = list(context.opening.prompt_token_ids)
+    for node in earlier:
+        before += [*node.sample.token_ids, *appended(context, node, keep=0)]
+    before += last.sample.token_ids
+    keep = longest = max((len(result.text) for result in last.tool_results), default=0)
+    while not fits(context, prompt := [*before, *appended(context, last, keep)]):
+        if keep == 0:
+            raise ContextTooLong(
+                f"The attempt has come to {len(prompt)} tokens and the model reads "
+                f"{context.agent.policy.context_length}; ask a narrower question, or start a new thread."
+            )
+        keep //= 2
+    done = [f"tool results of the first {len(earlier)} steps left out"] if earlier else []
+    done += [f"those of the last cut to {keep} characters"] if keep < longest else []
+    return prompt, f"compacted: {', '.join(done)}"
+
+
+def appended(context: RunContext, node: Node, keep: int | None = None) -> list[int]:
+    """What follows a node's sampled tokens in the next prompt: a repair, or tool results of ``keep`` characters."""
     renderer = context.agent.policy.renderer
     if node.ending in REPAIRABLE:
         return renderer.user_turn(repair_text(node.ending), after=node.sample.token_ids)
-    texts = [LEFT_OUT.format(count=len(r.text)) if shorten else r.text for r in node.tool_results]
+    texts = [result.text if keep is None else cut(result.text, keep) for result in node.tool_results]
     return renderer.tool_results(texts, after=node.sample.token_ids)
+
+
+def cut(text: str, keep: int) -> str:
+    """At most ``keep`` characters and a line that says how many more there were; the text where that is no longer."""
+    shorter = f"{text[:keep]}\n{CUT.format(count=len(text) - keep)}".lstrip("\n")
+    return min(text, shorter, key=len)
 
 
 def repair_text(ending: Ending) -> str:

@@ -1,12 +1,15 @@
 """A logged run, sampled again: the same prompts, seeds and stop points, compared token by token. No tool is called.
 
 A token that differs where the logged draw lay within 1e-5 of a boundary is a rounding difference, and listed; any other
-is an error. Every sample is drawn from its own logged prompt, so a difference in one says nothing of the next.
+is an error. What stands after a difference is compared with what is drawn after the logged tokens, so that one
+difference does not hide the next. Every sample is drawn from its own logged prompt.
 """
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import dataclass, replace
+from itertools import zip_longest
 from typing import Protocol, runtime_checkable
 
 from agent.errors import PonderError
@@ -15,6 +18,8 @@ from agent.policy.sampling import Draw
 from agent.records import Node, Path, Run, Sample
 
 ROUNDING = 1e-5  # probability mass
+SHOWN = 5  # differences that the sentence names
+END = -1  # in the place of a token: the sample had ended
 
 
 class ReplayError(PonderError):
@@ -30,7 +35,16 @@ class Difference:
     logged: int
     sampled: int
     boundary_distance: float | None  # None: this model cannot say how near the draw was
-    rounding: bool
+
+    @property
+    def rounding(self) -> bool:
+        return self.boundary_distance is not None and self.boundary_distance <= ROUNDING
+
+    @property
+    def sentence(self) -> str:
+        why = f"rounding: the draw lay {self.boundary_distance:.1e} from a boundary" if self.rounding else "DIFFERENT"
+        place = f"node {'.'.join(map(str, self.path))} token {self.index}"
+        return f"{place}: {self.logged} became {self.sampled} ({why})"
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,20 +61,18 @@ class Replay:
 
     @property
     def sentence(self) -> str:
-        if not self.differences:
-            return "identical"
-        return "; ".join(
-            f"node {'.'.join(map(str, d.path))} token {d.index}: {d.logged} became {d.sampled} "
-            + (f"(rounding: the draw lay {d.boundary_distance:.1e} from a boundary)" if d.rounding else "(DIFFERENT)")
-            for d in self.differences
-        )
+        told = [difference.sentence for difference in self.differences[:SHOWN]]
+        more = len(self.differences) - len(told)
+        return "; ".join([*told, *([f"and {more} more"] if more else [])]) or "identical"
 
 
 @runtime_checkable
 class Explains(Protocol):
-    """A policy that can say how a logged token was drawn."""
+    """A policy that can say how near each draw of a logged sample came to falling otherwise."""
 
-    async def draw_at(self, sample: Sample, index: int) -> Draw: ...
+    async def draws(self, sample: Sample) -> list[Draw]:
+        """How each token is drawn again after the logged ones before it."""
+        ...
 
 
 async def replay(policy: Policy, run: Run) -> Replay:
@@ -71,27 +83,28 @@ async def replay(policy: Policy, run: Run) -> Replay:
     """
     if run.policy != policy.version:
         raise ReplayError(f"Run {run.run_id} was made by {run.policy}, and this is {policy.version}; name that model.")
-    differences: list[Difference] = []
-    for node in run.nodes:
-        differences += await replayed(policy, node)
-    return Replay(run.run_id, len(run.nodes), sum(len(node.sample.token_ids) for node in run.nodes), tuple(differences))
+    nodes = [node for node in run.nodes if node.sample.token_ids]
+    differences = await asyncio.gather(*(replayed(policy, node) for node in nodes))
+    tokens = sum(len(node.sample.token_ids) for node in nodes)
+    return Replay(run.run_id, len(nodes), tokens, tuple(d for of_node in differences for d in of_node))
 
 
 async def replayed(policy: Policy, node: Node) -> list[Difference]:
-    """The first difference of one sample, or none: what comes after it hangs on it."""
+    """Where the tokens of one node come out differently."""
     logged = node.sample
-    if not logged.token_ids:
-        return []
     stopped = logged.finish_reason in ("cancelled", "error")  # it ended from outside, after the tokens it has
     params = replace(logged.params, max_tokens=len(logged.token_ids)) if stopped else logged.params
     [again] = await policy.sample(logged.prompt_token_ids, params)
-    if again.token_ids == logged.token_ids:
+    pairs = enumerate(zip_longest(logged.token_ids, again.token_ids, fillvalue=END))
+    first = next(((i, old, new) for i, (old, new) in pairs if old != new), None)
+    if first is None:
         return []
-    pairs = zip(logged.token_ids, again.token_ids, strict=False)
-    shorter = min(len(logged.token_ids), len(again.token_ids))
-    index = next((i for i, (old, new) in enumerate(pairs) if old != new), shorter)
-    if index == shorter:  # one of them goes on where the other ends: the end of the sample was moved, not rounded
-        return [Difference(node.path, index, -1, -1, None, rounding=False)]
-    distance = (await policy.draw_at(logged, index)).boundary_distance if isinstance(policy, Explains) else None
-    rounding = distance is not None and distance <= ROUNDING
-    return [Difference(node.path, index, logged.token_ids[index], again.token_ids[index], distance, rounding)]
+    index, old, new = first
+    if END in (old, new) or not isinstance(policy, Explains):
+        return [Difference(node.path, index, old, new, None)]
+    draws = await policy.draws(logged)
+    after = zip(range(len(draws)), logged.token_ids, draws, strict=True)
+    return [
+        Difference(node.path, index, old, new, draws[index].boundary_distance),
+        *(Difference(node.path, i, t, d.token, d.boundary_distance) for i, t, d in after if i > index and t != d.token),
+    ]

@@ -8,29 +8,33 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import random
 import secrets
+import sqlite3
 import uuid
-from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
-from functools import cache
+from functools import lru_cache
 from typing import Any
 
 from agent import graph
 from agent.budget import Budget, Meter
-from agent.context import Agent, RunContext
+from agent.context import Agent, Opening, RunContext
 from agent.effort import EFFORTS, Effort
-from agent.errors import PonderError
+from agent.errors import PonderError, StoreError
 from agent.events import Event, Finished, RunStarted
 from agent.policy.policy import ContextTooLong
-from agent.records import Run, usage_of
+from agent.records import Ending, Node, Run, usage_of
 from agent.search import AdaptiveBestOfN, BestOfN, strategy_from
-from agent.state import RunState
+from agent.state import RUN, RunState
 from agent.store import RunFilter
 
 _log = logging.getLogger("ponder.run")
 REFERENCE_SHARE = 0.1
+LONGEST_TOKEN = 32  # characters; a question of more than that for each token of the context is not even encoded
+SUPERSTEPS = 10_000  # of a graph: the budget ends a run long before LangGraph does
 
 
 class QuestionError(PonderError):
@@ -65,7 +69,7 @@ async def resume(agent: Agent, run_id: str) -> AsyncGenerator[Event, None]:
         raise QuestionError(
             f"Run {run_id} was begun by {run.policy} and this is {agent.policy.version}; start that model."
         )
-    async with aclosing(drive(agent, replace(run, nodes=()), effort_of(run))) as events:
+    async with aclosing(drive(agent, run, effort_of(run))) as events:
         async for event in events:
             yield event
 
@@ -96,9 +100,11 @@ def begin(agent: Agent, question: str, how: Ask) -> Run:
     """The run's record, not yet in the log."""
     if not question.strip():
         raise QuestionError("The question is empty; write what you want to know.")
+    if len(question) > LONGEST_TOKEN * agent.policy.context_length:
+        raise QuestionTooLong(f"{len(question)} characters", agent.policy.context_length)
     root_seed = secrets.randbits(31) if how.seed is None else how.seed
     effort, reference = how.effort, False
-    if isinstance(effort.strategy, AdaptiveBestOfN) and root_seed % 1000 < 1000 * how.reference_share:
+    if isinstance(effort.strategy, AdaptiveBestOfN) and random.Random(root_seed).random() < how.reference_share:
         effort, reference = replace(effort, strategy=BestOfN(effort.strategy.n)), True
     return Run(
         run_id=uuid.uuid4().hex[:12],
@@ -120,8 +126,7 @@ async def drive(agent: Agent, run: Run, effort: Effort) -> AsyncGenerator[Event,
     """Run the graph and pass its events on; whatever happens, the log says how the run stands."""
     queue: asyncio.Queue[Event | None] = asyncio.Queue()
     context = context_of(agent, run, effort, queue.put_nowait)
-    agent.store.begin(run)
-    yield RunStarted(run)
+    agent.store.begin(context.run)
     task = asyncio.create_task(work(context, queue))
     try:
         while (event := await queue.get()) is not None:
@@ -135,63 +140,95 @@ async def drive(agent: Agent, run: Run, effort: Effort) -> AsyncGenerator[Event,
 
 
 async def work(context: RunContext, queue: asyncio.Queue[Event | None]) -> None:
-    """The rollout border: what becomes of the run is logged here, and only here is everything caught."""
-    run = context.run
+    """Emit all of a run's events, and None after the last."""
     try:
-        state = await invoke(context)
-        finish(context, state)
-    except asyncio.CancelledError:
-        end(context, "cancelled", "The run was cancelled.")
-        raise
-    except PonderError as error:
-        end(context, "failed", str(error))
-    except Exception as error:  # a defect must not leave the run open or the listener waiting
-        _log.exception("run %s failed", run.run_id)
-        end(context, "failed", f"Something went wrong inside ({type(error).__name__}: {error}); please report it.")
+        context.emit(RunStarted(context.run))
+        await conclude(context)
+        await forget_checkpoints(context)
     finally:
         queue.put_nowait(None)
 
 
+async def conclude(context: RunContext) -> None:
+    """The rollout border: what becomes of the run is logged here, and only here is everything caught.
+
+    Raises:
+        StoreError: the log cannot be written; it still says that the run is under way, so that it can be resumed.
+    """
+    try:
+        finish(context, await invoke(context))
+    except asyncio.CancelledError:
+        end(context, "cancelled", "The run was cancelled.")
+    except StoreError:
+        raise
+    except PonderError as error:
+        end(context, "failed", str(error))
+    except Exception as error:  # a defect must not leave the run open or the listener waiting
+        _log.exception("run %s failed", context.run.run_id)
+        end(context, "failed", f"Something went wrong inside ({type(error).__name__}: {error}); please report it.")
+
+
 async def invoke(context: RunContext) -> RunState:
     """Start the graph, or go on where its last checkpoint stands."""
-    saver = context.agent.checkpointer
-    compiled = compiled_graph(saver)
-    config: dict[str, Any] = {"configurable": {"thread_id": context.run.run_id}, "recursion_limit": 200}
-    fresh = RunState(finished=[], failures=[], wave=0, chosen=None)
-    begun = saver is not None and await saver.aget_tuple(config) is not None  # type: ignore[arg-type]
-    durable = {"durability": "sync"} if saver is not None else {}
-    state = await compiled.ainvoke(None if begun else fresh, config, context=context, **durable)  # type: ignore[arg-type]
-    if saver is not None:
-        await saver.adelete_thread(context.run.run_id)
-    return state  # type: ignore[return-value]
+    saver, run_id = context.agent.checkpointer, context.run.run_id
+    config: Any = {"configurable": {"thread_id": run_id}, "recursion_limit": SUPERSTEPS}
+    fresh = RunState(finished=[], failures=[], limits={}, wave=0, chosen=None)
+    try:
+        begun = saver is not None and await saver.aget_tuple(config) is not None
+        return await compiled_graph(saver).ainvoke(None if begun else fresh, config, context=context)
+    except sqlite3.Error as error:
+        sentence = f"The checkpoints cannot be written ({error}); free some space, then `ponder resume {run_id}`."
+        raise StoreError(sentence) from error
 
 
-@cache
+@lru_cache(maxsize=4)
 def compiled_graph(saver: Any) -> Any:
     return graph.build().compile(checkpointer=saver)
+
+
+async def forget_checkpoints(context: RunContext) -> None:
+    """A run that has ended needs none. After a cancel this waits for the saves that are still under way."""
+    if context.agent.checkpointer is not None:
+        await context.agent.checkpointer.adelete_thread(context.run.run_id)
+
+
+# --- how a run ends ---------------------------------------------------------------------------------------------------
 
 
 def finish(context: RunContext, state: RunState) -> None:
     """The run has come to its end: say what was chosen, and where it fell short."""
     logged = context.logged()
     leaf = logged.node(tuple(state["chosen"])) if state["chosen"] is not None else None
-    problems = list(dict.fromkeys(state["failures"]))
-    if context.over:
-        problems.append(f"The budget of {', '.join(sorted(context.over))} ran out; this is the best answer so far.")
-    answered = leaf is not None and bool(leaf.text)
-    if not answered and not problems:
-        problems.append("No attempt came to an answer; ask again, or with more effort.")
+    answer = answer_of(leaf) if leaf else None
+    problems = [*state["failures"], *shortfall(state, leaf if answer else None)]
+    if answer is None and not problems:
+        problems = ["No attempt came to an answer; ask again, or with more effort."]
     context.agent.store.finish(
         replace(
             logged,
-            status="finished" if answered else "failed",
-            chosen=leaf.path if leaf else None,
-            answer=leaf.text if leaf and answered else None,
-            verdicts=leaf.verdicts if leaf else (),
+            status="failed" if answer is None else "finished",
+            chosen=leaf.path if leaf and answer else None,
+            answer=answer,
+            verdicts=leaf.verdicts if leaf and answer else (),
             usage=usage_of(logged.nodes, context.meter.seconds),
-            error=" ".join(problems) or None,
+            error=" ".join(dict.fromkeys(problems)) or None,
         )
     )
+
+
+def answer_of(leaf: Node) -> str | None:
+    """What a person reads: an answer, or as much of one as the budget allowed."""
+    return leaf.text or None if leaf.ending in (Ending.ANSWER, Ending.BUDGET) else None
+
+
+def shortfall(state: RunState, chosen: Node | None) -> list[str]:
+    """In a sentence, the limits that the run, or the chosen attempt, ran into; without one, those of every attempt."""
+    limits = state["limits"]
+    told = limits if chosen is None else {key: limits[key] for key in (RUN, str(chosen.path[0])) if key in limits}
+    if not told:
+        return []
+    rest = "this is the best answer so far" if chosen else "no attempt came to an answer; ask with more effort"
+    return [f"The budget of {', '.join(sorted(set(told.values())))} ran out; {rest}."]
 
 
 def end(context: RunContext, status: str, error: str) -> None:
@@ -200,39 +237,70 @@ def end(context: RunContext, status: str, error: str) -> None:
     context.agent.store.finish(replace(logged, status=status, error=error, usage=usage))
 
 
+# --- how a run begins -------------------------------------------------------------------------------------------------
+
+
 def context_of(agent: Agent, run: Run, effort: Effort, emit: Any) -> RunContext:
-    tools = agent.toolbox.schemas()
-    messages = messages_of(agent, run)
-    prompt = agent.policy.renderer.start(messages, tools)
-    while len(prompt) > agent.policy.context_length // 2 and len(messages) > 2:
-        del messages[1:3]  # the oldest question and answer of the thread; the log keeps them
-        prompt = agent.policy.renderer.start(messages, tools)
-    if len(prompt) >= agent.policy.context_length - graph.react.ROOM:
-        raise QuestionTooLong(len(prompt), agent.policy.context_length)
-    meter = Meter(effort.budget)
-    logged = agent.store.runs(RunFilter(run_id=run.run_id))
-    if logged:  # a resumed run has spent what its log holds
-        nodes = agent.store.run(run.run_id).nodes
-        spent = usage_of(nodes)
-        meter.tokens, meter.tool_calls = spent.sampled_tokens, spent.tool_calls
-        meter.seconds_before = sum(node.sample.total_seconds for node in nodes)
-    return RunContext(agent, run, effort, prompt, meter, emit, agent.policy.renderer.template_hash(tools))
+    """For a new run, or for one that is resumed: what its nodes cost is spent, and it goes on from their prompt."""
+    spent = usage_of(run.nodes)
+    meter = Meter(effort.budget, spent.sampled_tokens, spent.tool_calls, seconds_before=seconds_spent(run))
+    return RunContext(agent, replace(run, nodes=()), effort, opening_of(agent, run), meter, emit)
+
+
+def seconds_spent(run: Run) -> float:
+    """Of the longest attempt: they grew side by side, and so did the calls of a step."""
+    return max((sum(map(seconds_of, attempt)) for attempt in run.trajectories()), default=0.0)
+
+
+def seconds_of(node: Node) -> float:
+    return node.sample.total_seconds + max((result.seconds for result in node.tool_results), default=0.0)
+
+
+def opening_of(agent: Agent, run: Run) -> Opening:
+    """What the attempts begin with: as the log has it, or the question after the last of its thread.
+
+    The thread is left out from its beginning on, until all takes no more than half of the context.
+
+    Raises:
+        QuestionTooLong: the question alone does not fit.
+    """
+    for node in run.nodes:
+        if len(node.path) == 1 and node.ending is not Ending.ERROR:  # whose note says why it failed
+            return Opening(node.sample.prompt_token_ids, node.sample.template_hash, node.note)
+    tools, renderer, length = agent.toolbox.schemas(), agent.policy.renderer, agent.policy.context_length
+    earlier = agent.store.runs(RunFilter(thread_id=run.thread_id, status="finished", before=run.started_at))
+    kept = newest_within(agent, earlier, length // 2)
+    while len(prompt := renderer.start(messages_of(agent, run, earlier[:kept]), tools)) > length // 2 and kept:
+        kept -= 1
+    if len(prompt) > length - graph.react.ROOM:
+        raise QuestionTooLong(f"{len(prompt)} tokens", length)
+    left_out = len(earlier) - kept
+    note = f"compacted: the first {left_out} questions of the thread left out" if left_out else ""
+    return Opening(prompt, renderer.template_hash(tools), note)
+
+
+def newest_within(agent: Agent, earlier: Sequence[Run], tokens: int) -> int:
+    """How many of the thread's runs, newest first, have no more than so many tokens in question and answer."""
+    for kept, past in enumerate(earlier):
+        tokens -= len(agent.policy.renderer.encode(past.question + (past.answer or "")))
+        if tokens < 0:
+            return kept
+    return len(earlier)
+
+
+def messages_of(agent: Agent, run: Run, earlier: Sequence[Run]) -> list[dict[str, Any]]:
+    """The system prompt, what the thread said before (newest first), and the question."""
+    messages: list[dict[str, Any]] = [{"role": "system", "content": agent.system_prompt}]
+    for past in reversed(earlier):
+        messages += [{"role": "user", "content": past.question}, {"role": "assistant", "content": past.answer or ""}]
+    return [*messages, {"role": "user", "content": run.question}]
 
 
 class QuestionTooLong(QuestionError, ContextTooLong):
     """The question alone does not fit."""
 
-    def __init__(self, tokens: int, context_length: int) -> None:
-        super().__init__(f"The question takes {tokens} tokens and the model {context_length}; ask a shorter one.")
-
-
-def messages_of(agent: Agent, run: Run) -> list[dict[str, Any]]:
-    """The system prompt, what the thread said before, and the question."""
-    messages: list[dict[str, Any]] = [{"role": "system", "content": agent.system_prompt}]
-    earlier = agent.store.runs(RunFilter(thread_id=run.thread_id, status="finished", before=run.started_at))
-    for past in reversed(earlier):
-        messages += [{"role": "user", "content": past.question}, {"role": "assistant", "content": past.answer or ""}]
-    return [*messages, {"role": "user", "content": run.question}]
+    def __init__(self, size: str, context_length: int) -> None:
+        super().__init__(f"The question takes {size} and the model reads {context_length} tokens; ask a shorter one.")
 
 
 # --- effort in the log ------------------------------------------------------------------------------------------------

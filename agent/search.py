@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from agent.errors import SettingsError
 from agent.records import Ending, Path
 
 
@@ -171,6 +172,10 @@ def strategy_from(settings: Mapping[str, Any]) -> Strategy:
     """The strategy that ``dataclasses.asdict`` gave these settings for.
 
     Raises:
-        KeyError: there is no strategy of that name.
+        SettingsError: there is no strategy of that name.
     """
-    return STRATEGIES[settings["name"]](**settings)
+    name = settings["name"]
+    if name not in STRATEGIES:
+        known = ", ".join(STRATEGIES)
+        raise SettingsError(f"There is no strategy {name!r} ({known}); name its module:object in `strategies`.")
+    return STRATEGIES[name](**settings)

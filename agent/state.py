@@ -9,12 +9,16 @@ from agent.records import Ending, Path
 
 
 class AttemptState(TypedDict):
-    """One candidate on its way: the node at (candidate, 0, 0, ...) of length ``steps`` is its last."""
+    """One attempt on its way: the node at (candidate, 0, 0, ...) of length ``steps`` is its last."""
 
     candidate: int
     steps: int
     repairs: int
+    tokens: int  # sampled so far
+    passages: int  # found so far: citations number on from there
     ending: str  # of the last node; "" before the first, "over" where the budget allows no further step
+    limit: str  # of the budget, that it ran into; "" where it has not
+    failure: str  # why the policy could not go on, in a sentence; "" where it could
 
 
 class RunState(TypedDict):
@@ -22,12 +26,19 @@ class RunState(TypedDict):
 
     finished: Annotated[list[int], operator.add]  # candidates whose attempt has ended
     failures: Annotated[list[str], operator.add]  # one sentence for each attempt that the policy failed
+    limits: Annotated[dict[str, str], operator.or_]  # that were run into, by candidate; of the whole run under RUN
     wave: int  # how many attempts to make next
     chosen: list[int] | None
 
 
 OVER = "over"
+RUN = "run"
 REPAIRABLE = frozenset({Ending.EMPTY, Ending.UNCLOSED_THOUGHT, Ending.BAD_CALL})
+
+
+def attempt_state(candidate: int) -> AttemptState:
+    """Before its first step."""
+    return AttemptState(candidate=candidate, steps=0, repairs=0, tokens=0, passages=0, ending="", limit="", failure="")
 
 
 def path_of(candidate: int, steps: int) -> Path:

@@ -118,7 +118,7 @@ def _read(
     """Hash every file under ``targets``, and keep the content of those that are new."""
     found: dict[str, Entry] = {}
     skipped: list[Skipped] = []
-    files = list(find_files(targets))
+    files = list(find_files(targets, besides=library.folder))
     with Converter(max_bytes=settings.max_file_bytes) as converter:
         for done, file in enumerate(files):
             progress(len(files), done, "reading")

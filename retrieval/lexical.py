@@ -7,6 +7,7 @@ not stemmed (tried: no gain once fused with an encoder).
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -15,6 +16,7 @@ import numpy as np
 def _words(texts: Sequence[str]) -> list[list[str]]:
     import bm25s
 
+    logging.getLogger("bm25s").setLevel(logging.WARNING)  # it asks for its debug messages itself
     tokens = bm25s.tokenize(list(texts), stopwords="en", return_ids=False, show_progress=False)
     assert isinstance(tokens, list)
     return tokens

@@ -97,11 +97,11 @@ class Library:
 
     def __init__(self, folder: str | os.PathLike[str]) -> None:
         """Open or make the index in ``folder``. Raises IndexBusy, IndexUnusable."""
-        self._folder = Path(folder)
+        self.folder = Path(folder)
         with contextlib.ExitStack() as stack, _named_errors(folder):
-            self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-            stack.enter_context(_locked(self._folder))
-            file = self._folder / _FILE
+            self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+            stack.enter_context(_locked(self.folder))
+            file = self.folder / _FILE
             os.close(os.open(file, os.O_RDWR | os.O_CREAT, 0o600))
             self._db = stack.enter_context(contextlib.closing(_connect(file, "rw")))
             if self._db.execute("pragma user_version").fetchone() == (0,):
@@ -118,40 +118,40 @@ class Library:
 
     def documents(self) -> dict[str, Entry]:
         """The files that are indexed, by absolute path."""
-        with _named_errors(self._folder):
+        with _named_errors(self.folder):
             rows = self._db.execute("select path, source, title, digest from documents order by row")
             return {os.fsdecode(path): Entry(*entry) for path, *entry in rows}
 
     def roots(self) -> dict[str, str]:
         """The paths that were indexed: absolute path -> as the person gave it."""
-        with _named_errors(self._folder):
+        with _named_errors(self.folder):
             rows = self._db.execute("select path, given from roots order by path")
             return {os.fsdecode(path): os.fsdecode(given) for path, given in rows}
 
     def meta(self) -> dict[str, str]:
-        with _named_errors(self._folder):
-            return _meta(self._db, self._folder)
+        with _named_errors(self.folder):
+            return _meta(self._db, self.folder)
 
     def title(self, digest: bytes) -> str | None:
         """The title of the content with this digest ("" where it has none); None where it was never read."""
-        with _named_errors(self._folder):
+        with _named_errors(self.folder):
             row = self._db.execute("select title from contents where digest = ?", (digest,)).fetchone()
             return row[0] if row else None
 
     def text(self, digest: bytes) -> str:
-        with _named_errors(self._folder):
+        with _named_errors(self.folder):
             return self._db.execute("select text from contents where digest = ?", (digest,)).fetchone()[0]
 
     def add_content(self, digest: bytes, title: str, text: str) -> None:
         self._keep("insert or replace into contents values (?, ?, ?)", [(digest, title, text)])
 
     def count_chunks(self) -> int:
-        with _named_errors(self._folder):
+        with _named_errors(self.folder):
             return self._db.execute("select count(*) from chunks").fetchone()[0]
 
     def missing_embeddings(self, keys: Iterable[bytes]) -> list[bytes]:
         """Those of ``keys`` that have no vector yet, in their order."""
-        with _named_errors(self._folder):
+        with _named_errors(self.folder):
             stored = {key for (key,) in self._db.execute("select key from embeddings")}
             return [key for key in keys if key not in stored]
 
@@ -161,7 +161,7 @@ class Library:
 
     def switch(self, view: View) -> None:
         """Replace what is searched by ``view``, and drop the contents and embeddings that it doesn't name."""
-        with _named_errors(self._folder):
+        with _named_errors(self.folder):
             if not self._db.in_transaction:
                 self._db.execute("begin immediate")
             for table in ("documents", "chunks", "lexical", "roots", "meta"):
@@ -184,7 +184,7 @@ class Library:
 
     def _keep(self, statement: str, rows: Sequence[Sequence[object]]) -> None:
         """Write work that the next run can use; it is committed once a second, because a commit waits for the disk."""
-        with _named_errors(self._folder):
+        with _named_errors(self.folder):
             if not self._db.in_transaction:
                 self._db.execute("begin immediate")
                 self._began = time.monotonic()
@@ -208,9 +208,10 @@ def _meta(db: sqlite3.Connection, folder: str | os.PathLike[str]) -> dict[str, s
 
 
 def _vectors(db: sqlite3.Connection, count: int) -> np.ndarray:
-    rows = db.execute("select vector from chunks join embeddings using (key) order by row")
-    packed = b"".join(vector for (vector,) in rows)
-    return np.frombuffer(packed, "<f4").reshape(count, -1)
+    rows = db.execute("select vector from chunks join embeddings using (key) order by row").fetchall()
+    if len(rows) != count:
+        raise ValueError(f"{count - len(rows)} of {count} vectors are missing")
+    return np.frombuffer(b"".join(vector for (vector,) in rows), "<f4").reshape(count, -1)
 
 
 @contextlib.contextmanager

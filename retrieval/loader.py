@@ -38,13 +38,14 @@ class Skipped:
     reason: str  # why, as a person reads it
 
 
-def find_files(roots: Mapping[str, str]) -> Iterator[Found | Skipped]:
+def find_files(roots: Mapping[str, str], besides: str | os.PathLike[str] = "") -> Iterator[Found | Skipped]:
     """Every file under ``roots`` (absolute path -> as the person gave it), in a stable order, each file once.
 
     Inside a folder, names that begin with a dot are passed over, and links are skipped, so that there are no loops and
     a folder can't lend out what lies outside it; a root itself may be either. A root that isn't there gives nothing.
+    The folder ``besides``, the index's own, is not looked into: closing its file would drop SQLite's locks on it.
     """
-    seen: set[tuple[int, int]] = set()
+    seen = {_identity(os.stat(besides))} if besides else set()
     waiting = sorted(roots, reverse=True)
     while waiting:
         path = waiting.pop()
@@ -60,15 +61,19 @@ def find_files(roots: Mapping[str, str]) -> Iterator[Found | Skipped]:
         except OSError as error:
             yield Skipped(source, _why(error))
             continue
-        if (identity := (status.st_dev, status.st_ino)) in seen:
+        if _identity(status) in seen:
             continue
-        seen.add(identity)
+        seen.add(_identity(status))
         if stat.S_ISREG(status.st_mode):
             yield Found(path, source)
         elif not stat.S_ISDIR(status.st_mode):
             yield Skipped(source, "not a regular file")
         visible = sorted(name for name in names if not name.startswith("."))
         waiting.extend(os.path.join(path, name) for name in reversed(visible))
+
+
+def _identity(status: os.stat_result) -> tuple[int, int]:
+    return status.st_dev, status.st_ino
 
 
 def shown(path: str, roots: Mapping[str, str]) -> str:

@@ -24,7 +24,7 @@ _CANDIDATES = 50  # of each ranking; deeper changed nothing, 10 lost 1 %
 _RERANKED = 20  # of the fused ranking
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Retriever:
     """Passages of a fixed set of documents, held in memory. Made by ``open`` or ``over``; threads may share it."""
 

@@ -20,6 +20,7 @@ from retrieval.encoder import Encoder
 from retrieval.retriever import Retriever
 from rl.grade import is_right
 from rl.intervals import mean_interval, pass_at_k, wilson
+from rl.tasks import handwritten
 from rl.tasks.lookup import PASSAGES
 from rl.tasks.suite import generate
 from rl.tasks.task import Split, Task
@@ -65,6 +66,9 @@ class Harness:
 
 
 def suite_of(family: str, tier: int, questions: int, seed: int, split: Split = "held_out") -> Suite:
+    """Generated questions of a family and tier; of ``handwritten``, all that there are."""
+    if family == "handwritten":
+        return Suite(family, tier, handwritten.tasks())
     return Suite(family, tier, [generate(family, tier, split, seed, index) for index in range(questions)])
 
 

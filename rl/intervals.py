@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 
-def wilson(successes: int, trials: int, z: float = 1.959964) -> tuple[float, float]:
+def wilson(successes: float, trials: int, z: float = 1.959964) -> tuple[float, float]:
     """The Wilson score interval of a proportion (Wilson 1927); 95 % by default. (0, 1) where nothing was tried."""
     if trials == 0:
         return 0.0, 1.0
@@ -16,10 +16,13 @@ def wilson(successes: int, trials: int, z: float = 1.959964) -> tuple[float, flo
 
 
 def mean_interval(values: list[float], z: float = 1.959964) -> tuple[float, float]:
-    """The normal interval of a mean of independent values in [0, 1], such as a question's share of right samples."""
+    """The normal interval of a mean of independent values in [0, 1], such as a question's share of right samples.
+
+    Wilson's, which is wider, where the values are all the same and so say nothing of how they scatter.
+    """
     n = len(values)
-    if n < 2:
-        return 0.0, 1.0
+    if len(set(values)) < 2:
+        return wilson(math.fsum(values), n, z)
     mean = math.fsum(values) / n
     half = z * math.sqrt(math.fsum((v - mean) ** 2 for v in values) / (n - 1) / n)
     return max(0.0, mean - half), min(1.0, mean + half)

@@ -73,10 +73,11 @@ def probes(bait: Bait, readable: list[str], memory_bytes: int, disk_bytes: int) 
         "list a folder outside": f"import os; os.listdir({str(bait.folder)!r})",
         "read the parent's environment": f"open('/proc/{os.getpid()}/environ').read()",
     }
-    home = str(Path.home())
-    for name in os.listdir(home) if os.access(home, os.R_OK) else ():
-        if not any(f"{path}/".startswith(f"{home}/{name}/") for path in readable):  # the way to Python itself is seen
-            reading["list the home folder"] = f"import os; assert {name!r} in os.listdir({home!r})"
+    home = os.path.expanduser("~")
+    if home != "/" and os.access(home, os.R_OK):
+        for name in os.listdir(home):
+            if not any(f"{path}/".startswith(f"{home}/{name}/") for path in readable):  # the way to Python is seen
+                reading["list the home folder"] = f"import os; assert {name!r} in os.listdir({home!r})"
     if not any(__file__.startswith(f"{path}/") for path in readable):  # installed among Python's own packages
         reading["read this project"] = f"open({__file__!r}).read()"
     acting = {

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from contextlib import aclosing
+import uuid
+from contextlib import AsyncExitStack, aclosing
 from typing import TYPE_CHECKING
 
 from rich.console import Console
@@ -19,35 +20,44 @@ if TYPE_CHECKING:
     from agent.settings import Settings
 
 
-async def talk(settings: Settings, effort: Effort) -> None:
-    """Ask what is typed, in one thread, until an empty line or the end of input. Ctrl-C stops the answer at hand."""
+def talk(settings: Settings, effort: Effort) -> None:
+    """Ask what is typed, in one thread, until an empty line or the end of input.
+
+    Ctrl-C stops the answer at hand and the conversation goes on; at the prompt it ends it. Lines are read outside the
+    event loop, because nothing could interrupt a thread that waits for one.
+    """
     console = Console(highlight=False, soft_wrap=True)
-    thread: str | None = None
-    async with assemble(settings) as agent:
-        console.print(
-            f"Ponder, {agent.policy.version}, effort {effort.name}. An empty line ends it.", style="dim", markup=False
-        )
-        while question := (await asyncio.to_thread(read_line, console)).strip():
-            try:
-                thread = await turn(agent, question, Ask(effort, thread), console)
-            except QuestionError as error:
-                console.print(str(error), style="yellow", markup=False)
+    how = Ask(effort, thread_id=uuid.uuid4().hex[:12], reference_share=settings.reference_share)
+    with asyncio.Runner() as runner:
+        stack = AsyncExitStack()
+        agent = runner.run(stack.enter_async_context(assemble(settings)))
+        try:
+            greeting = f"Ponder, {agent.policy.version}, effort {effort.name}. An empty line ends it."
+            console.print(greeting, style="dim", markup=False)
+            while question := read_line(console).strip():
+                try:
+                    runner.run(turn(agent, question, how, console))
+                except QuestionError as error:
+                    console.print(str(error), style="yellow", markup=False)
+                except KeyboardInterrupt:
+                    console.print("Stopped; what was produced is in the log.", style="yellow")
+        finally:
+            runner.run(stack.aclose())
 
 
-async def turn(agent: Agent, question: str, how: Ask, console: Console) -> str | None:
-    """One question and its answer; the thread it belongs to."""
-    printer, thread = Printer(console), how.thread_id
+async def turn(agent: Agent, question: str, how: Ask, console: Console) -> None:
+    """One question and its answer."""
+    printer = Printer(console)
     async with aclosing(stream(agent, question, how)) as events:
         async for event in events:
-            printer.show(event)
             if isinstance(event, Finished):
-                thread = event.run.thread_id
                 printer.ending(event.run)
-    return thread
+            else:
+                printer.show(event)
 
 
 def read_line(console: Console) -> str:
     try:
-        return console.input("\n› ", markup=False)
+        return console.input("\n> ", markup=False)
     except EOFError:
         return ""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -45,27 +46,34 @@ def main() -> None:
         error.show()  # type: ignore[attr-defined] - every one that it raises has it
         sys.exit(error.exit_code)
     except (KeyboardInterrupt, typer.Abort):
-        print("Interrupted; what was produced is in the log.", file=sys.stderr)
+        print("Interrupted; what was finished is kept.", file=sys.stderr)
         sys.exit(130)
-    except BrokenPipeError:
+    except BrokenPipeError:  # the reader has gone; what is still buffered must not raise again at exit
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(141)
     except Exception as error:
-        if (code := exit_code(error)) is None:
+        if (known := sentence(error)) is None:
             raise
-        print(f"ponder: {error}", file=sys.stderr)
-        sys.exit(code)
+        from tui.printer import printable
+
+        print(f"ponder: {printable(known)}", file=sys.stderr)
+        sys.exit(getattr(error, "exit_code", 1))
 
 
-def exit_code(error: Exception) -> int | None:
-    """The exit code of an error that a person can act on; None for a defect."""
+def sentence(error: Exception) -> str | None:
+    """What to tell a person who can act on the error; None for a defect."""
     from agent.errors import PonderError
     from retrieval.errors import RetrievalError
     from tools.tool import ToolSetupError
     from verifiers.verdict import VerifierError
 
-    if isinstance(error, PonderError):
-        return error.exit_code
-    return 1 if isinstance(error, RetrievalError | ToolSetupError | VerifierError) else None
+    if isinstance(error, PonderError | RetrievalError | ToolSetupError | VerifierError):
+        return str(error)
+    if isinstance(error, OSError) and error.strerror:
+        return f"{error.filename or 'A file'} cannot be used ({error.strerror}); choose another place."
+    if isinstance(error, ModuleNotFoundError):
+        return f"The package {error.name} is missing: pip install 'ponder[local]', and 'ponder[train]' for training."
+    return None
 
 
 def settings_for(**flags: Any) -> Settings:
@@ -79,9 +87,10 @@ def settings_for(**flags: Any) -> Settings:
 
 
 def print_json(value: Any) -> None:
+    """In ASCII: what a model or a document wrote can neither move the cursor nor fail to be encoded."""
     import json
 
-    print(json.dumps(value, ensure_ascii=False))
+    print(json.dumps(value))
 
 
 @app.callback()
@@ -114,7 +123,7 @@ def ask(
     from agent.run import Ask, stream
 
     settings = settings_for(effort=effort, model=model, base_url=base_url)
-    question = sys.stdin.read() if question == "-" else question
+    question = sys.stdin.buffer.read().decode(errors="replace") if question == "-" else question
     how = Ask(effort_named(settings.effort), thread, seed, reference_share=settings.reference_share)
     run = asyncio.run(follow(settings, lambda agent: stream(agent, question, how), as_json))
     if run.answer is None:
@@ -137,12 +146,10 @@ def resume(run_id: str, model: ModelName = None, base_url: BaseUrl = None, as_js
 @app.command()
 def chat(effort: EffortName = None, model: ModelName = None, base_url: BaseUrl = None) -> None:
     """Talk, line by line, in one thread. An empty line or Ctrl-D ends it."""
-    import asyncio
-
     from tui.chat import talk
 
     settings = settings_for(effort=effort, model=model, base_url=base_url)
-    asyncio.run(talk(settings, effort_named(settings.effort)))
+    talk(settings, effort_named(settings.effort))
 
 
 async def follow(settings: Settings, begin: Any, as_json: bool) -> Run:
@@ -187,22 +194,26 @@ def effort_named(name: str) -> Effort:
 
 
 @app.command()
-def index(paths: list[Path], as_json: AsJson = False) -> None:
+def index(
+    paths: Annotated[list[Path] | None, typer.Argument(help="Files and folders; none: those indexed before.")] = None,
+    as_json: AsJson = False,
+) -> None:
     """Read documents (text, Markdown, HTML, PDF, office files) into the index that searches look in."""
     from dataclasses import asdict
 
     from agent.assemble import index_folder, open_encoder
     from retrieval.indexing import index as build
+    from tui.printer import printable
     from tui.progress import bar
 
     settings = settings_for()
     with bar() as progress:
-        report = build(paths, index_folder(settings), open_encoder(settings), progress=progress)
+        report = build(paths or (), index_folder(settings), open_encoder(settings), progress=progress)
     if as_json:
         print_json(asdict(report))
         return
     for skipped in report.skipped:
-        print(f"skipped {skipped.path}: {skipped.reason}", file=sys.stderr)
+        print(printable(f"skipped {skipped.source}: {skipped.reason}"), file=sys.stderr)
     print(
         f"{report.added} added, {report.updated} updated, {report.unchanged} unchanged, {report.removed} removed, "
         f"{len(report.skipped)} skipped; "
@@ -212,7 +223,7 @@ def index(paths: list[Path], as_json: AsJson = False) -> None:
 
 @app.command()
 def search(
-    query: str, k: Annotated[int, typer.Option("-k", help="How many passages.")] = 5, as_json: AsJson = False
+    query: str, k: Annotated[int, typer.Option("-k", min=1, help="How many passages.")] = 5, as_json: AsJson = False
 ) -> None:
     """Find passages in the indexed documents."""
     from dataclasses import asdict

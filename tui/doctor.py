@@ -94,6 +94,7 @@ async def model(settings: Settings) -> str:
     try:
         prompt = policy.renderer.start([{"role": "user", "content": "Hello"}], [])
         [sample] = await policy.sample(prompt, SamplingParams(max_tokens=8))
-        return f"{policy.version}, context {policy.context_length}, {len(sample.token_ids)} tokens in {sample.total_seconds:.2f} s"
+        speed = f"{len(sample.token_ids)} tokens in {sample.total_seconds:.2f} s"
+        return f"{policy.version}, context {policy.context_length}, {speed}"
     finally:
         await policy.close()

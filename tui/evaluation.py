@@ -19,14 +19,14 @@ def add_to(app: typer.Typer, log_app: typer.Typer, train_app: typer.Typer) -> No
 
 
 def evaluate(
-    suite: Annotated[str, typer.Argument(help="A family, or family/tier; several by commas; all.")],
-    questions: Annotated[int, typer.Option(help="Questions of each tier.")] = 100,
+    suite: Annotated[str, typer.Argument(help="A family, or family/tier; several by commas; all; handwritten.")],
+    questions: Annotated[int, typer.Option(min=1, help="Questions of each tier.")] = 100,
     effort: Annotated[str, typer.Option(help="Efforts by commas.")] = "low",
     pool: Annotated[
-        int, typer.Option(help="Draw so many attempts a question at temperature 1 and choose in every way.")
+        int, typer.Option(min=0, help="Draw so many attempts a question at temperature 1 and choose in every way.")
     ] = 0,
     seed: Annotated[int, typer.Option(help="Which questions are generated.")] = 1,
-    concurrent: Annotated[int, typer.Option(help="Questions under way at once.")] = 16,
+    concurrent: Annotated[int, typer.Option(min=1, help="Questions under way at once.")] = 16,
     model: ModelName = None,
     base_url: BaseUrl = None,
     as_json: AsJson = False,
@@ -35,8 +35,11 @@ def evaluate(
     import asyncio
     from dataclasses import asdict
 
+    from rl.tasks.suite import add_families
+
     settings = settings_for(model=model, base_url=base_url)
     efforts = [] if pool else [effort_named(name) for name in effort.split(",")]
+    add_families(settings.tasks)
     results = asyncio.run(_evaluate(settings, suites_named(suite), questions, efforts, pool, seed, concurrent))
     if as_json:
         print_json({"questions": questions, "seed": seed, "results": [asdict(result) for result in results]})
@@ -45,18 +48,18 @@ def evaluate(
 
 
 def suites_named(names: str) -> list[tuple[str, int]]:
-    """(family, tier) for ``arithmetic``, ``lookup/2``, ``all`` and commas between."""
+    """(family, tier) for ``arithmetic``, ``lookup/2``, ``handwritten`` and commas between; ``all`` that generate."""
     from agent.errors import SettingsError
+    from rl.tasks import handwritten
     from rl.tasks.suite import FAMILIES
 
+    suites = {name: family.TIERS for name, family in FAMILIES.items()} | {"handwritten": handwritten.TIERS}
     found: list[tuple[str, int]] = []
     for part in FAMILIES if names == "all" else names.split(","):
         family, _, tier = part.partition("/")
-        tiers = [t for t in FAMILIES[family].TIERS if tier in ("", str(t))] if family in FAMILIES else []
+        tiers = [t for t in suites.get(family, ()) if tier in ("", str(t))]
         if not tiers:
-            raise SettingsError(
-                f"There is no suite {part!r}; take one of {', '.join(FAMILIES)}, with /tier or without."
-            )
+            raise SettingsError(f"There is no suite {part!r}; take one of {', '.join(suites)}, with /tier or without.")
         found += [(family, t) for t in tiers]
     return found
 
@@ -84,7 +87,7 @@ async def _evaluate(
             for family, tier in suites:
                 asked = suite_of(family, tier, questions, seed)
                 for effort in efforts or [EFFORTS["high"]]:
-                    report = counter(draw, f"{family}/{tier} {effort.name}", questions)
+                    report = counter(draw, f"{family}/{tier} {effort.name}", len(asked.tasks))
                     if pool:
                         results += await evaluate_pool(harness, asked, effort, pool, report)
                     else:
@@ -106,16 +109,14 @@ def counter(draw: Callable[[int, int, str], None], label: str, total: int) -> Ca
 
 def table(results: list[Result]) -> str:
     """A Markdown table."""
-    lines = ["| suite | tier | effort | strategy | questions | accuracy (95 %) | tokens/question | tokens/solved | s/solved |",
-             "|---|---|---|---|---|---|---|---|---|"]  # fmt: skip
+    columns = ("suite", "tier", "effort", "strategy", "questions", "accuracy (95 %)")
+    columns += ("tokens/question", "tokens/solved", "s/solved")
+    lines = [f"| {' | '.join(columns)} |", "|---" * len(columns) + "|"]
     for r in results:
-        low, high = r.interval
-        solved = [
-            f"{value:.{digits}f}" if value is not None else "-"
-            for value, digits in ((r.tokens_per_solved, 0), (r.seconds_per_solved, 2))
-        ]
-        lines.append(
-            f"| {r.suite} | {r.tier} | {r.effort} | {r.strategy} | {r.questions} | {r.accuracy:.3f} ({low:.3f} to {high:.3f}) "
-            f"| {r.tokens_per_question:.0f} | {solved[0]} | {solved[1]} |"
-        )
+        accuracy = f"{r.accuracy:.3f} ({r.interval[0]:.3f} to {r.interval[1]:.3f})"
+        tokens = "-" if r.tokens_per_solved is None else f"{r.tokens_per_solved:.0f}"
+        seconds = "-" if r.seconds_per_solved is None else f"{r.seconds_per_solved:.2f}"
+        cells = (r.suite, r.tier, r.effort, r.strategy, r.questions, accuracy)
+        cells += (f"{r.tokens_per_question:.0f}", tokens, seconds)
+        lines.append(f"| {' | '.join(map(str, cells))} |")
     return "\n".join(lines)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -12,6 +13,7 @@ from tui.cli import AsJson, BaseUrl, ModelName, print_json, settings_for
 if TYPE_CHECKING:
     from agent.records import Node, Run
 
+Day = typer.Option(formats=["%Y-%m-%d"], metavar="2026-01-31")
 Thread = Annotated[str | None, typer.Option(help="Only this thread.")]
 
 
@@ -23,7 +25,7 @@ def add_to(app: typer.Typer, log_app: typer.Typer, train_app: typer.Typer) -> No
     app.command()(replay)
 
 
-def list_runs(limit: int = 20, thread: Thread = None, as_json: AsJson = False) -> None:
+def list_runs(limit: Annotated[int, typer.Option(min=1)] = 20, thread: Thread = None, as_json: AsJson = False) -> None:
     """The newest runs."""
     from agent.assemble import open_log
     from agent.export import run_to_json
@@ -77,20 +79,22 @@ def _node_lines(run: Run, node: Node) -> str:
     return "\n".join(lines)
 
 
-def export(path: Path, thread: Thread = None, since: str | None = None) -> None:
+def export(path: Path, thread: Thread = None, since: Annotated[datetime | None, Day] = None) -> None:
     """Write every sample to a .parquet or .jsonl file, in the columns that trainers read."""
     from agent.assemble import open_log
     from agent.export import export as write
     from agent.store import RunFilter
+    from tui.printer import printable
 
     with open_log(settings_for()) as store:
-        print(f"{write(store, path, RunFilter(thread_id=thread, since=since))} samples written to {path}")
+        which = RunFilter(thread_id=thread, since=since and since.date().isoformat())
+        print(printable(f"{write(store, path, which)} samples written to {path}"))
 
 
 def delete(
     run_id: Annotated[str | None, typer.Argument(help="The run; or name a thread or an age.")] = None,
     thread: Thread = None,
-    before: Annotated[str | None, typer.Option(help="Runs that were started before this day, 2026-01-31.")] = None,
+    before: Annotated[datetime | None, Day] = None,
 ) -> None:
     """Delete runs and all that hangs on them; their bytes are overwritten."""
     from agent.assemble import forget_checkpoints, open_log
@@ -101,7 +105,9 @@ def delete(
         raise SettingsError("Say what to delete: a run, --thread or --before.")
     settings = settings_for()
     with open_log(settings) as store:
-        which = RunFilter(run_id=run_id, thread_id=thread, before=before)
+        which = RunFilter(run_id=run_id, thread_id=thread, before=before and before.date().isoformat())
+        if run_id:
+            store.run(run_id)  # raises where there is none
         forget_checkpoints(settings, [run.run_id for run in store.runs(which)])
         count = store.delete(which)
     print(f"{count} run{'s' * (count != 1)} deleted")

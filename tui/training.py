@@ -24,7 +24,7 @@ def sft(
     seed: int = 0,
     threads: Annotated[int, typer.Option(help="0: what PyTorch chooses.")] = 0,
 ) -> None:
-    """Train on generated demonstrations: a new miniature, or the model that --model names. Resumes what is in FOLDER."""
+    """Train on generated demonstrations: a new miniature, or the model of --model. Resumes what is in FOLDER."""
     import torch
 
     from rl.sft import Progress, SFTSettings, export, loss_plot, prepare, train

@@ -33,6 +33,7 @@ class Row:
 
     request: Request
     choice: int
+    cached: int = 0  # tokens of the prompt that were not computed for it
     token_ids: list[int] = field(default_factory=list)
     logprobs: list[float] = field(default_factory=list)
     finish_reason: str | None = None
@@ -58,7 +59,6 @@ class Request:
     n: int
     stops: frozenset[int]
     rows: list[Row] = field(default_factory=list)  # those that have their first token, by choice
-    reused: int = 0  # tokens of the prompt that were in the prefix cache
     cancelled: bool = False  # set by any thread; the rows leave before the next step
 
 
@@ -84,9 +84,11 @@ class Batch:
         self._device = weight.device
         self._multiple = 4 if weight.device.type == "cpu" else 1
         self._keys = KeyValues(model.config, weight)
-        self._prompt_keys = KeyValues(model.config, weight)  # of the prompt at the head of the queue
-        self._prompt_done = 0  # how many of its tokens are computed
-        self._prompt_logits: NDArray[np.float32] | None = None  # [1, V], once it is computed
+        self._prompt: tuple[int, ...] = ()  # the prompt that was begun last
+        self._prompt_keys = KeyValues(model.config, weight)
+        self._prompt_done = 0  # how many of its tokens stand there
+        self._prompt_known = 0  # how many of those the next sample of it did not have to wait for
+        self._prompt_logits: NDArray[np.float32] | None = None  # [1, V], once it is whole
         self._prefixes = PrefixCache(limits.chunk, limits.prefix_bytes)
 
     @property
@@ -108,20 +110,22 @@ class Batch:
     # --- prompts ------------------------------------------------------------------------------------------------------
 
     def _prefill(self, request: Request) -> None:
-        if self._prompt_done == 0:
-            self._reuse(request)
+        if request.prompt != self._prompt:
+            self._begin(request.prompt)
         if self._prompt_logits is None:
             self._prompt_logits = self._chunk(request.prompt)
         if self._prompt_logits is not None:
             self._join(request, self._prompt_logits)
 
-    def _reuse(self, request: Request) -> None:
-        size = self._limits.chunk
-        blocks = self._prefixes.find(request.prompt)
-        request.reused = self._prompt_done = size * len(blocks)
+    def _begin(self, prompt: tuple[int, ...]) -> None:
+        """Take over the whole chunks of it that are known."""
+        blocks = self._prefixes.find(prompt)
+        self._prompt, self._prompt_logits = prompt, None
+        self._prompt_done = self._prompt_known = self._limits.chunk * len(blocks)
         self._prompt_keys.reserve(1, self._prompt_done)
         for place, block in enumerate(blocks):
-            self._prompt_keys.tensor[:, :, 0, :, place * size : (place + 1) * size] = block
+            start = place * self._limits.chunk
+            self._prompt_keys.tensor[:, :, 0, :, start : start + self._limits.chunk] = block
 
     def _chunk(self, prompt: tuple[int, ...]) -> NDArray[np.float32] | None:
         """Compute the next chunk of a prompt; the logits of its last token where it was the last chunk."""
@@ -137,18 +141,15 @@ class Batch:
     def _join(self, request: Request, logits_1_V: NDArray[np.float32]) -> None:
         """Draw the first token of as many of the samples as there is room for; those that go on become rows."""
         while len(request.rows) < request.n and len(self.rows) < self._limits.rows:
-            row = Row(request, choice=len(request.rows))
+            row = Row(request, len(request.rows), self._prompt_known)
+            self._prompt_known = len(request.prompt)  # whoever comes next shares what was computed for this one
             request.rows.append(row)
             self._append([row], logits_1_V)
             if row.finish_reason is None:
                 self._keys.put(len(self.rows), self._prompt_keys, 0, len(request.prompt))
                 self.rows.append(row)
         if len(request.rows) == request.n:
-            self._next_prompt()
-
-    def _next_prompt(self) -> None:
-        self.waiting.popleft()
-        self._prompt_done, self._prompt_logits = 0, None
+            self.waiting.popleft()
 
     # --- rows ---------------------------------------------------------------------------------------------------------
 
@@ -181,11 +182,8 @@ class Batch:
 
     def _leave(self) -> None:
         """Take out what has ended or was cancelled; the last row moves into the gap."""
-        for request in [request for request in self.waiting if request.cancelled]:
-            if request is self.waiting[0]:
-                self._next_prompt()
-            else:
-                self.waiting.remove(request)
+        if any(request.cancelled for request in self.waiting):
+            self.waiting = deque(request for request in self.waiting if not request.cancelled)
         for place in reversed(range(len(self.rows))):
             if self.rows[place].finish_reason or self.rows[place].request.cancelled:
                 last = self.rows.pop()

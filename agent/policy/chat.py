@@ -31,7 +31,7 @@ class ChatPolicy:
         self.context_length = server.context_length
         self.reason = reason
         self._server = server
-        self._client = make_client(server.base_url, server.api_key, server.deadlines)
+        self._client = make_client(server)
 
     async def sample(self, prompt_token_ids: Sequence[int], params: SamplingParams, n: int = 1) -> list[Sample]:
         """Draw ``n`` samples. Raises ``ContextTooLong``, ``TranscriptError`` and ``EndpointError``s."""

@@ -13,7 +13,7 @@ import openai
 from agent.policy.chat import ChatPolicy
 from agent.policy.endpoint import EndpointPolicy
 from agent.policy.renderer import Renderer, RendererError
-from agent.policy.wire import EndpointBroken, EndpointRefused, Server, make_client, named_errors
+from agent.policy.wire import Deadlines, EndpointBroken, EndpointRefused, Server, make_client, named_errors
 
 T = TypeVar("T")
 MINI = Path(__file__).parent / "mini"
@@ -21,14 +21,21 @@ PROBE = [{"role": "user", "content": "Tell me about rivers."}]
 
 
 async def connect(
-    server: Server, tokenizer: str | Path | None = None, carrier: str | Path = MINI
+    base_url: str,
+    model: str | None = None,
+    api_key: str | None = None,
+    *,
+    tokenizer: str | Path | None = None,
+    carrier: str | Path = MINI,
+    deadlines: Deadlines | None = None,
 ) -> EndpointPolicy | ChatPolicy:
-    """The policy for a server; an empty ``server.model`` is the first that it lists, and its context length is asked.
+    """The policy for a server and a model there, by default the first that it lists.
 
     ``tokenizer`` is the folder or hub name of the model's tokenizer, where it is not what the server says; ``carrier``
     of the one that carries text where the server has no ids. Raises ``EndpointError``s.
     """
-    async with make_client(server.base_url, server.api_key, server.deadlines) as client:
+    server = Server(base_url, model or "", api_key, deadlines=deadlines or Deadlines())
+    async with make_client(server) as client:
         card = await _within(server, _model_card(client, server.model))
         length = card.get("max_model_len") or server.context_length
         server = replace(server, model=card["id"], context_length=length)

@@ -16,10 +16,14 @@ from functools import partial
 from os import PathLike
 from typing import TYPE_CHECKING
 
+import torch
+
 from agent.policy.batch import Batch, Limits, Request, Row
+from agent.policy.keyvalues import KeyValues
 from agent.policy.model import load_model, prepare, use_threads, version_of
 from agent.policy.policy import GREEDY, ContextTooLong, Delta, PolicyError
 from agent.policy.renderer import Renderer
+from agent.policy.sampling import Draw, draw_rows
 from agent.records import PolicyVersion, Sample, SamplingParams
 
 if TYPE_CHECKING:
@@ -78,6 +82,10 @@ class EmbeddedPolicy:
         finally:
             call.request.cancelled = True
 
+    async def draws(self, sample: Sample) -> list[Draw]:
+        """How each token of a sample is drawn again after the ones before it that it has: one pass over all of it."""
+        return await asyncio.to_thread(self._draws, sample)
+
     async def close(self) -> None:
         """End the thread. Who still waits gets what there is, as cancelled samples."""
         self._closed = True
@@ -107,6 +115,21 @@ class EmbeddedPolicy:
             )
         if n < 1 or params.max_tokens < 1:
             raise PolicyError("Ask for at least one sample of at least one token.")
+
+    @torch.inference_mode()
+    def _draws(self, sample: Sample) -> list[Draw]:
+        ids = (*sample.prompt_token_ids, *sample.token_ids[:-1])
+        keys = KeyValues(self._model.config, next(self._model.parameters()))
+        logits_T_V = self._model(
+            input_ids=torch.tensor([ids], device=self._model.device),
+            position_ids=torch.arange(len(ids), device=self._model.device)[None],
+            attention_mask=keys.extend(0, len(ids)),
+            past_key_values=keys,
+            use_cache=True,
+            logits_to_keep=len(sample.token_ids),
+        ).logits[0]
+        count, params = len(sample.token_ids), sample.params
+        return draw_rows(logits_T_V.float().cpu().numpy(), [params] * count, [params.seed] * count, range(count))
 
     # --- the thread ---------------------------------------------------------------------------------------------------
 
@@ -213,7 +236,7 @@ class _Call:
             params=replace(params, seed=row.seed),
             first_token_seconds=max(row.first_at - self.asked_at, 0.0),
             total_seconds=max(row.last_at - self.asked_at, 0.0),
-            cached_prompt_tokens=len(self.request.prompt) if row.choice else self.request.reused,
+            cached_prompt_tokens=row.cached,
             not_trainable=GREEDY if params.temperature == 0 else None,
         )
 

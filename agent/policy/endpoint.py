@@ -41,7 +41,7 @@ class EndpointPolicy:
         self.context_length = server.context_length
         self._server = server
         self._processed_logprobs = processed_logprobs
-        self._client = make_client(server.base_url, server.api_key, server.deadlines)
+        self._client = make_client(server)
 
     async def sample(self, prompt_token_ids: Sequence[int], params: SamplingParams, n: int = 1) -> list[Sample]:
         """Draw ``n`` samples in one request. Raises ``ContextTooLong`` and ``EndpointError``s.

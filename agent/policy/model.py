@@ -6,7 +6,7 @@ import hashlib
 from functools import lru_cache
 from os import PathLike
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 from transformers import AttentionInterface, AutoModelForCausalLM
@@ -29,7 +29,7 @@ def load_model(folder: str | PathLike[str], device: str | None = None) -> PreTra
     bar = logging.is_progress_bar_enabled()
     logging.disable_progress_bar()
     try:
-        model = AutoModelForCausalLM.from_pretrained(str(folder), dtype=torch.float32)
+        model: Any = AutoModelForCausalLM.from_pretrained(str(folder), dtype=torch.float32)
     except (OSError, ValueError) as error:
         sentence = f"No model could be loaded from {folder}; give a folder with config.json and model.safetensors."
         raise PolicyError(sentence) from error
@@ -41,11 +41,11 @@ def load_model(folder: str | PathLike[str], device: str | None = None) -> PreTra
 
 def version_of(model: PreTrainedModel) -> PolicyVersion:
     """The folder's name and 12 hex digits of its weights' SHA-256, or the hub's name and commit."""
-    source = Path(model.name_or_path)
+    name = model.name_or_path or type(model).__name__
+    source = Path(name)
     if not source.is_dir():
-        return PolicyVersion(
-            model.name_or_path, version=(getattr(model.config, "_commit_hash", None) or "unknown")[:12]
-        )
+        commit = getattr(model.config, "_commit_hash", None) or "unknown"
+        return PolicyVersion(name, version=commit[:12])
     files = sorted(source.glob("*.safetensors")) or sorted(source.glob("*.bin"))
     digests = [_digest(file, file.stat().st_size, file.stat().st_mtime_ns) for file in files]
     return PolicyVersion(source.resolve().name, version=hashlib.sha256("".join(digests).encode()).hexdigest()[:12])
@@ -75,6 +75,7 @@ def prepare(model: PreTrainedModel) -> None:
         raise PolicyError("Only models with full attention run in this process; serve this one with vLLM.")
     model.requires_grad_(False).eval()
     ids = torch.arange(8, device=model.device)[None]
+    model.set_attn_implementation("eager")  # the one that leaves out nothing of a model's attention
     with torch.inference_mode():
         expected_V = model(input_ids=ids, use_cache=False).logits[0, -1].float()
         _exchange_norms(model)
@@ -89,13 +90,18 @@ def _exchange_norms(model: torch.nn.Module) -> None:
     """torch's RMSNorm is one call where Transformers' is six: a third of a decoding step of a small model."""
     for module in list(model.modules()):
         for name, norm in module.named_children():
-            if type(norm).__name__.endswith("RMSNorm") and hasattr(norm, "variance_epsilon"):
-                weight = norm.weight
-                lean = torch.nn.RMSNorm(len(weight), norm.variance_epsilon, device=weight.device, dtype=weight.dtype)
-                lean.weight = weight
-                probe = torch.linspace(-2, 3, len(weight), device=weight.device, dtype=weight.dtype)
-                if torch.allclose(norm(probe), lean(probe), rtol=1e-4, atol=1e-5):  # some models scale by 1 + weight
-                    setattr(module, name, lean)
+            if type(norm).__name__.endswith("RMSNorm") and (lean := _lean_norm(norm)):
+                setattr(module, name, lean)
+
+
+def _lean_norm(norm: Any) -> torch.nn.RMSNorm | None:
+    """torch's own with the same weight, where it gives the same numbers: some models scale by 1 + weight."""
+    if not hasattr(norm, "variance_epsilon"):
+        return None
+    lean = torch.nn.RMSNorm(len(norm.weight), norm.variance_epsilon, device="meta")
+    lean.weight = norm.weight
+    probe = torch.linspace(-2, 3, len(norm.weight)).to(norm.weight)
+    return lean if torch.allclose(norm(probe), lean(probe), rtol=1e-4, atol=1e-5) else None
 
 
 def _logits_in_two_passes(model: PreTrainedModel, ids: torch.Tensor) -> torch.Tensor:

@@ -53,8 +53,9 @@ class Renderer:
         self._control_ids = frozenset(self.controls.values())
         self._at_controls = re.compile(f"({'|'.join(map(re.escape, sorted(self.controls, key=len, reverse=True)))})")
         self._parts = _Parts.of(self.controls)
-        self.marks = Marks(*map(self.controls.get, ("<think>", "</think>", "<tool_call>", "</tool_call>")))
-        self.marks = self._look_at_template()
+        found = self.controls.get
+        self.marks = Marks(found("<think>"), found("</think>"), found("<tool_call>"), found("</tool_call>"))
+        self.marks = replace(self.marks, opens_thought=self._opens_thought())
         self.stop_token_ids = self._stops()
 
     @classmethod
@@ -103,7 +104,7 @@ class Renderer:
 
     def template_hash(self, tools: Tools = ()) -> str:
         """16 hex digits of the chat template and the tool schemas."""
-        template = self.tokenizer.get_chat_template(tools=list(tools) or None)
+        template = self.tokenizer.get_chat_template(tools=[dict(tool) for tool in tools] or None)
         return hashlib.sha256(json.dumps([template, list(tools)], sort_keys=True).encode()).hexdigest()[:16]
 
     # --- ids to messages ----------------------------------------------------------------------------------------------
@@ -118,7 +119,7 @@ class Renderer:
 
     def decode(self, token_ids: Sequence[int]) -> str:
         """The text of ids, without the special tokens among them."""
-        return str(self.tokenizer.decode(token_ids, skip_special_tokens=True, clean_up_tokenization_spaces=False))
+        return str(self.tokenizer.decode(list(token_ids), skip_special_tokens=True, clean_up_tokenization_spaces=False))
 
     # --- inside -------------------------------------------------------------------------------------------------------
 
@@ -169,8 +170,8 @@ class Renderer:
             raise RendererError("This model's tokenizer makes control tokens out of plain text; use another model.")
         return ids
 
-    def _look_at_template(self) -> Marks:
-        """Check it on a question that spells nothing, and see whether the generation prompt opens the thought."""
+    def _opens_thought(self) -> bool:
+        """Whether the generation prompt does so; on the way the template is checked on an innocent question."""
         ids = self.start([_QUESTION])
         if ids != self.tokenizer.apply_chat_template([_QUESTION], add_generation_prompt=True, return_dict=False):
             raise TemplateError(
@@ -178,8 +179,7 @@ class Renderer:
             )
         asked = self._render(self._guard(), [_QUESTION], prompt=False)
         opening = self._render(self._guard(), [_QUESTION])[len(asked) :]
-        opens = self.marks.think is not None and opening.rfind("<think>") > opening.rfind("</think>")
-        return replace(self.marks, opens_thought=opens)
+        return self.marks.think is not None and opening.rfind("<think>") > opening.rfind("</think>")
 
     def _stops(self) -> tuple[int, ...]:
         """What ends an assistant's turn in the template, and the tokenizer's end of text."""

@@ -17,7 +17,7 @@ from typing import Any
 from agent.policy.policy import PolicyError
 from agent.policy.renderer import Renderer
 
-TOOLS_HEADING = "# Tools\n\nYou may call one or more functions"
+TOOLS_HEADING = "# Tools\n"  # with its line break it cannot stand in the JSON after it
 
 
 class TranscriptError(PolicyError):
@@ -26,7 +26,7 @@ class TranscriptError(PolicyError):
 
 def conversation(prompt: Sequence[int], renderer: Renderer) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
     """The messages and the tool schemas that a prompt was rendered from. Raises ``TranscriptError``."""
-    starts, ends = renderer.controls.get("<|im_start|>"), renderer.controls.get("<|im_end|>")
+    starts, ends = renderer.controls.get("<|im_start|>", -1), renderer.controls.get("<|im_end|>", -1)
     turns = _split(prompt, starts)[1:]
     if not turns or ends in turns[-1] or any(ends not in turn for turn in turns[:-1]):
         raise TranscriptError("The prompt is not a conversation in ChatML; render it with the policy's own renderer.")
@@ -91,10 +91,12 @@ def _tool_results(body: list[int], renderer: Renderer, before: list[dict[str, An
 def _tools(text: str) -> tuple[str, list[dict[str, Any]]]:
     """A system turn's own text, and the schemas that the template added to it."""
     own, heading, rest = text.rpartition(TOOLS_HEADING)
-    found = re.search(r"\n<tools>\n(.*)\n</tools>\n", rest, re.DOTALL) if heading else None
+    found = re.search(r"<tools>\n(.*)\n</tools>\n", rest, re.DOTALL) if heading else None
     if found is None:
         return text, []
-    return own.removesuffix("\n\n"), [json.loads(line) for line in found[1].split("\n")]
+    schemas = [json.loads(line) for line in found[1].split("\n")]
+    whole = [schema if "function" in schema else {"type": "function", "function": schema} for schema in schemas]
+    return own.removesuffix("\n\n"), whole
 
 
 @dataclass(eq=False, slots=True)

@@ -31,6 +31,10 @@ class EndpointRefused(EndpointError):
     """The server answered with an error."""
 
 
+class EndpointDenied(EndpointError):
+    """The server does not know the key."""
+
+
 class EndpointBroken(EndpointError):
     """The server's answer is not what the protocol says, or ended half way."""
 
@@ -45,12 +49,6 @@ class Deadlines:
     total: float = 1800.0
 
 
-def make_client(base_url: str, api_key: str | None, deadlines: Deadlines) -> openai.AsyncOpenAI:
-    """A client that never tries again by itself: a second request would sample twice."""
-    timeout = openai.Timeout(None, connect=deadlines.connect)  # the callers watch the rest
-    return openai.AsyncOpenAI(base_url=base_url, api_key=api_key or "none", timeout=timeout, max_retries=0)
-
-
 @dataclass(frozen=True, slots=True)
 class Server:
     """Where a model is served, and what is known of it."""
@@ -60,6 +58,13 @@ class Server:
     api_key: str | None = field(default=None, repr=False)
     context_length: int = 32_768  # tokens; where a server does not say and has less, it refuses a longer prompt itself
     deadlines: Deadlines = Deadlines()
+
+
+def make_client(server: Server) -> openai.AsyncOpenAI:
+    """A client that never tries again by itself: a second request would sample twice."""
+    timeout = openai.Timeout(None, connect=server.deadlines.connect)  # the callers watch the rest
+    key = server.api_key or "none"
+    return openai.AsyncOpenAI(base_url=server.base_url, api_key=key, timeout=timeout, max_retries=0)
 
 
 @contextmanager
@@ -85,9 +90,9 @@ def named_errors(base_url: str) -> Iterator[None]:
 def _refusal(base_url: str, error: openai.APIStatusError) -> PolicyError:
     if error.status_code == 400 and "context length" in str(error):
         return ContextTooLong(f"The server at {base_url} has no room for the prompt ({error.message}); shorten it.")
+    if error.status_code in (401, 403):
+        return EndpointDenied(f"The server at {base_url} wants another key ({error.message}); set PONDER_API_KEY.")
     advice = {
-        401: "set PONDER_API_KEY",
-        403: "set PONDER_API_KEY",
         404: "correct PONDER_BASE_URL or PONDER_MODEL",
         429: "ask again later or with fewer runs at once",
     }.get(error.status_code, "look at its log")

@@ -11,8 +11,8 @@ from dataclasses import dataclass, field
 from fractions import Fraction
 
 from rl.tasks.everyday import everyday
-from rl.tasks.task import Draw, Step, Task, call, direct, is_held_out_number
-from rl.tasks.words import COLOURS, CONTAINERS, NAMES, NUMBER_WORDS, OBJECTS, is_he
+from rl.tasks.task import Draw, Step, Task, call, digest, direct
+from rl.tasks.words import COLOURS, CONTAINERS, NUMBER_WORDS, is_he, person, things
 from tools.calculator import evaluate
 from tools.tool import ToolError
 
@@ -68,6 +68,12 @@ def plain(value: Fraction) -> str:
     return text
 
 
+def combined(verbs: str, forms: str) -> list[str]:
+    """Every form with every verb, in an order that does not keep a verb or a form for one split."""
+    made = [form.replace("{v}", verb) for form in forms.split("|") for verb in verbs.split("|")]
+    return sorted(made, key=digest)
+
+
 BEGIN_PLAIN = [
     "{N} has {a} {o}.", "{N} starts with {a} {o}.", "There are {a} {o} on {N}'s table.", "{N} owns {a} {o}.",
     "{N} collected {a} {o}.", "{N} bought {a} {o}.", "At first {N} has {a} {o}.", "{N} had {a} {o} at the beginning.",
@@ -86,18 +92,30 @@ BEGIN_TWO_KINDS = [
     "{N} put {a} {x} {o} and {b} {y} {o} together.", "{N} made {a} {x} {o} and {b} {y} {o}.",
     "{N} found {a} {x} {o} and {b} {y} {o}.",
 ]  # fmt: skip
-GAIN = [
-    "{P} buys {a} more.", "{M} gives {N} {a} more {o}.", "Then {N} finds {a} more {o}.", "{P} gets another {a} from {M}.",
-    "After that {p} buys {a} {o}.", "{N} receives {a} {o} as a gift.", "{P} wins {a} more {o} in a game.",
-    "Later {p} picks up {a} more.", "{N} adds {a} {o}.", "On Monday {p} gets {a} more {o}.", "{M} brings {N} {a} {o}.",
-    "{P} then collects {a} more.",
-]  # fmt: skip
-LOSE = [
-    "{P} gives away {a} {o}.", "{P} gives {a} of them to {M}.", "Then {N} loses {a} {o}.", "{P} sells {a} {o}.", "{N} uses {a} of them.",
-    "{P} throws {a} away.", "After that {p} gives {M} {a} {o}.", "{a} of the {o} are broken.", "Later {p} sells {a} of them to {M}.",
-    "{M} takes {a} {o} from {N}.", "{N} gave {a} {o} to {M}.", "{P} then lost {a}.", "{N} gives away {a} {o}.",
-    "{P} drops {a} {o} into the river.", "On the way home {p} loses {a} {o}.", "{M} borrows {a} of the {o}.",
-]  # fmt: skip
+GAIN = combined(
+    "buys|gets|finds|receives|collects|wins|picks up|earns|makes|bought|got|found|received|collected|won|picked up|made",
+    "{P} {v} {a} more.|Then {N} {v} {a} more {o}.|After that {p} {v} another {a}.|Later {p} {v} {a} {o}.|{N} {v} {a} more {o}.|"
+    "On Monday {p} {v} {a} more {o}.|{P} also {v} {a} {o}.|Next, {N} {v} another {a} {o}.|{N} then {v} {a} {o} more.|"
+    "The next day {p} {v} {a} more.|{P} {v} {a} {o} from {M}.|In the afternoon {N} {v} {a} {o}.",
+) + combined(
+    "gives|brings|sends|hands|gave|brought|sent|handed",
+    "{M} {v} {N} {a} more {o}.|Then {M} {v} {N} {a} {o}.|Later {M} {v} {N} another {a}.|After that {M} {v} {N} {a} {o}.",
+)  # fmt: skip
+LOSE = combined(
+    "gives away|loses|sells|uses|throws away|drops|breaks|spends|donates|gave away|lost|sold|used|threw away|dropped|broke|donated",
+    "{P} {v} {a} {o}.|Then {N} {v} {a} {o}.|After that {p} {v} {a} of them.|Later {p} {v} {a} of the {o}.|{N} {v} {a} {o}.|"
+    "On the way home {p} {v} {a} {o}.|{P} {v} {a} of them.|{N} then {v} {a}.|On Tuesday {p} {v} {a} {o}.|The next day {N} {v} {a}.|"
+    "{P} also {v} {a} {o}.|Next, {N} {v} {a} of the {o}.",
+) + combined(
+    "gives|sells|hands|lends|sends|gave|sold|handed|lent|sent",
+    "{P} {v} {a} of them to {M}.|{N} {v} {a} {o} to {M}.|Then {N} {v} {M} {a} {o}.|Later {p} {v} {M} {a}.",
+) + combined(
+    "takes|borrows|steals|took|borrowed|stole",
+    "{M} {v} {a} of the {o}.|Then {M} {v} {a} {o} from {N}.|{M} {v} {a} of {N}'s {o}.|After that {M} {v} {a}.",
+) + combined(
+    "are broken|are lost|are missing|fall into the river|were broken|were lost|were stolen|fell down",
+    "{a} of the {o} {v}.|Then {a} of them {v}.|{a} {o} {v}.|Later {a} of the {o} {v}.",
+)  # fmt: skip
 GAIN_GROUPS = [
     "{P} buys {a} {c} of {b} {o} each.", "Then {p} gets {a} {c} with {b} {o} in each.", "{M} gives {N} {a} {c} of {b} {o}.",
     "After that {p} adds {a} {c} with {b} {o} each.", "{P} finds {a} more {c}, each with {b} {o}.",
@@ -179,8 +197,8 @@ def generate(draw: Draw, tier: int, task_id: str) -> Task:
 
 def story_task(draw: Draw, tier: int, task_id: str) -> Task | None:
     """One attempt at a story; None where the drawn operations cannot end in exactly ``tier``."""
-    name = draw.pick(NAMES)
-    story = Story(name=name, objects=draw.pick(OBJECTS), people={name})
+    name = person(draw)
+    story = Story(name=name, objects=things(draw), people={name})
     begin(story, draw, tier)
     finish = draw.any(FINISHES) if story.operations < tier else ask_now
     while story.operations < tier - (finish is not ask_now):
@@ -229,7 +247,7 @@ def fill(wording: str, story: Story, draw: Draw, **values: str) -> str:
 
 def other(story: Story, draw: Draw) -> str:
     """Somebody who is not in the story yet."""
-    somebody = next(name for name in iter(lambda: draw.pick(NAMES), None) if name not in story.people)
+    somebody = next(name for name in iter(lambda: person(draw), None) if name not in story.people)
     story.people.add(somebody)
     return somebody
 
@@ -332,10 +350,11 @@ def ask_now(story: Story, draw: Draw) -> str:
 
 
 def ask_share(story: Story, draw: Draw) -> str:
-    divisors = [n for n in range(2, 13) if story.value % n == 0 and is_held_out_number(n) == (draw.split == "held_out")]
+    divisors = [n for n in range(2, 13) if story.value % n == 0 and n <= story.value]
     if not divisors or story.value < 4:
         return ask_together(story, draw)
     a = draw.any(divisors)
+    draw.numbers.add(a)
     story.apply(
         fill(draw.pick(ASK_SHARE), story, draw, a=shown(draw, a)), f"shared by {a}", "/", str(a), story.value / a
     )

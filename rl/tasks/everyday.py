@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from rl.tasks.task import Draw
-from rl.tasks.words import CONTAINERS, NAMES, OBJECTS, is_he
+from rl.tasks.words import PACKS, is_he, person, things
 
 
 @dataclass(frozen=True)
@@ -87,11 +87,11 @@ def everyday(draw: Draw, tier: int) -> tuple[str, str, str]:
     """A question of ``tier`` operations (1 or 2), the expression that solves it and the unit of the answer."""
     situation = draw.any([s for s in SITUATIONS if s.operations == tier])
     a, b, c0 = numbers(draw, situation)
-    name, somebody = draw.several(NAMES, 2)
-    containers = draw.pick([c for c in CONTAINERS if c.endswith("s") and c != "shelves"])
+    name, somebody = person(draw), person(draw)
+    packs = draw.pick(PACKS)
     question = draw.pick(situation.wordings).format(
-        a=a, b=b, c0=c0, N=name, M=somebody, p="he" if is_he(name) else "she", o=draw.pick(OBJECTS), c=containers,
-        c1=containers.removesuffix("es") if containers.endswith(("xes", "ches")) else containers.removesuffix("s"),
+        a=a, b=b, c0=c0, N=name, M=somebody, p="he" if is_he(name) else "she", o=things(draw), c=packs,
+        c1=packs.removesuffix("es") if packs.endswith(("xes", "ches")) else packs.removesuffix("s"),
     )  # fmt: skip
     return question, situation.expression.format(a=a, b=b, c0=c0), situation.unit
 

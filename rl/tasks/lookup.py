@@ -10,16 +10,7 @@ from dataclasses import dataclass
 
 from retrieval.passage import Document
 from rl.tasks.task import Draw, Step, Task, call, direct
-from rl.tasks.words import (
-    COMMON,
-    FAMILY_ENDINGS,
-    FIRST_PARTS,
-    JOBS,
-    PERSON_ENDINGS,
-    PLACE_ENDINGS,
-    PRODUCTS,
-    REGIONS,
-)
+from rl.tasks.words import COMMON, JOBS, PLACE_ENDINGS, PRODUCTS, REGIONS, invented, person
 
 TIERS = range(1, 4)
 PASSAGES = 3  # how many a search shows; what the demonstrations are built with
@@ -283,12 +274,10 @@ def article(title: str, text: str) -> Document:
 
 
 def name_of(draw: Draw, kind: str) -> str:
-    first = draw.pick(FIRST_PARTS)
-    if kind == "town":
-        return first + draw.any(PLACE_ENDINGS)
-    if kind == "bridge":
-        return first + draw.any(PLACE_ENDINGS) + " Bridge"
-    return f"{first}{draw.any(PERSON_ENDINGS)} {draw.pick(FIRST_PARTS)}{draw.any(FAMILY_ENDINGS)}"
+    if kind == "person":
+        return f"{person(draw)} {invented(draw, 1, 3).capitalize()}"
+    town = draw.owned(lambda: invented(draw, 1, 2).capitalize() + draw.any(PLACE_ENDINGS))
+    return town if kind == "town" else f"{town} Bridge"
 
 
 def value_of(draw: Draw, label: str) -> str:
@@ -303,7 +292,7 @@ def value_of(draw: Draw, label: str) -> str:
     if label == "work":
         return draw.any(JOBS)
     return (
-        draw.pick(FIRST_PARTS) + draw.any(["a", "e", "o", "en", "in"])
+        invented(draw, 1, 2).capitalize()
         if label == "river"
         else name_of(draw, "town" if label == "born in" else "person")
     )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from rl.tasks.task import Draw, Step, Task
-from rl.tasks.words import COMMON, NAMES, bank
+from rl.tasks.words import COMMON, bank, person
 
 TIERS = range(1, 2)
 
@@ -39,7 +39,7 @@ def generate(draw: Draw, tier: int, task_id: str) -> Task:
         else (draw.pick(REQUESTS), DECLINE, "I can't do that")
     )  # fmt: skip
     a, b = draw.several(COMMON, 2)
-    question = wording.format(n=draw.pick(NAMES), a=a, b=b)
+    question = wording.format(n=person(draw), a=a, b=b)
     question = question if draw.chance(0.8) else question.rstrip(".!?").lower()
     thought = "A greeting." if reply is GREETING else "Thanks." if reply is THANKS else "This is beyond me."
     tools = draw.any([("calculator", "python", "search"), ("calculator", "python")])

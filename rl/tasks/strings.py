@@ -6,7 +6,7 @@ A letter puzzle of tier t has 2 t words; the puzzles for a program are in tiers 
 from __future__ import annotations
 
 from rl.tasks.task import Draw, Task, call, direct
-from rl.tasks.words import COMMON, FAMILY_ENDINGS, FIRST_PARTS, NAMES, PERSON_ENDINGS
+from rl.tasks.words import COMMON, NAMES, invented
 
 TIERS = range(1, 5)
 
@@ -55,11 +55,11 @@ def word(draw: Draw) -> str:
         return draw.pick(NAMES)
     if draw.chance(0.5):
         return draw.pick(COMMON)
-    return draw.pick(FIRST_PARTS) + draw.any(PERSON_ENDINGS if draw.chance(0.5) else FAMILY_ENDINGS)
+    return invented(draw) if draw.chance(0.3) else invented(draw).capitalize()
 
 
 def by_program(draw: Draw, tier: int, task_id: str) -> Task:
-    w = draw.pick(COMMON)
+    w = draw.pick(COMMON) if draw.chance(0.5) else invented(draw, 2, 4)
     kind = draw.any(["count", "reverse", "length"])
     if kind == "count":
         letter = draw.any(sorted(set(w)))

@@ -2,10 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from itertools import count
+from typing import Protocol
+
+from agent.loading import load
 from rl.tasks import arithmetic, lookup, programs, smalltalk, strings, units
 from rl.tasks.task import Draw, Split, Task
 
-FAMILIES = {
+
+class Family(Protocol):
+    """A module, or an object of a person's own, that makes tasks."""
+
+    @property
+    def TIERS(self) -> range: ...
+
+    def generate(self, draw: Draw, tier: int, task_id: str) -> Task: ...
+
+
+FAMILIES: dict[str, Family] = {
     "arithmetic": arithmetic, "lookup": lookup, "strings": strings, "programs": programs, "units": units, "smalltalk": smalltalk,
 }  # fmt: skip
 HARD_TIERS = {
@@ -21,6 +36,15 @@ HARD_TIERS = {
 SHARES = {"arithmetic": 0.46, "lookup": 0.20, "strings": 0.12, "programs": 0.10, "units": 0.07, "smalltalk": 0.05}
 
 
+def add_families(specs: Iterable[str]) -> None:
+    """Families of a person's own, by ``module:object`` or as entry points in the group ``ponder.tasks``.
+
+    A family is called what its object is called. None of them is in the mixture. Raises ``SettingsError``.
+    """
+    for spec in specs:
+        FAMILIES[spec.rpartition(":")[2]] = load(spec, "ponder.tasks")
+
+
 def generate(family: str, tier: int, split: Split, seed: int, index: int) -> Task:
     """The ``index``-th task of a family and tier: a pure function of its arguments.
 
@@ -32,7 +56,8 @@ def generate(family: str, tier: int, split: Split, seed: int, index: int) -> Tas
     if tier not in module.TIERS:
         raise ValueError(f"{family} has tiers {module.TIERS.start} to {module.TIERS.stop - 1}, not {tier}")
     task_id = f"{family}/{tier}/{split}/{seed}/{index}"
-    return module.generate(Draw(split, task_id), tier, task_id)
+    draws = (Draw(split, f"{task_id}/{attempt}") for attempt in count())
+    return next(task for draw in draws if (task := module.generate(draw, tier, task_id)) and draw.fits)
 
 
 def mixture(seed: int, index: int, split: Split = "train") -> Task:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import random
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Literal, TypeVar
 
@@ -44,11 +44,25 @@ class Task:
 
 
 class Draw:
-    """Random choices for one task, confined to one split."""
+    """Random choices for one task, confined to one split.
+
+    Bank items, wordings and invented names belong to one split each. Numbers are split as the set that a question is made
+    of: were single numbers held out, a model would learn that they never occur instead of learning to copy.
+    """
 
     def __init__(self, split: Split, key: str) -> None:
         self.split: Split = split
-        self.random = random.Random(int.from_bytes(hashlib.sha256(f"{split}/{key}".encode()).digest()[:8], "big"))
+        self.random = random.Random(digest(f"{split}/{key}"))
+        self.numbers: set[int] = set()
+
+    @property
+    def fits(self) -> bool:
+        """Whether the numbers drawn so far are a set of this split."""
+        return not self.numbers or self.owns(str(sorted(self.numbers)))
+
+    def owns(self, text: str) -> bool:
+        """Whether a text belongs to this split: a quarter of all texts, by their hash, is held out."""
+        return (digest(text) % 4 == 3) == (self.split == "held_out")
 
     def part(self, items: Sequence[T]) -> Sequence[T]:
         """The items of a bank that this split may use: every fourth is held out."""
@@ -61,24 +75,25 @@ class Draw:
         """``count`` different items of this split's part."""
         return self.random.sample(self.part(items), count)
 
+    def owned(self, make: Callable[[], str]) -> str:
+        """What ``make`` gives, drawn until it belongs to this split."""
+        return next(text for text in iter(make, None) if self.owns(text))
+
     def any(self, items: Sequence[T]) -> T:
         """A choice that both splits share: the kind of a problem, not its material."""
         return self.random.choice(items)
 
     def number(self, low: int, high: int) -> int:
-        """A number in [low, high] of this split: held-out numbers are those that leave 3 when divided by 4."""
-        first = next(n for n in range(low, low + 4) if is_held_out_number(n) == (self.split == "held_out"))
-        while True:
-            n = self.random.randint(low, max(high, first))
-            if is_held_out_number(n) == (self.split == "held_out"):
-                return n
+        n = self.random.randint(low, max(low, high))
+        self.numbers.add(n)
+        return n
 
     def chance(self, probability: float) -> bool:
         return self.random.random() < probability
 
 
-def is_held_out_number(n: int) -> bool:
-    return n % 4 == 3
+def digest(text: str) -> int:
+    return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big")
 
 
 def direct(thought: str, text: str, answer: str | None = None) -> Step:

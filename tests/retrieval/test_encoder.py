@@ -64,7 +64,7 @@ def test_a_download_that_was_interrupted_is_no_model(cache):
 
 @pytest.mark.parametrize("name", ["all-MiniLM-L12-v2", "./nowhere", "/nowhere/at/all", "a/b/c", "spaces in it", ""])
 def test_a_name_that_is_not_here_is_said_with_what_to_do(cache, name):
-    with pytest.raises(ModelNotFound, match="name a folder|holds no"):
+    with pytest.raises(ModelNotFound, match=r"name a folder|holds no"):
         find_model(name)
 
 

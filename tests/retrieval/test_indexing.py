@@ -1,5 +1,6 @@
+import itertools
 import os
-import random
+import shutil
 import signal
 import sqlite3
 from collections.abc import Callable
@@ -155,6 +156,12 @@ def test_what_cannot_be_read_is_reported_and_the_rest_is_indexed(docs, folder, e
     assert reasons["broken.pdf"].startswith("broken: ")
 
 
+def test_the_index_may_lie_among_the_documents(docs, encoder):
+    for _ in range(2):
+        report = index([docs], docs / "index", encoder)
+        assert (report.documents, report.skipped) == (3, ())
+
+
 def test_a_file_that_breaks_is_removed_and_reported(docs, folder, encoder):
     index([docs], folder, encoder)
     (docs / "mill.txt").write_bytes(b"\0\0\0\0")
@@ -199,68 +206,64 @@ def test_an_index_that_grew_equals_one_made_afresh(tmp_path_factory, encoder, st
 # --- interrupted runs -------------------------------------------------------------------------------------------------
 
 
-def in_child(work: Callable[[], object]) -> int:
+def in_child(work: Callable[..., object], *arguments: object) -> int:
     """Run ``work`` in a process of its own; its exit code, negative where a signal ended it."""
     pid = os.fork()
     if pid == 0:
         try:
-            work()
+            work(*arguments)
         finally:
             os._exit(0)
     return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
 
 
 @pytest.fixture
-def dying(monkeypatch: pytest.MonkeyPatch) -> Callable[[int], None]:
-    """Kill this process with signal 9 when SQLite begins its n-th statement."""
+def at_statement(monkeypatch: pytest.MonkeyPatch) -> Callable[[Callable[[int], None]], None]:
+    """Have a function told the number of each SQL statement that the library begins."""
     connect = library._connect
 
-    def at(n: int) -> None:
-        left = n
-
-        def count(statement: str) -> None:
-            nonlocal left
-            left -= 1
-            if left == 0:
-                os.kill(os.getpid(), signal.SIGKILL)
+    def watch(told: Callable[[int], None]) -> None:
+        numbers = itertools.count(1)
 
         def traced(file: Path, mode: str) -> sqlite3.Connection:
             db = connect(file, mode)
-            db.set_trace_callback(count)
+            db.set_trace_callback(lambda statement: told(next(numbers)))
             return db
 
         monkeypatch.setattr(library, "_connect", traced)
 
-    return at
+    return watch
 
 
 @pytest.mark.filterwarnings("ignore:.*multi-threaded.*fork:DeprecationWarning")
-def test_a_run_that_is_killed_leaves_the_old_index_whole_and_the_next_run_finishes(docs, folder, encoder, dying):
+def test_a_run_killed_at_any_statement_leaves_the_old_index_and_the_next_run_ends_it(
+    docs, folder, tmp_path, encoder, at_statement
+):
     index([docs], folder, encoder)
     old = searched(folder, encoder)
-    for i in range(6):
+    for i in range(3):
         (docs / f"new{i}.txt").write_text(f"A new text number {i} about the mill and the bridge.")
     (docs / "deep" / "library.md").unlink()
+    index([docs], tmp_path / "fresh", encoder)
+    new = searched(tmp_path / "fresh", encoder)
 
-    def die(n: int) -> None:
-        dying(n)
-        index([docs], folder, encoder)
+    def die(at: int, copy: Path) -> None:
+        at_statement(lambda number: os.kill(os.getpid(), signal.SIGKILL) if number == at else None)
+        index([docs], copy, encoder)
 
     killed = 0
-    for n in random.Random(0).sample(range(1, 90), 30):
-        if in_child(lambda n=n: die(n)) == -signal.SIGKILL:
-            killed += 1
-            assert searched(folder, encoder) == old
-        else:
-            break
-    assert killed > 5
-    index([docs], folder, encoder)
-    index([docs], folder.with_name("fresh"), encoder)
-    assert same_index(folder, folder.with_name("fresh"))
+    copy = shutil.copytree(folder, tmp_path / "copy0")
+    while in_child(die, killed + 1, copy) == -signal.SIGKILL:
+        assert searched(copy, encoder) in (old, new)
+        index([docs], copy, encoder)
+        assert same_index(copy, tmp_path / "fresh")
+        killed += 1
+        copy = shutil.copytree(folder, tmp_path / f"copy{killed}")
+    assert killed > 20
 
 
 @pytest.mark.filterwarnings("ignore:.*multi-threaded.*fork:DeprecationWarning")
-def test_what_a_killed_run_embedded_is_not_embedded_again(tmp_path, folder, encoder):
+def test_what_a_killed_run_embedded_is_not_embedded_again(tmp_path, folder, encoder, monkeypatch):
     (tmp_path / "docs").mkdir()
     for i in range(200):
         (tmp_path / "docs" / f"{i:03}.txt").write_text(f"Text number {i}.")
@@ -269,12 +272,8 @@ def test_what_a_killed_run_embedded_is_not_embedded_again(tmp_path, folder, enco
         if label == "embedding" and done == 128:
             os.kill(os.getpid(), signal.SIGKILL)
 
-    library._KEEP_SECONDS, kept = 0.0, library._KEEP_SECONDS
-    try:
-        work = lambda: index([tmp_path / "docs"], folder, encoder, progress=die_halfway)  # noqa: E731
-        assert in_child(work) == -signal.SIGKILL
-    finally:
-        library._KEEP_SECONDS = kept
+    monkeypatch.setattr(library, "_KEEP_SECONDS", 0.0)
+    assert in_child(index, [tmp_path / "docs"], folder, encoder, IndexSettings(), die_halfway) == -signal.SIGKILL
     assert index([tmp_path / "docs"], folder, encoder).embedded == 200 - 128
 
 

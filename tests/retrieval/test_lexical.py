@@ -11,7 +11,7 @@ TEXTS = [
     "The same words",
     "The same words",
 ]
-WORDS = st.lists(st.sampled_from("bridge mill town river paper 1748 the of".split()), max_size=8).map(" ".join)
+WORDS = st.lists(st.sampled_from(["bridge", "mill", "town", "1748", "the", "of"]), max_size=8).map(" ".join)
 
 
 def test_exact_words_names_and_numbers_are_found():

@@ -101,7 +101,7 @@ def test_an_index_of_a_newer_version_is_refused_and_left_alone(folder):
 def test_a_damaged_index_is_said(folder, damage):
     file = filled(folder) / "library.db"
     file.write_bytes(damage or file.read_bytes()[:6000])
-    with pytest.raises(IndexUnusable, match="index again|permissions"):
+    with pytest.raises(IndexUnusable, match=r"index again|permissions"):
         read_snapshot(folder)
 
 
@@ -137,7 +137,7 @@ def full_disk(monkeypatch: pytest.MonkeyPatch) -> Callable[[int], None]:
 def test_a_full_disk_is_said_and_leaves_the_old_index(folder, full_disk):
     before = read_snapshot(filled(folder))
     full_disk(2)
-    with pytest.raises(IndexUnusable, match="full.*free disk space"), Library(folder) as shelf:
+    with pytest.raises(IndexUnusable, match=r"full.*free disk space"), Library(folder) as shelf:
         shelf.switch(view(lexical={"words": b"x" * 100_000}))
     after = read_snapshot(folder)
     assert (after.documents, after.chunks, after.lexical) == (before.documents, before.chunks, before.lexical)

@@ -28,8 +28,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         num_hidden_layers=1,
         num_attention_heads=2,
         intermediate_size=16,
-        num_labels=1,
         initializer_range=1.0,
+        id2label={0: "relevance"},
     )
     BertForSequenceClassification(config).save_pretrained(folder)
     tokenizer.save_pretrained(folder)
@@ -58,5 +58,5 @@ def test_the_retriever_orders_what_it_found_by_the_reranker(folder):
 def test_a_folder_that_holds_no_cross_encoder_is_said(tmp_path):
     (tmp_path / "config.json").write_text("{}")
     (tmp_path / "model.safetensors").write_bytes(b"not weights")
-    with pytest.raises(ModelNotFound, match="reranker .* could not be loaded"):
+    with pytest.raises(ModelNotFound, match=r"reranker .* could not be loaded"):
         open_reranker(str(tmp_path)).scores("question", ["text"])

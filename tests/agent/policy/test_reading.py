@@ -32,13 +32,16 @@ def test_a_turn_is_read_as_thought_text_and_calls(renderer: Renderer) -> None:
         ids_of(
             renderer,
             "<think>", "\n12 boxes of 7.\n", "</think>", "\n\nLet me see.\n",
-            "<tool_call>", f"\n{CALL}\n", "</tool_call>", "\n", "<tool_call>", f"\n{CALL}\n", "</tool_call>", "<|im_end|>",
+            "<tool_call>", f"\n{CALL}\n", "</tool_call>", "\n",
+            "<tool_call>", f"\n{CALL}\n", "</tool_call>", "<|im_end|>",
         )
     )  # fmt: skip
     assert reading.thought == "12 boxes of 7."
     assert reading.text == "Let me see."
     assert reading.calls == ({"name": "calculator", "arguments": {"expression": "12 * 7"}},) * 2
-    assert not (reading.bad_calls or reading.unclosed_thought or reading.empty)
+    assert reading.bad_calls == ()
+    assert not reading.unclosed_thought
+    assert not reading.empty
 
 
 def test_a_call_that_is_only_spelt_out_is_text(renderer: Renderer) -> None:

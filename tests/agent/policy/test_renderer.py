@@ -28,7 +28,7 @@ def tool(name: str, description: str) -> dict[str, Any]:
     return {"type": "function", "function": {"name": name, "description": description, "parameters": parameters}}
 
 
-def conversation(text: str) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+def conversation(text: str) -> tuple[list[dict[str, Any]], list[Any]]:
     """``text`` in every place where text can come from outside."""
     call = {"id": "1", "type": "function", "function": {"name": "search", "arguments": {"query": text, text: [text]}}}
     written = {"id": "2", "type": "function", "function": {"name": "search", "arguments": json.dumps({"query": text})}}
@@ -48,7 +48,7 @@ def controls(renderer: Renderer, ids: list[int]) -> list[int]:
     return [token for token in ids if token in renderer.controls.values()]
 
 
-def plainly(renderer: Renderer, messages: list[dict[str, Any]], tools: list[dict[str, Any]]) -> str:
+def plainly(renderer: Renderer, messages: list[dict[str, Any]], tools: list[Any]) -> str:
     return str(
         renderer.tokenizer.apply_chat_template(messages, tools=tools, add_generation_prompt=True, tokenize=False)
     )
@@ -155,10 +155,10 @@ def test_a_template_that_shows_no_tools_is_refused_where_there_are_some(trimming
 
 
 def test_a_template_that_rewrites_contents_is_refused(tmp_path: Path) -> None:
-    rewriting = Renderer.load(save_tokenizer(tmp_path, TRIMS.replace("| trim", "| replace('1', 'one')")))
+    template = TRIMS.replace("message.content | trim", "message.content[:300]")
+    cutting = Renderer.load(save_tokenizer(tmp_path, template))
     with pytest.raises(TemplateError, match="rewrites"):
-        for _ in range(20):  # a stand-in with no 1 among its 39 random digits is possible, twenty are not
-            rewriting.start([{"role": "user", "content": "<think>"}])
+        cutting.start([{"role": "user", "content": "x" * 300 + "<think>"}])
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,219 @@
+import asyncio
+from collections import defaultdict
+from collections.abc import AsyncIterator
+from contextlib import aclosing
+from dataclasses import replace
+
+import pytest
+
+from agent.policy.embedded import EmbeddedPolicy
+from agent.policy.endpoint import RAW_LOGPROBS, EndpointPolicy
+from agent.policy.policy import ContextTooLong, Delta, PolicyError
+from agent.policy.renderer import Renderer
+from agent.policy.wire import (
+    Deadlines,
+    EndpointBroken,
+    EndpointDenied,
+    EndpointRefused,
+    EndpointTimeout,
+    EndpointUnreachable,
+    Server,
+)
+from agent.records import Sample, SamplingParams
+from tests.agent.policy.servers import Answer, CompletionsServer, hang, hostile, says, serve
+
+PARAMS = SamplingParams(max_tokens=12, seed=3)
+SOON = Deadlines(connect=5, first_token=0.3, between_tokens=0.3, total=2)
+PROMPT = [5, 6, 7]
+
+
+@pytest.fixture
+async def server(policy: EmbeddedPolicy) -> CompletionsServer:
+    return CompletionsServer(policy)
+
+
+@pytest.fixture
+async def endpoint(server: CompletionsServer) -> AsyncIterator[EndpointPolicy]:
+    async with serve(server.app()) as url:
+        endpoint = EndpointPolicy(Server(url, "tiny", context_length=1024), server.policy.renderer, True)
+        yield endpoint
+        await endpoint.close()
+
+
+def what(samples: list[Sample]) -> list[tuple[object, ...]]:
+    return [(s.prompt_token_ids, s.token_ids, s.logprobs, s.finish_reason, s.params, s.not_trainable) for s in samples]
+
+
+@pytest.mark.parametrize("params", [PARAMS, replace(PARAMS, temperature=0.7, top_p=0.9, top_k=20)])
+async def test_samples_are_what_the_model_behind_the_server_drew(
+    endpoint: EndpointPolicy, policy: EmbeddedPolicy, params: SamplingParams
+) -> None:
+    prompt = policy.renderer.start([{"role": "user", "content": "How long is the Orla?"}])
+    assert what(await endpoint.sample(prompt, params, 3)) == what(await policy.sample(prompt, params, 3))
+
+
+async def test_a_stream_is_the_sample_as_it_grows(endpoint: EndpointPolicy) -> None:
+    grown: dict[int, list[tuple[int, float]]] = defaultdict(list)
+    samples: list[Sample] = []
+    async for piece in endpoint.stream(PROMPT, PARAMS, 3):
+        if isinstance(piece, Delta):
+            grown[piece.choice] += zip(piece.token_ids, piece.logprobs, strict=True)
+        else:
+            samples.append(piece)
+    samples.sort(key=lambda sample: sample.params.seed)
+    assert what(samples) == what(await endpoint.sample(PROMPT, PARAMS, 3))
+    for choice, sample in enumerate(samples):
+        assert grown[choice] == list(zip(sample.token_ids, sample.logprobs, strict=True))
+        assert 0 < sample.first_token_seconds <= sample.total_seconds
+
+
+async def test_every_parameter_that_changes_the_distribution_is_sent(
+    endpoint: EndpointPolicy, server: CompletionsServer
+) -> None:
+    await endpoint.sample(PROMPT, replace(PARAMS, stop_token_ids=(9,)))
+    (body,) = server.bodies
+    off = {"top_p": 1.0, "top_k": -1, "min_p": 0.0, "repetition_penalty": 1.0, "presence_penalty": 0.0}
+    assert body | off == body
+    assert body["stop_token_ids"] == sorted({9, *endpoint.renderer.stop_token_ids})
+
+
+async def test_log_probabilities_from_before_the_temperature_are_not_trained_on(
+    endpoint: EndpointPolicy, server: CompletionsServer
+) -> None:
+    raw = EndpointPolicy(endpoint._server, endpoint.renderer)
+    reasons = [
+        (await raw.sample(PROMPT, params))[0].not_trainable
+        for params in (PARAMS, replace(PARAMS, temperature=0.7), replace(PARAMS, top_p=0.9), replace(PARAMS, top_k=5))
+    ]
+    assert reasons == [None, RAW_LOGPROBS, RAW_LOGPROBS, RAW_LOGPROBS]
+    (greedy,) = await endpoint.sample(PROMPT, replace(PARAMS, temperature=0))
+    assert greedy.not_trainable is not None
+    assert greedy.not_trainable.startswith("greedy: ")
+    await raw.close()
+
+
+async def test_closing_a_stream_stops_the_sampling_behind_it(endpoint: EndpointPolicy, policy: EmbeddedPolicy) -> None:
+    async with aclosing(endpoint.stream(PROMPT, replace(PARAMS, max_tokens=1000), 4)) as pieces:
+        assert isinstance(await anext(pieces), Delta)
+    for _ in range(200):
+        await policy.sample(PROMPT, replace(PARAMS, max_tokens=2))
+        if not any(call.unfinished for call in policy._calls):
+            break
+    else:
+        pytest.fail("the server goes on sampling for nobody")
+
+
+async def test_the_answer_is_cut_to_the_context_and_a_longer_prompt_is_refused(
+    endpoint: EndpointPolicy, server: CompletionsServer
+) -> None:
+    await endpoint.sample([5] * 1020, PARAMS)
+    assert server.bodies[-1]["max_tokens"] == 4
+    with pytest.raises(ContextTooLong):
+        await endpoint.sample([5] * 1024, PARAMS)
+    unaware = EndpointPolicy(replace(endpoint._server, context_length=9999), endpoint.renderer)
+    with pytest.raises(ContextTooLong):
+        await unaware.sample([5] * 1024, PARAMS)
+    await unaware.close()
+    with pytest.raises(PolicyError):
+        await endpoint.sample([], PARAMS)
+
+
+async def test_a_server_without_ids_is_refused(endpoint: EndpointPolicy, server: CompletionsServer) -> None:
+    server.with_ids = False
+    with pytest.raises(EndpointBroken, match="no token ids"):
+        await endpoint.sample(PROMPT, PARAMS)
+
+
+async def test_a_wrong_key_and_a_wrong_address_say_what_to_set(
+    endpoint: EndpointPolicy, server: CompletionsServer
+) -> None:
+    server.api_key = "right"
+    with pytest.raises(EndpointDenied, match="PONDER_API_KEY"):
+        await endpoint.sample(PROMPT, PARAMS)
+    elsewhere = EndpointPolicy(replace(endpoint._server, base_url=endpoint._server.base_url + "/no"), endpoint.renderer)
+    with pytest.raises(EndpointRefused, match="PONDER_BASE_URL"):
+        await elsewhere.sample(PROMPT, PARAMS)
+    await elsewhere.close()
+
+
+async def ask(url: str, renderer: Renderer, streaming: bool) -> None:
+    endpoint = EndpointPolicy(Server(url, "tiny", deadlines=SOON), renderer)
+    try:
+        if streaming:
+            async for _ in endpoint.stream(PROMPT, PARAMS, 2):
+                pass
+        else:
+            await endpoint.sample(PROMPT, PARAMS, 2)
+    finally:
+        await endpoint.close()
+
+
+@pytest.mark.parametrize("streaming", [True, False])
+async def test_nobody_at_the_address(renderer: Renderer, streaming: bool) -> None:
+    async with hostile(hang) as url:
+        pass
+    with pytest.raises(EndpointUnreachable, match="PONDER_BASE_URL"):
+        await ask(url, renderer, streaming)
+
+
+PIECE = '{"index": 0, "text": "a", "token_ids": [5], "logprobs": {"token_logprobs": [-1.0]}, "finish_reason": null}'
+CHUNK = f'data: {{"choices": [{PIECE}]}}\n\n'
+JSON, EVENTS = "application/json", "text/event-stream"
+
+
+@pytest.mark.parametrize(
+    ("answer", "error"),
+    [
+        (hang, EndpointTimeout),
+        (says(EVENTS, CHUNK, then=hang), EndpointTimeout),
+        (says(EVENTS, CHUNK), EndpointBroken),
+        (says(EVENTS, CHUNK, length=9999), EndpointBroken),
+        (says(EVENTS, "data: {not json\n\n"), EndpointBroken),
+        (says(EVENTS, 'data: {"error": {"message": "engine died"}}\n\n'), EndpointBroken),
+        (says(EVENTS, CHUNK.replace('"index": 0', '"index": 7')), EndpointBroken),
+        (says(EVENTS, CHUNK.replace("[-1.0]", "[]")), EndpointBroken),
+        (says(EVENTS, CHUNK.replace("[-1.0]", "[null]")), EndpointBroken),
+        (says(EVENTS, CHUNK.replace("[-1.0]", "[NaN]")), EndpointBroken),
+        (says(EVENTS, CHUNK.replace('"text"', '"prompt_token_ids": [1], "text"')), EndpointBroken),
+        (says("text/html", "<h1>It works</h1>"), EndpointBroken),
+    ],
+)
+async def test_a_stream_that_goes_wrong_has_a_name_for_it(
+    renderer: Renderer, answer: Answer, error: type[PolicyError]
+) -> None:
+    async with hostile(answer) as url:
+        with pytest.raises(error):
+            await ask(url, renderer, streaming=True)
+
+
+@pytest.mark.parametrize(
+    ("answer", "error"),
+    [
+        (hang, EndpointTimeout),
+        (says(JSON, '{"choices": [', then=hang, length=9999), EndpointTimeout),
+        (says(JSON, '{"choices": [', length=9999), EndpointBroken),
+        (says(JSON, '{"choices": 7}'), EndpointBroken),
+        (says(JSON, '{"choices": []}'), EndpointBroken),
+        (says(JSON, "[1"), EndpointBroken),
+        (says(JSON, f'{{"choices": [{PIECE}]}}'), EndpointBroken),
+        (says("text/html", "<h1>It works</h1>"), EndpointBroken),
+    ],
+)
+async def test_an_answer_that_goes_wrong_has_a_name_for_it(
+    renderer: Renderer, answer: Answer, error: type[PolicyError]
+) -> None:
+    async with hostile(answer) as url:
+        with pytest.raises(error):
+            await ask(url, renderer, streaming=False)
+
+
+async def test_a_server_that_never_ends_is_left_after_the_last_deadline(renderer: Renderer) -> None:
+    async def drip(writer: asyncio.StreamWriter) -> None:
+        while True:
+            writer.write(CHUNK.encode())
+            await writer.drain()
+            await asyncio.sleep(0.05)
+
+    async with hostile(says(EVENTS, "", then=drip)) as url:
+        with pytest.raises(EndpointTimeout):
+            await ask(url, renderer, streaming=True)
