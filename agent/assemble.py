@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
@@ -11,6 +12,8 @@ from agent.errors import SettingsError
 from agent.store import Store
 
 if TYPE_CHECKING:
+    from langgraph.checkpoint.sqlite.aio import AsyncSqliteSaver
+
     from agent.context import Agent
     from agent.policy.policy import Policy
     from agent.settings import Settings
@@ -19,6 +22,7 @@ if TYPE_CHECKING:
     from retrieval.retriever import Retriever
     from tools.sandbox import Sandbox
     from tools.tool import Tool
+    from verifiers.verdict import Verifier
 
 CHECKPOINTS = "checkpoints.sqlite"
 MINI = Path(__file__).parent / "policy" / "mini"
@@ -28,17 +32,12 @@ SYSTEM_PROMPT = Path(__file__).parent / "prompts" / "system.txt"
 @asynccontextmanager
 async def assemble(settings: Settings) -> AsyncIterator[Agent]:
     """An agent that is ready to be asked, until the block ends."""
-    from langgraph.checkpoint.sqlite.aio import AsyncSqliteSaver
-
     from agent.context import Agent
     from tools.toolbox import Toolbox
-    from verifiers import registry
-    from verifiers.reward import WITHOUT_GOLD
 
     async with AsyncExitStack() as stack:
         store = stack.enter_context(open_log(settings))
-        checkpoints = str(settings.home / CHECKPOINTS)
-        saver = await stack.enter_async_context(AsyncSqliteSaver.from_conn_string(checkpoints))
+        saver = await stack.enter_async_context(open_checkpoints(settings))
         policy = await policy_of(settings)
         stack.push_async_callback(policy.close)
         tools = [
@@ -46,11 +45,12 @@ async def assemble(settings: Settings) -> AsyncIterator[Agent]:
             *[tool for server in settings.mcp_servers for tool in await mcp_tools(stack, settings, server)],
         ]
         add_strategies(settings)
+        verifiers, weights = panel_of(settings)
         yield Agent(
             policy=policy,
             toolbox=Toolbox(tools),
-            verifiers=[registry.load(name) for name in (*WITHOUT_GOLD, *settings.verifiers)],
-            weights={**WITHOUT_GOLD, **dict.fromkeys(settings.verifiers, 1.0)},
+            verifiers=verifiers,
+            weights=weights,
             store=store,
             checkpointer=saver,
             system_prompt=SYSTEM_PROMPT.read_text().strip(),
@@ -65,6 +65,22 @@ def open_log(settings: Settings) -> Store:
         sentence = f"{settings.home} cannot be made ({error.strerror}); set PONDER_HOME to a folder of yours."
         raise SettingsError(sentence) from error
     return Store.open(settings.home / "log.sqlite")
+
+
+@asynccontextmanager
+async def open_checkpoints(settings: Settings) -> AsyncIterator[AsyncSqliteSaver]:
+    """Where the graphs of runs keep their place, readable by this person only."""
+    from langgraph.checkpoint.sqlite.aio import AsyncSqliteSaver
+
+    file = settings.home / CHECKPOINTS
+    file.touch(mode=0o600)
+    async with AsyncSqliteSaver.from_conn_string(str(file)) as saver:
+        try:
+            await saver.setup()
+            await saver.conn.execute("PRAGMA synchronous = NORMAL")  # survives kill -9, and the log is the truth
+        except sqlite3.DatabaseError as error:
+            raise SettingsError(f"{file} cannot be used ({error}); delete it, the log has what it takes.") from error
+        yield saver
 
 
 def forget_checkpoints(settings: Settings, run_ids: Iterable[str]) -> None:
@@ -141,15 +157,21 @@ async def mcp_tools(stack: AsyncExitStack, settings: Settings, name: str) -> lis
     return list(await stack.enter_async_context(connect(server.command, server.args, server.env)))
 
 
-def weights_of(settings: Settings) -> Mapping[str, float]:
-    """Weights by the verifiers' names: the default ones, or the last of the person's own mappings."""
+def panel_of(settings: Settings) -> tuple[list[Verifier], dict[str, float]]:
+    """Who judges, and the weights by the verifiers' names: the default ones, or the last of the person's own mappings.
+
+    A verifier of the person's own that has no weight there weighs 1.
+    """
     from agent.loading import load
+    from verifiers import registry
     from verifiers.reward import WITHOUT_GOLD
 
     weights: Mapping[str, float] = WITHOUT_GOLD
     for spec in settings.rewards:
         weights = load(spec, "ponder.rewards")
-    return weights
+    own = {verifier.name: verifier for verifier in map(registry.load, settings.verifiers)}
+    verifiers = [registry.load(name) for name in weights if name not in own]
+    return [*verifiers, *own.values()], {**dict.fromkeys(own, 1.0), **weights}
 
 
 def add_strategies(settings: Settings) -> None:

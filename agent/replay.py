@@ -35,10 +35,7 @@ class Difference:
     logged: int
     sampled: int
     boundary_distance: float | None  # None: this model cannot say how near the draw was
-
-    @property
-    def rounding(self) -> bool:
-        return self.boundary_distance is not None and self.boundary_distance <= ROUNDING
+    rounding: bool = False  # whether that is near enough to explain it
 
     @property
     def sentence(self) -> str:
@@ -103,8 +100,10 @@ async def replayed(policy: Policy, node: Node) -> list[Difference]:
     if END in (old, new) or not isinstance(policy, Explains):
         return [Difference(node.path, index, old, new, None)]
     draws = await policy.draws(logged)
-    after = zip(range(len(draws)), logged.token_ids, draws, strict=True)
+    sampled = [new, *(draw.token for draw in draws[index + 1 :])]
+    after = zip(logged.token_ids[index:], sampled, draws[index:], strict=True)
     return [
-        Difference(node.path, index, old, new, draws[index].boundary_distance),
-        *(Difference(node.path, i, t, d.token, d.boundary_distance) for i, t, d in after if i > index and t != d.token),
+        Difference(node.path, i, old, new, draw.boundary_distance, draw.boundary_distance <= ROUNDING)
+        for i, (old, new, draw) in enumerate(after, index)
+        if old != new
     ]

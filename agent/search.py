@@ -143,15 +143,18 @@ def leader_stays(first: int, second: int) -> float:
 
 
 def majority(candidates: Sequence[Candidate]) -> Choice:
+    """The earliest with the answer that most gave; where nobody gave one, the earliest that had begun to."""
     votes = Counter(c.answer for c in candidates if c.answered)
     if not votes:
-        return Choice(candidates[0].path, "no attempt came to an answer")
+        begun = (c for c in candidates if c.ending is Ending.BUDGET and c.answer is not None)
+        return Choice(next(begun, candidates[0]).path, "no attempt came to an answer")
     answer, count = votes.most_common(1)[0]
     first = next(c for c in candidates if c.answered and c.answer == answer)
     return Choice(first.path, f"{count} of {len(candidates)} attempts agree")
 
 
 def best(candidates: Sequence[Candidate]) -> Choice:
+    """The earliest with the highest score; the majority's where there are no scores."""
     scored = [c for c in candidates if c.answered and c.score is not None]
     if not scored:
         return majority(candidates)

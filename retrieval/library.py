@@ -28,7 +28,7 @@ from retrieval.passage import Document
 FORMAT = 1
 _FILE = "library.db"
 _WAIT_SECONDS = 30.0  # for another process's commit
-_KEEP_SECONDS = 1.0  # most work that a killed run loses
+_KEEP_SECONDS = 1.0  # between commits: the most work, beside the batch in hand, that a killed run loses
 
 _SCHEMA = """
 create table contents (digest blob primary key, title text not null, text text not null);
@@ -80,7 +80,7 @@ def read_snapshot(folder: str | os.PathLike[str], with_vectors: bool = True) -> 
     file = Path(folder) / _FILE
     if not file.is_file():
         raise IndexNotFound(f"There is no index in {folder}: make one with `ponder index PATH`.")
-    with _named_errors(folder), contextlib.closing(_connect(file, "ro")) as db:
+    with _named_errors(folder), contextlib.closing(_connect(file)) as db:
         db.execute("begin")
         if not (meta := _meta(db, folder)):
             raise IndexNotFound(f"The index in {folder} was never finished: run `ponder index PATH` again.")
@@ -103,11 +103,11 @@ class Library:
             stack.enter_context(_locked(self.folder))
             file = self.folder / _FILE
             os.close(os.open(file, os.O_RDWR | os.O_CREAT, 0o600))
-            self._db = stack.enter_context(contextlib.closing(_connect(file, "rw")))
+            self._db = stack.enter_context(contextlib.closing(_connect(file)))
             if self._db.execute("pragma user_version").fetchone() == (0,):
                 self._db.executescript(f"begin immediate; {_SCHEMA} pragma user_version = {FORMAT}; commit;")
             _meta(self._db, folder)
-            self._began = 0.0  # when the open transaction began
+            self._kept = time.monotonic()  # when the last commit was
             self._close = stack.pop_all()
 
     def __enter__(self) -> Library:
@@ -187,16 +187,18 @@ class Library:
         with _named_errors(self.folder):
             if not self._db.in_transaction:
                 self._db.execute("begin immediate")
-                self._began = time.monotonic()
             self._db.executemany(statement, rows)
-            if time.monotonic() - self._began > _KEEP_SECONDS:
+            if time.monotonic() - self._kept > _KEEP_SECONDS:
                 self._db.commit()
+                self._kept = time.monotonic()
 
 
-def _connect(file: Path, mode: str) -> sqlite3.Connection:
-    # A rollback journal, not WAL: an index on a read-only disk must open, and readers hold the file for a moment only.
-    uri = f"{file.absolute().as_uri()}?mode={mode}"
-    return sqlite3.connect(uri, uri=True, timeout=_WAIT_SECONDS, isolation_level=None, check_same_thread=False)
+def _connect(file: Path) -> sqlite3.Connection:
+    """A connection to a file that exists, for writing where that is allowed: a reader, too, undoes what a kill left.
+
+    With a rollback journal, not WAL: an index on a read-only disk must open, and readers hold the file only briefly.
+    """
+    return sqlite3.connect(f"{file.absolute().as_uri()}?mode=rw", uri=True, timeout=_WAIT_SECONDS, isolation_level=None)
 
 
 def _meta(db: sqlite3.Connection, folder: str | os.PathLike[str]) -> dict[str, str]:

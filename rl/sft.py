@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
+from agent.errors import PonderError
 from rl.demonstrations import Encoded, encode
 from rl.tasks.suite import mixture
 
@@ -28,6 +29,12 @@ if TYPE_CHECKING:
     from agent.policy.renderer import Renderer
 
 FIRST_INDEX = 1_000_000  # the tokenizer was learned from the indices below
+
+
+class TrainingError(PonderError):
+    """A training cannot go on."""
+
+    exit_code = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,10 +73,13 @@ def train(
     folder: Path,
     report: Callable[[Progress], None],
 ) -> None:
-    """Train ``model`` in place. Checkpoints and ``metrics.jsonl`` go to ``folder``; a second call resumes from them."""
+    """Train ``model`` in place. Checkpoints and ``metrics.jsonl`` go to ``folder``; a second call resumes from them.
+
+    Raises ``TrainingError`` where ``folder`` holds another training.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     optimizers = build_optimizers(model, settings)
-    first, before = resume(model, optimizers, folder)
+    first, before = resume(model, optimizers, folder, settings)
     tokens = before
     model.train()
     began = time.monotonic()
@@ -88,7 +98,7 @@ def train(
             metrics.flush()
             report(progress)
             if (step + 1) % settings.checkpoint_every == 0 or step + 1 == settings.steps:
-                save_checkpoint(model, optimizers, folder, step + 1, tokens)
+                save_checkpoint(model, optimizers, folder, Standing(step + 1, tokens, shaping(settings)))
 
 
 def prepare(model: str | None, seed: int) -> tuple[PreTrainedModel, Renderer, dict[str, dict[str, Any]]]:
@@ -245,26 +255,47 @@ def prefetched(make: Callable[[int], Any], first: int, last: int) -> Iterator[tu
             yield step, data
 
 
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """Where a training stands, beside its weights."""
+
+    step: int  # the next one
+    tokens: int  # seen
+    settings: dict[str, Any]  # that shape the result
+
+
 def save_checkpoint(
-    model: PreTrainedModel, optimizers: Sequence[torch.optim.Optimizer], folder: Path, step: int, tokens: int
+    model: PreTrainedModel, optimizers: Sequence[torch.optim.Optimizer], folder: Path, standing: Standing
 ) -> None:
-    state = {
-        "model": model.state_dict(),
-        "optimizers": [o.state_dict() for o in optimizers],
-        "step": step,
-        "tokens": tokens,
-    }
-    torch.save(state, folder / "checkpoint.tmp")
+    """Replace the last checkpoint at once or not at all."""
+    weights = {"model": model.state_dict(), "optimizers": [o.state_dict() for o in optimizers]}
+    torch.save(weights | asdict(standing), folder / "checkpoint.tmp")
     os.replace(folder / "checkpoint.tmp", folder / "checkpoint.pt")
 
 
-def resume(model: PreTrainedModel, optimizers: Sequence[torch.optim.Optimizer], folder: Path) -> tuple[int, int]:
-    """Where the last checkpoint of ``folder`` stands: (steps done, tokens seen)."""
+def shaping(settings: SFTSettings) -> dict[str, Any]:
+    """All but how often the training is saved."""
+    return {name: value for name, value in asdict(settings).items() if name != "checkpoint_every"}
+
+
+def resume(
+    model: PreTrainedModel, optimizers: Sequence[torch.optim.Optimizer], folder: Path, settings: SFTSettings
+) -> tuple[int, int]:
+    """Where the last checkpoint of ``folder`` stands: (steps done, tokens seen).
+
+    Raises ``TrainingError`` where it was made with other settings, or of another model.
+    """
     path = folder / "checkpoint.pt"
     if not path.exists():
         return 0, 0
     state = torch.load(path, map_location=model.device, weights_only=True)
-    model.load_state_dict(state["model"])
+    now, then = shaping(settings), state.get("settings", {})
+    if changed := [f"{name} {then[name]}, not {now[name]}" for name in then if then[name] != now[name]]:
+        raise TrainingError(f"{folder} holds a training with {'; '.join(changed)}; use those, or name another folder.")
+    try:
+        model.load_state_dict(state["model"])
+    except RuntimeError as error:
+        raise TrainingError(f"{folder} holds a training of another model; name another folder.") from error
     for optimizer, saved in zip(optimizers, state["optimizers"], strict=True):
         optimizer.load_state_dict(saved)
     return state["step"], state["tokens"]

@@ -136,7 +136,7 @@ class Batch:
         self._prompt_done = end
         if end - start == self._limits.chunk:
             self._prefixes.add(prompt[:end], self._prompt_keys.tensor[:, :, 0, :, start:end].clone())
-        return logits if end == len(prompt) else None
+        return logits[:, -1] if end == len(prompt) else None
 
     def _join(self, request: Request, logits_1_V: NDArray[np.float32]) -> None:
         """Draw the first token of as many of the samples as there is room for; those that go on become rows."""
@@ -159,8 +159,8 @@ class Batch:
         ids = torch.tensor([row.token_ids[-1] for row in self.rows] + [0] * fillers)[:, None]
         positions_R = torch.tensor(positions + [0] * fillers, device=self._device)
         mask = self._keys.step(positions_R[: len(positions)], max(positions) + 1)
-        logits_R_V = logits_of(self._model, ids, positions_R[:, None], mask, self._keys)
-        self._append(self.rows, logits_R_V[: len(positions)])
+        logits_R_1_V = logits_of(self._model, ids, positions_R[:, None], mask, self._keys)
+        self._append(self.rows, logits_R_1_V[: len(positions), -1])
         self._leave()
 
     def _append(self, rows: list[Row], logits_B_V: NDArray[np.float32]) -> None:

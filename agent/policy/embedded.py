@@ -20,7 +20,7 @@ import torch
 
 from agent.policy.batch import Batch, Limits, Request, Row
 from agent.policy.keyvalues import KeyValues
-from agent.policy.model import load_model, prepare, use_threads, version_of
+from agent.policy.model import load_model, prepare, redraw, use_threads, version_of
 from agent.policy.policy import GREEDY, ContextTooLong, Delta, PolicyError
 from agent.policy.renderer import Renderer
 from agent.policy.sampling import Draw, draw_rows
@@ -85,6 +85,10 @@ class EmbeddedPolicy:
     async def draws(self, sample: Sample) -> list[Draw]:
         """How each token of a sample is drawn again after the ones before it that it has: one pass over all of it."""
         return await asyncio.to_thread(self._draws, sample)
+
+    async def draws(self, sample: Sample) -> list[Draw]:
+        """How each token of a logged sample is drawn again after those before it, for replay."""
+        return await asyncio.to_thread(redraw, self._model, sample)
 
     async def close(self) -> None:
         """End the thread. Who still waits gets what there is, as cancelled samples."""

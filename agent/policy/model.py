@@ -1,4 +1,4 @@
-"""A Transformers causal LM made ready for ``batch``: loaded, made lean, checked, named."""
+"""A Transformers causal LM made ready for ``batch``: loaded, made lean, checked, named; and its one forward pass."""
 
 from __future__ import annotations
 
@@ -14,7 +14,8 @@ from transformers.utils import logging
 
 from agent.policy.keyvalues import ATTENTION, KeyValues, attend
 from agent.policy.policy import PolicyError
-from agent.records import PolicyVersion
+from agent.policy.sampling import Draw, draw
+from agent.records import PolicyVersion, Sample
 
 if TYPE_CHECKING:
     import numpy as np
@@ -111,19 +112,45 @@ def _logits_in_two_passes(model: PreTrainedModel, ids: torch.Tensor) -> torch.Te
     positions = torch.arange(last + 1, device=ids.device)
     logits_of(model, ids[:, :last], positions[None, :last], keys.extend(0, last), keys)
     mask = keys.step(positions[last:], last + 1)
-    return torch.from_numpy(logits_of(model, ids[:, last:], positions[None, last:], mask, keys)[0])
+    return torch.from_numpy(logits_of(model, ids[:, last:], positions[None, last:], mask, keys)[0, -1])
 
 
 def logits_of(
-    model: PreTrainedModel, ids: torch.Tensor, positions: torch.Tensor, mask: torch.Tensor, keys: KeyValues
+    model: PreTrainedModel,
+    ids: torch.Tensor,
+    positions: torch.Tensor,
+    mask: torch.Tensor,
+    keys: KeyValues,
+    last: int = 1,
 ) -> NDArray[np.float32]:
-    """One forward pass of ids [R, Q]; the logits [R, V] of each row's last token."""
-    logits = model(
+    """One forward pass of ids [R, Q]; the logits [R, last, V] of the last tokens of each row."""
+    logits_R_Q_V = model(
         input_ids=ids.to(model.device),
         position_ids=positions,
         attention_mask=mask,
         past_key_values=keys,
         use_cache=True,
-        logits_to_keep=1,
+        logits_to_keep=last,
     ).logits
-    return logits[:, -1].float().cpu().numpy()
+    return logits_R_Q_V[:, -last:].float().cpu().numpy()
+
+
+@torch.inference_mode()
+def redraw(model: PreTrainedModel, sample: Sample, chunk: int = 128) -> list[Draw]:
+    """How each token of a sample is drawn again after those that it was drawn after.
+
+    One pass over the whole sample, not step by step: the logits are those of sampling up to rounding.
+    """
+    keys = KeyValues(model.config, next(model.parameters()))
+    ids = [*sample.prompt_token_ids, *sample.token_ids[:-1]]
+    before = len(sample.prompt_token_ids) - 1  # tokens whose logits nothing was drawn from
+    draws: list[Draw] = []
+    for start in range(0, len(ids), chunk):
+        end = min(start + chunk, len(ids))
+        positions, mask = torch.arange(start, end, device=model.device)[None], keys.extend(start, end)
+        logits_Q_V = logits_of(model, torch.tensor([ids[start:end]]), positions, mask, keys, end - start)[0]
+        draws += [
+            draw(logits_Q_V[i - start], sample.params, sample.params.seed, i - before)
+            for i in range(max(start, before), end)
+        ]
+    return draws

@@ -1,30 +1,37 @@
-"""A model that says what a test has written, as slowly, as badly and as often as the test wants."""
+"""A model that says what a test has written, as slowly, as badly and as often as the test wants; and who asks it."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
+import json
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import TypeVar
 
-from agent.context import seed_of
+from agent.budget import Budget
+from agent.context import Agent, seed_of
+from agent.effort import Effort
 from agent.policy.policy import Delta, PolicyError
 from agent.policy.renderer import Renderer
-from agent.records import Path, PolicyVersion, Sample, SamplingParams
+from agent.records import Path, PolicyVersion, Run, Sample, SamplingParams
+from agent.run import Ask
+from agent.search import Single, Strategy
 
+T = TypeVar("T")
 ROOT_SEED = 7
-VERSION = PolicyVersion("scripted", version="1")
 PIECE = 3  # tokens of a delta
+LOGPROB = -0.5  # of every token
 
 
 @dataclass(frozen=True)
 class Say:
-    """One turn of the model; control tokens that are spelled in ``text`` are control tokens."""
+    """One turn of the model. Control tokens that are spelled in ``text`` are control tokens."""
 
     text: str = ""
     after: int = 0  # after so many tokens ...
     wait: Callable[[], Awaitable[object]] | None = None  # ... it waits for this
     fails: str = ""  # ... or fails with this sentence
-    token_ids: Sequence[int] = ()  # instead of the text, as they are
+    token_ids: Sequence[int] = ()  # instead of the text
 
 
 Script = Callable[[Sequence[int], SamplingParams], Say | str]
@@ -32,25 +39,24 @@ Script = Callable[[Sequence[int], SamplingParams], Say | str]
 
 def by_place(turns: Mapping[Path, Say | str], root_seed: int = ROOT_SEED) -> Script:
     """What is said at each place of the tree, for runs with ``root_seed``; elsewhere, the answer 75."""
-    seeds = {
+    parents = [(), *((i,) + (0,) * depth for i in range(16) for depth in range(12))]
+    places = {
         seed_of(root_seed, parent) + child: (*parent, child)
-        for parent in [(), *((i,) + (0,) * depth for i in range(16) for depth in range(12))]
+        for parent in parents
         for child in range(1 if parent else 16)
     }
-    return lambda prompt, params: turns.get(seeds[params.seed], "Answer: 75")
+    return lambda prompt, params: turns.get(places[params.seed], "Answer: 75")
 
 
 class ScriptedPolicy:
     """Implements ``Policy``."""
 
     def __init__(self, renderer: Renderer, script: Script, context_length: int = 4096) -> None:
-        self.version = VERSION
+        self.version = PolicyVersion("scripted", version="1")
         self.renderer = renderer
         self.context_length = context_length
         self.script = script
         self.prompts: list[list[int]] = []  # of every call, in the order in which they began
-        self.under_way = 0
-        self.most_at_once = 0
         self.broken_off = 0  # streams that were closed before their end
 
     async def sample(self, prompt_token_ids: Sequence[int], params: SamplingParams, n: int = 1) -> list[Sample]:
@@ -60,56 +66,74 @@ class ScriptedPolicy:
         self, prompt_token_ids: Sequence[int], params: SamplingParams, n: int = 1
     ) -> AsyncGenerator[Delta | Sample, None]:
         self.prompts.append(list(prompt_token_ids))
-        self.under_way += 1
-        self.most_at_once = max(self.most_at_once, self.under_way)
-        ended = False
         try:
             for choice in range(n):
                 drawn = replace(params, seed=params.seed + choice)
                 said = self.script(prompt_token_ids, drawn)
                 said = Say(said) if isinstance(said, str) else said
                 ids = tuple(said.token_ids) or self.turn(said.text)
-                for start in range(0, len(ids[: params.max_tokens]), PIECE):
-                    await self._stumble(said, start)
-                    piece = ids[start : min(start + PIECE, params.max_tokens)]
-                    yield Delta(choice, piece, logprobs(piece))
-                await self._stumble(said, len(ids))
-                yield self._sample(tuple(prompt_token_ids), ids, drawn)
-            ended = True
-        except PolicyError:
-            ended = True
+                kept = ids[: params.max_tokens]
+                for start in range(0, len(kept), PIECE):
+                    await stumble(said, start)
+                    piece = kept[start : start + PIECE]
+                    yield Delta(choice, piece, (LOGPROB,) * len(piece))
+                await stumble(said, len(kept))
+                finish = "stop" if kept == ids else "length"
+                logprobs = (LOGPROB,) * len(kept)
+                yield Sample(tuple(prompt_token_ids), kept, logprobs, finish, self.version, drawn, total_seconds=0.5)
+        except (GeneratorExit, asyncio.CancelledError):
+            self.broken_off += 1
             raise
-        finally:
-            self.under_way -= 1
-            self.broken_off += not ended
 
     async def close(self) -> None:
         pass
 
     def turn(self, text: str) -> tuple[int, ...]:
-        """The ids of a turn as the model samples it: its control tokens, and the end of the turn."""
+        """The ids of a turn as the model samples it, its end included."""
         return tuple(self.renderer.tokenizer.encode(text + "<|im_end|>", add_special_tokens=False))
 
-    async def _stumble(self, said: Say, told: int) -> None:
-        await asyncio.sleep(0)
-        if said.after <= told < said.after + PIECE:
-            if said.fails:
-                raise PolicyError(said.fails)
-            if said.wait:
-                await said.wait()
 
-    def _sample(self, prompt: tuple[int, ...], ids: tuple[int, ...], params: SamplingParams) -> Sample:
-        kept = ids[: params.max_tokens]
-        finish = "stop" if len(ids) <= params.max_tokens else "length"
-        return Sample(prompt, kept, logprobs(kept), finish, self.version, params, total_seconds=0.5)
+async def stumble(said: Say, told: int) -> None:
+    await asyncio.sleep(0)
+    if said.after <= told < said.after + PIECE:
+        if said.fails:
+            raise PolicyError(said.fails)
+        if said.wait:
+            await said.wait()
 
 
-def logprobs(ids: Sequence[int]) -> tuple[float, ...]:
-    return tuple(-0.5 for _ in ids)
+async def forever() -> None:
+    await asyncio.Event().wait()
 
 
 def call(name: str, **arguments: object) -> str:
     """A tool call as the model writes it."""
-    import json
-
     return f"<tool_call>\n{json.dumps({'name': name, 'arguments': arguments})}\n</tool_call>"
+
+
+# --- who asks, and what came of it ------------------------------------------------------------------------------------
+
+
+def how(strategy: Strategy | None = None, **budget: float) -> Ask:
+    """With the seed that ``by_place`` stands on, and no run drawn as a reference."""
+    effort = Effort("test", strategy or Single(), 1.0, Budget(**budget))  # type: ignore[arg-type]
+    return Ask(effort, seed=ROOT_SEED, reference_share=0.0)
+
+
+def model_of(agent: Agent) -> ScriptedPolicy:
+    assert isinstance(agent.policy, ScriptedPolicy)
+    return agent.policy
+
+
+async def heard(events: AsyncIterator[T]) -> list[T]:
+    return [event async for event in events]
+
+
+def assert_chained(run: Run) -> None:
+    """Every prompt of a trajectory is the last one, what was sampled, and what was appended."""
+    for trajectory in run.trajectories():
+        for before, after in zip(trajectory, trajectory[1:], strict=False):
+            known = before.sample.prompt_token_ids + before.sample.token_ids
+            prompt = after.sample.prompt_token_ids
+            assert prompt[: len(known)] == known
+            assert len(prompt) > len(known)

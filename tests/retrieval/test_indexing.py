@@ -225,8 +225,9 @@ def at_statement(monkeypatch: pytest.MonkeyPatch) -> Callable[[Callable[[int], N
     def watch(told: Callable[[int], None]) -> None:
         numbers = itertools.count(1)
 
-        def traced(file: Path, mode: str) -> sqlite3.Connection:
-            db = connect(file, mode)
+        def traced(file: Path) -> sqlite3.Connection:
+            db = connect(file)
+            db.execute("pragma cache_size = 1")  # pages go to the file before the commit, as in a large index
             db.set_trace_callback(lambda statement: told(next(numbers)))
             return db
 

@@ -124,8 +124,8 @@ def full_disk(monkeypatch: pytest.MonkeyPatch) -> Callable[[int], None]:
     connect = library._connect
 
     def fill(pages: int) -> None:
-        def limited(file: Path, mode: str) -> sqlite3.Connection:
-            db = connect(file, mode)
+        def limited(file: Path) -> sqlite3.Connection:
+            db = connect(file)
             db.execute(f"pragma max_page_count = {db.execute('pragma page_count').fetchone()[0] + pages}")
             return db
 

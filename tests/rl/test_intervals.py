@@ -28,7 +28,8 @@ def test_nothing_tried_says_nothing() -> None:
 def test_wilson_holds_the_share_stays_within_bounds_and_is_symmetric(counts: tuple[int, int]) -> None:
     successes, trials = counts
     low, high = wilson(successes, trials)
-    assert 0 <= low <= successes / trials <= high <= 1
+    assert 0 <= low <= successes / trials + 1e-12
+    assert successes / trials - 1e-12 <= high <= 1
     assert wilson(trials - successes, trials) == pytest.approx((1 - high, 1 - low))
 
 

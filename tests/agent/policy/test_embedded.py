@@ -74,6 +74,16 @@ async def test_the_turns_of_a_trajectory_are_a_chain_of_prefixes(policy: Embedde
     assert (await policy.sample(prompt, PARAMS))[0].prompt_token_ids == tuple(prompt)
 
 
+@pytest.mark.parametrize("params", [LONG, replace(LONG, temperature=0.7, top_p=0.9, top_k=50)])
+async def test_a_sample_is_drawn_again_as_it_was(policy: EmbeddedPolicy, params: SamplingParams) -> None:
+    (sample,) = await policy.sample(question(policy), params)
+    draws = await policy.draws(sample)
+    assert [draw.token for draw in draws] == list(sample.token_ids)
+    assert [draw.logprob for draw in draws] == pytest.approx(sample.logprobs, abs=1e-4)
+    tampered = replace(sample, token_ids=(7, *sample.token_ids[1:]))
+    assert [draw.token for draw in await policy.draws(tampered)][:1] == [sample.token_ids[0]]
+
+
 async def test_closing_a_stream_takes_its_rows_out_and_leaves_the_others(policy: EmbeddedPolicy) -> None:
     other = asyncio.create_task(policy.sample(question(policy), replace(PARAMS, max_tokens=200)))
     async with aclosing(policy.stream(question(policy), LONG, 8)) as pieces:
