@@ -78,7 +78,10 @@ def step_over(context: RunContext, steps: int) -> str | None:
 
 
 def cut_by(context: RunContext, node: Node) -> str:
-    return context.meter.sampling_over() or f"{node.sample.params.max_tokens} tokens a step"
+    """The limit that a node ran into."""
+    most, budget = node.sample.params.max_tokens, context.meter.budget
+    left = f"{most} tokens a step" if most >= budget.sample_tokens else f"{most} tokens left in the model's context"
+    return context.meter.sampling_over() or left
 
 
 def after_reasoning(state: AttemptState) -> str:

@@ -31,8 +31,8 @@ class Chunk:
 def chunk_documents(documents: Iterable[Document], size: int = DEFAULT_SIZE) -> tuple[list[Chunk], list[str]]:
     """All chunks of all documents, in order, and beside each the text that both indexes are built from.
 
-    That text is title and passage: a passage from the middle of a document rarely names its subject, and with the
-    title 2 to 5 % more of the reference text was found.
+    That text is title and passage: a passage from the middle of a document rarely names its subject. With the titles
+    of encyclopedia articles, 2 to 5 points more of the reference text was found.
     """
     chunks: list[Chunk] = []
     texts: list[str] = []

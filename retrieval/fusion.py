@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable
 
-RANK_CONSTANT = 5  # the paper's 60 suits lists of a thousand; for the best 5 of two lists of 50, 5 finds 1 to 3 % more
+RANK_CONSTANT = 5  # the paper's 60 suits lists of a thousand; for the best 5 of two lists of 50, 5 finds 1-3 % more
 
 
 def reciprocal_rank_fusion(

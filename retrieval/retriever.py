@@ -20,7 +20,7 @@ from retrieval.passage import Document, Passage
 from retrieval.rerank import Reranker
 from retrieval.vectors import Metric, VectorIndex
 
-_CANDIDATES = 50  # of each ranking; deeper changed nothing, 10 lost 1 %
+_CANDIDATES = 50  # of each ranking; deeper changed nothing, 10 lost a point
 _RERANKED = 20  # of the fused ranking
 
 

@@ -102,20 +102,26 @@ class Batch:
     def step(self) -> None:
         """One chunk of the oldest prompt, then one token for every row; rows that end leave."""
         self._leave()
-        if self.waiting and len(self.rows) < self._limits.rows:
-            self._prefill(self.waiting[0])
+        if self.waiting and self._has_room:
+            self._prefill(self.waiting[0].prompt)
         if self.rows:
             self._decode()
 
     # --- prompts ------------------------------------------------------------------------------------------------------
 
-    def _prefill(self, request: Request) -> None:
-        if request.prompt != self._prompt:
-            self._begin(request.prompt)
+    @property
+    def _has_room(self) -> bool:
+        return len(self.rows) < self._limits.rows
+
+    def _prefill(self, prompt: tuple[int, ...]) -> None:
+        """Go on with a prompt; where that makes it whole, everybody at the head of the queue who has it joins."""
+        if prompt != self._prompt:
+            self._begin(prompt)
         if self._prompt_logits is None:
-            self._prompt_logits = self._chunk(request.prompt)
+            self._prompt_logits = self._chunk(prompt)
         if self._prompt_logits is not None:
-            self._join(request, self._prompt_logits)
+            while self.waiting and self._has_room and self.waiting[0].prompt == prompt:
+                self._join(self.waiting[0], self._prompt_logits)
 
     def _begin(self, prompt: tuple[int, ...]) -> None:
         """Take over the whole chunks of it that are known."""
@@ -136,11 +142,11 @@ class Batch:
         self._prompt_done = end
         if end - start == self._limits.chunk:
             self._prefixes.add(prompt[:end], self._prompt_keys.tensor[:, :, 0, :, start:end].clone())
-        return logits[:, -1] if end == len(prompt) else None
+        return logits if end == len(prompt) else None
 
     def _join(self, request: Request, logits_1_V: NDArray[np.float32]) -> None:
         """Draw the first token of as many of the samples as there is room for; those that go on become rows."""
-        while len(request.rows) < request.n and len(self.rows) < self._limits.rows:
+        while len(request.rows) < request.n and self._has_room:
             row = Row(request, len(request.rows), self._prompt_known)
             self._prompt_known = len(request.prompt)  # whoever comes next shares what was computed for this one
             request.rows.append(row)
@@ -159,8 +165,8 @@ class Batch:
         ids = torch.tensor([row.token_ids[-1] for row in self.rows] + [0] * fillers)[:, None]
         positions_R = torch.tensor(positions + [0] * fillers, device=self._device)
         mask = self._keys.step(positions_R[: len(positions)], max(positions) + 1)
-        logits_R_1_V = logits_of(self._model, ids, positions_R[:, None], mask, self._keys)
-        self._append(self.rows, logits_R_1_V[: len(positions), -1])
+        logits_R_V = logits_of(self._model, ids, positions_R[:, None], mask, self._keys)
+        self._append(self.rows, logits_R_V[: len(positions)])
         self._leave()
 
     def _append(self, rows: list[Row], logits_B_V: NDArray[np.float32]) -> None:

@@ -40,11 +40,19 @@ async def connect(
         length = card.get("max_model_len") or server.context_length
         server = replace(server, model=card["id"], context_length=length)
         try:
-            renderer = await asyncio.to_thread(Renderer.load, tokenizer or card.get("root") or server.model)
+            renderer = await _load(tokenizer or card.get("root") or server.model, server.deadlines)
             processed = await _within(server, _probe(client, server.model, renderer.start(PROBE)))
         except (RendererError, EndpointRefused, EndpointBroken) as error:
             return ChatPolicy(server, await asyncio.to_thread(Renderer.load, carrier), f"no token ids: {error}")
     return EndpointPolicy(server, renderer, processed)
+
+
+async def _load(name: str | Path, deadlines: Deadlines) -> Renderer:
+    try:
+        async with asyncio.timeout(deadlines.first_token):  # it may be fetched from the hub
+            return await asyncio.to_thread(Renderer.load, name)
+    except TimeoutError as error:
+        raise RendererError(f"The tokenizer {name} could not be fetched in time; give its folder.") from error
 
 
 async def _within(server: Server, request: Awaitable[T]) -> T:

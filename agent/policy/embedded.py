@@ -16,14 +16,11 @@ from functools import partial
 from os import PathLike
 from typing import TYPE_CHECKING
 
-import torch
-
 from agent.policy.batch import Batch, Limits, Request, Row
-from agent.policy.keyvalues import KeyValues
 from agent.policy.model import load_model, prepare, redraw, use_threads, version_of
 from agent.policy.policy import GREEDY, ContextTooLong, Delta, PolicyError
 from agent.policy.renderer import Renderer
-from agent.policy.sampling import Draw, draw_rows
+from agent.policy.sampling import Draw
 from agent.records import PolicyVersion, Sample, SamplingParams
 
 if TYPE_CHECKING:
@@ -83,10 +80,6 @@ class EmbeddedPolicy:
             call.request.cancelled = True
 
     async def draws(self, sample: Sample) -> list[Draw]:
-        """How each token of a sample is drawn again after the ones before it that it has: one pass over all of it."""
-        return await asyncio.to_thread(self._draws, sample)
-
-    async def draws(self, sample: Sample) -> list[Draw]:
         """How each token of a logged sample is drawn again after those before it, for replay."""
         return await asyncio.to_thread(redraw, self._model, sample)
 
@@ -117,23 +110,8 @@ class EmbeddedPolicy:
             raise PolicyError(
                 f"A prompt needs at least one id, each from 0 to {self._vocabulary - 1}; render it again."
             )
-        if n < 1 or params.max_tokens < 1:
-            raise PolicyError("Ask for at least one sample of at least one token.")
-
-    @torch.inference_mode()
-    def _draws(self, sample: Sample) -> list[Draw]:
-        ids = (*sample.prompt_token_ids, *sample.token_ids[:-1])
-        keys = KeyValues(self._model.config, next(self._model.parameters()))
-        logits_T_V = self._model(
-            input_ids=torch.tensor([ids], device=self._model.device),
-            position_ids=torch.arange(len(ids), device=self._model.device)[None],
-            attention_mask=keys.extend(0, len(ids)),
-            past_key_values=keys,
-            use_cache=True,
-            logits_to_keep=len(sample.token_ids),
-        ).logits[0]
-        count, params = len(sample.token_ids), sample.params
-        return draw_rows(logits_T_V.float().cpu().numpy(), [params] * count, [params.seed] * count, range(count))
+        if n < 1 or params.max_tokens < 1 or params.temperature < 0:
+            raise PolicyError("Ask for at least one sample of at least one token, at a temperature of 0 or more.")
 
     # --- the thread ---------------------------------------------------------------------------------------------------
 
@@ -143,10 +121,10 @@ class EmbeddedPolicy:
         while self._receive(batch):
             try:
                 batch.step()
+                self._deliver()
             except Exception as error:  # whatever a step raises belongs to those who wait for it
                 self._fail(error)
                 batch = self._new_batch()  # nothing is left half computed
-            self._deliver()
         for call in self._calls:
             call.cancel()
 

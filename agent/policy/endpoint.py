@@ -137,7 +137,9 @@ class _Choice:
 
     def take(self, piece: Any) -> Delta | None:
         """Add what a chunk, or a whole completion, says of this choice. Raises ``EndpointBroken``."""
-        ids = piece.token_ids if hasattr(piece, "token_ids") else None
+        if self.finish_reason:
+            raise EndpointBroken("The server went on with a sample that it had ended; look at its log.")
+        ids = getattr(piece, "token_ids", None)
         logprobs = piece.logprobs.token_logprobs if piece.logprobs else []
         if ids is None and (piece.text or logprobs):
             raise EndpointBroken("The server gives no token ids; use vLLM, or connect to its chat completions.")

@@ -75,7 +75,8 @@ class KeyValues(Cache):
         layers, two, had_rows, heads, had_tokens, size = self.tensor.shape
         if rows <= had_rows and tokens <= had_tokens:
             return
-        rows, tokens = max(rows, 2 * had_rows), max(-(-tokens // 512) * 512, had_tokens)
+        rows = had_rows if rows <= had_rows else max(rows, 2 * had_rows)
+        tokens = had_tokens if tokens <= had_tokens else -(-tokens // 512) * 512
         grown = self._like.new_zeros(layers, two, rows, heads, tokens, size)
         grown[:, :, :had_rows, :, :had_tokens] = self.tensor
         mask = self._like.new_full((rows, tokens), -torch.inf)

@@ -14,7 +14,7 @@ from transformers.utils import logging
 
 from agent.policy.keyvalues import ATTENTION, KeyValues, attend
 from agent.policy.policy import PolicyError
-from agent.policy.sampling import Draw, draw
+from agent.policy.sampling import Draw, draw_rows
 from agent.records import PolicyVersion, Sample
 
 if TYPE_CHECKING:
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from transformers import PreTrainedModel
 
+OTHER_ARCHITECTURE = "This model's architecture does not run in this process; serve it with vLLM."
 SMALL_PARAMETERS = 50_000_000  # below this a second thread waits longer than it computes
 
 
@@ -31,7 +32,7 @@ def load_model(folder: str | PathLike[str], device: str | None = None) -> PreTra
     logging.disable_progress_bar()
     try:
         model: Any = AutoModelForCausalLM.from_pretrained(str(folder), dtype=torch.float32)
-    except (OSError, ValueError) as error:
+    except Exception as error:  # a damaged file makes the libraries under it raise many things
         sentence = f"No model could be loaded from {folder}; give a folder with config.json and model.safetensors."
         raise PolicyError(sentence) from error
     finally:
@@ -74,17 +75,24 @@ def prepare(model: PreTrainedModel) -> None:
     layers = set(getattr(config, "layer_types", None) or ["sliding" if getattr(config, "sliding_window", None) else ""])
     if layers - {"full_attention", ""}:
         raise PolicyError("Only models with full attention run in this process; serve this one with vLLM.")
-    model.requires_grad_(False).eval()
+    try:
+        same = _exchange(model.requires_grad_(False).eval())
+    except Exception as error:  # an architecture that this was not written for may fail anywhere
+        raise PolicyError(OTHER_ARCHITECTURE) from error
+    if not same:
+        raise PolicyError(OTHER_ARCHITECTURE)
+
+
+@torch.inference_mode()
+def _exchange(model: PreTrainedModel) -> bool:
+    """Make the exchange; whether the logits after eight tokens stayed the same."""
     ids = torch.arange(8, device=model.device)[None]
     model.set_attn_implementation("eager")  # the one that leaves out nothing of a model's attention
-    with torch.inference_mode():
-        expected_V = model(input_ids=ids, use_cache=False).logits[0, -1].float()
-        _exchange_norms(model)
-        AttentionInterface.register(ATTENTION, attend)
-        model.set_attn_implementation(ATTENTION)
-        given_V = _logits_in_two_passes(model, ids)
-    if not torch.allclose(expected_V.cpu(), given_V, rtol=1e-3, atol=1e-3):
-        raise PolicyError("This model's architecture does not run in this process; serve it with vLLM.")
+    expected_V = model(input_ids=ids, use_cache=False).logits[0, -1].float().cpu()
+    _exchange_norms(model)
+    AttentionInterface.register(ATTENTION, attend)
+    model.set_attn_implementation(ATTENTION)
+    return torch.allclose(expected_V, _logits_in_two_passes(model, ids), rtol=1e-3, atol=1e-3)
 
 
 def _exchange_norms(model: torch.nn.Module) -> None:
@@ -112,27 +120,14 @@ def _logits_in_two_passes(model: PreTrainedModel, ids: torch.Tensor) -> torch.Te
     positions = torch.arange(last + 1, device=ids.device)
     logits_of(model, ids[:, :last], positions[None, :last], keys.extend(0, last), keys)
     mask = keys.step(positions[last:], last + 1)
-    return torch.from_numpy(logits_of(model, ids[:, last:], positions[None, last:], mask, keys)[0, -1])
+    return torch.from_numpy(logits_of(model, ids[:, last:], positions[None, last:], mask, keys)[0])
 
 
 def logits_of(
-    model: PreTrainedModel,
-    ids: torch.Tensor,
-    positions: torch.Tensor,
-    mask: torch.Tensor,
-    keys: KeyValues,
-    last: int = 1,
+    model: PreTrainedModel, ids: torch.Tensor, positions: torch.Tensor, mask: torch.Tensor, keys: KeyValues
 ) -> NDArray[np.float32]:
-    """One forward pass of ids [R, Q]; the logits [R, last, V] of the last tokens of each row."""
-    logits_R_Q_V = model(
-        input_ids=ids.to(model.device),
-        position_ids=positions,
-        attention_mask=mask,
-        past_key_values=keys,
-        use_cache=True,
-        logits_to_keep=last,
-    ).logits
-    return logits_R_Q_V[:, -last:].float().cpu().numpy()
+    """One forward pass of ids [R, Q]; the logits [R, V] of each row's last token."""
+    return _forward(model, ids, positions, mask, keys, 1)[:, -1]
 
 
 @torch.inference_mode()
@@ -143,14 +138,28 @@ def redraw(model: PreTrainedModel, sample: Sample, chunk: int = 128) -> list[Dra
     """
     keys = KeyValues(model.config, next(model.parameters()))
     ids = [*sample.prompt_token_ids, *sample.token_ids[:-1]]
-    before = len(sample.prompt_token_ids) - 1  # tokens whose logits nothing was drawn from
+    unused = len(sample.prompt_token_ids) - 1  # tokens before the first whose logits something was drawn from
     draws: list[Draw] = []
     for start in range(0, len(ids), chunk):
-        end = min(start + chunk, len(ids))
+        part = torch.tensor([ids[start : start + chunk]])
+        end = start + part.shape[1]
         positions, mask = torch.arange(start, end, device=model.device)[None], keys.extend(start, end)
-        logits_Q_V = logits_of(model, torch.tensor([ids[start:end]]), positions, mask, keys, end - start)[0]
-        draws += [
-            draw(logits_Q_V[i - start], sample.params, sample.params.seed, i - before)
-            for i in range(max(start, before), end)
-        ]
+        logits_Q_V = _forward(model, part, positions, mask, keys, end - start)[0, max(unused - start, 0) :]
+        rows = len(logits_Q_V)
+        indices = range(end - unused - rows, end - unused)
+        draws += draw_rows(logits_Q_V, [sample.params] * rows, [sample.params.seed] * rows, indices)
     return draws
+
+
+def _forward(
+    model: PreTrainedModel, ids: torch.Tensor, positions: torch.Tensor, mask: torch.Tensor, keys: KeyValues, last: int
+) -> NDArray[np.float32]:
+    logits_R_Q_V = model(
+        input_ids=ids.to(model.device),
+        position_ids=positions,
+        attention_mask=mask,
+        past_key_values=keys,
+        use_cache=True,
+        logits_to_keep=last,
+    ).logits
+    return logits_R_Q_V[:, -last:].float().cpu().numpy()

@@ -22,7 +22,7 @@ class Delta:
 
     choice: int  # 0 .. n - 1
     token_ids: tuple[int, ...]
-    logprobs: tuple[float, ...]  # one per token, so that a sample that is cut short keeps its own
+    logprobs: tuple[float, ...]  # one per token, so that a sample that is cut short keeps its own; () on chat servers
 
 
 class PolicyError(PonderError):

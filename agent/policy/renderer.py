@@ -64,12 +64,13 @@ class Renderer:
         from transformers import AutoTokenizer
 
         try:
-            return cls(AutoTokenizer.from_pretrained(str(path_or_hub_name)))
-        except (OSError, ValueError) as error:
+            tokenizer = AutoTokenizer.from_pretrained(str(path_or_hub_name))
+        except Exception as error:  # for a damaged file the tokenizers library raises just that
             sentence = (
                 f"No tokenizer could be loaded from {path_or_hub_name}; give the folder or the hub name of the model."
             )
             raise RendererError(sentence) from error
+        return cls(tokenizer)
 
     # --- messages to ids ----------------------------------------------------------------------------------------------
 
@@ -136,7 +137,7 @@ class Renderer:
             raise TemplateError(f"The model's chat template refused the conversation ({error}).") from error
         assert isinstance(text, str)
         guard.check(text)
-        if lost := [name for schema in schemas if (name := schema["function"]["name"]) not in text]:
+        if lost := [name for schema in schemas if (name := schema.get("function", schema).get("name", "")) not in text]:
             raise TemplateError(f"The model's chat template does not show tools ({lost[0]}); ask without tools.")
         return text
 
@@ -218,19 +219,19 @@ class _Guard:
     def __init__(self, at_controls: re.Pattern[str], parts: _Parts) -> None:
         self._at_controls = at_controls
         self._parts = parts
-        self._nonce = str(secrets.randbits(128)).zfill(39)  # digits survive case changes, trimming, JSON and HTML
-        self._stand_ins = re.compile(rf"{self._nonce}(\d{{9}})")
+        self._nonce = _nonce()
         self._hidden: list[str] = []
         self._required: set[int] = set()
-        self.mark = f"{self._nonce}mark"
+        self.mark = _nonce()  # stands in the turn whose end is looked for
 
     def hide(self, text: str, required: bool = True) -> str:
         """The text with stand-ins; where ``required`` the template may not leave them out."""
         text = _encodable(text)
         if text in self._parts.inner:
             return self._stand_in(text, required)
-        head = next((size for size in self._edge(text) if text[:size] in self._parts.ends), 0)
-        tail = next((size for size in self._edge(text) if text[-size:] in self._parts.beginnings), 0)
+        sizes = range(min(len(text), self._parts.longest), 0, -1)
+        head = next((size for size in sizes if text[:size] in self._parts.ends), 0)
+        tail = next((size for size in sizes if text[-size:] in self._parts.beginnings), 0)
         middle = text[head : len(text) - tail]
         return "".join((
             self._stand_in(text[:head], required) if head else "",
@@ -247,24 +248,30 @@ class _Guard:
         return [self.hide_inside(inner) for inner in value] if isinstance(value, (list, tuple)) else value
 
     def restore(self, text: str) -> str:
-        return self._stand_ins.sub(lambda match: self._hidden[int(match[1])], text)
+        first, *rest = text.split(self._nonce)
+        return first + "".join(self._hidden[int(part[:_DIGITS])] + part[_DIGITS:] for part in rest)
 
     def check(self, text: str) -> None:
-        if not self._required.issubset(map(int, self._stand_ins.findall(text))):
-            sentence = (
-                "The model's chat template leaves out or rewrites a part of the conversation; use another template."
-            )
+        """Raise ``TemplateError`` where the template did not leave the stand-ins as they were."""
+        numbers = [part[:_DIGITS] for part in text.split(self._nonce)[1:]]
+        whole = all(len(number) == _DIGITS and number.isdecimal() for number in numbers)
+        if not whole or not self._required.issubset(map(int, numbers)):
+            sentence = "The model's chat template leaves out or rewrites a part of the conversation; use another one."
             raise TemplateError(sentence)
 
-    def _edge(self, text: str) -> range:
-        return range(min(len(text), self._parts.longest), 0, -1)
-
     def _stand_in(self, original: str, required: bool) -> str:
-        stand_in = f"{self._nonce}{len(self._hidden):09d}"
-        self._hidden.append(original)
         if required:
-            self._required.add(len(self._hidden) - 1)
-        return stand_in
+            self._required.add(len(self._hidden))
+        self._hidden.append(original)
+        return f"{self._nonce}{len(self._hidden) - 1:0{_DIGITS}d}"
+
+
+_DIGITS = 9  # of a stand-in's number, after the nonce
+
+
+def _nonce() -> str:
+    """Digits: they survive case changes, trimming, JSON and HTML."""
+    return str(secrets.randbits(128)).zfill(39)
 
 
 def _message(message: Mapping[str, Any], guard: _Guard) -> dict[str, Any]:

@@ -92,9 +92,12 @@ def _tools(text: str) -> tuple[str, list[dict[str, Any]]]:
     """A system turn's own text, and the schemas that the template added to it."""
     own, heading, rest = text.rpartition(TOOLS_HEADING)
     found = re.search(r"<tools>\n(.*)\n</tools>\n", rest, re.DOTALL) if heading else None
-    if found is None:
+    try:
+        schemas = [json.loads(line) for line in found[1].split("\n")] if found else []
+    except ValueError:  # a person's own words that look like it
+        schemas = []
+    if not schemas:
         return text, []
-    schemas = [json.loads(line) for line in found[1].split("\n")]
     whole = [schema if "function" in schema else {"type": "function", "function": schema} for schema in schemas]
     return own.removesuffix("\n\n"), whole
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Container, Sequence
 from dataclasses import dataclass, field
 from typing import Literal, TypeVar
 
@@ -75,9 +75,9 @@ class Draw:
         """``count`` different items of this split's part."""
         return self.random.sample(self.part(items), count)
 
-    def owned(self, make: Callable[[], str]) -> str:
-        """What ``make`` gives, drawn until it belongs to this split."""
-        return next(text for text in iter(make, None) if self.owns(text))
+    def owned(self, make: Callable[[], str], without: Container[str] = ()) -> str:
+        """What ``make`` gives, drawn until it belongs to this split and is not in ``without``."""
+        return next(text for text in iter(make, None) if self.owns(text) and text not in without)
 
     def any(self, items: Sequence[T]) -> T:
         """A choice that both splits share: the kind of a problem, not its material."""

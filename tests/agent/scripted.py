@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import json
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -29,8 +30,8 @@ class Say:
 
     text: str = ""
     after: int = 0  # after so many tokens ...
-    wait: Callable[[], Awaitable[object]] | None = None  # ... it waits for this
-    fails: str = ""  # ... or fails with this sentence
+    wait: Callable[[], Awaitable[object]] | None = None  # ... it waits for this ...
+    fails: str = ""  # ... and fails with this sentence
     token_ids: Sequence[int] = ()  # instead of the text
 
 
@@ -96,19 +97,19 @@ class ScriptedPolicy:
 async def stumble(said: Say, told: int) -> None:
     await asyncio.sleep(0)
     if said.after <= told < said.after + PIECE:
-        if said.fails:
-            raise PolicyError(said.fails)
         if said.wait:
             await said.wait()
+        if said.fails:
+            raise PolicyError(said.fails)
 
 
 async def forever() -> None:
     await asyncio.Event().wait()
 
 
-def call(name: str, **arguments: object) -> str:
+def call(tool: str, **arguments: object) -> str:
     """A tool call as the model writes it."""
-    return f"<tool_call>\n{json.dumps({'name': name, 'arguments': arguments})}\n</tool_call>"
+    return f"<tool_call>\n{json.dumps({'name': tool, 'arguments': arguments})}\n</tool_call>"
 
 
 # --- who asks, and what came of it ------------------------------------------------------------------------------------
@@ -132,7 +133,7 @@ async def heard(events: AsyncIterator[T]) -> list[T]:
 def assert_chained(run: Run) -> None:
     """Every prompt of a trajectory is the last one, what was sampled, and what was appended."""
     for trajectory in run.trajectories():
-        for before, after in zip(trajectory, trajectory[1:], strict=False):
+        for before, after in itertools.pairwise(trajectory):
             known = before.sample.prompt_token_ids + before.sample.token_ids
             prompt = after.sample.prompt_token_ids
             assert prompt[: len(known)] == known

@@ -135,5 +135,5 @@ def test_a_strategy_comes_back_from_its_settings(strategy: Strategy) -> None:
 
 
 def test_a_strategy_that_is_not_loaded_is_named() -> None:
-    with pytest.raises(SettingsError, match="no strategy 'dowsing' .*module:object"):
+    with pytest.raises(SettingsError, match=r"no strategy 'dowsing' .*module:object"):
         strategy_from({"name": "dowsing"})

@@ -1,3 +1,4 @@
+import contextlib
 import sqlite3
 from collections.abc import Callable
 from pathlib import Path
@@ -87,7 +88,7 @@ def test_an_index_whose_first_run_was_killed_is_said(folder):
 
 
 def test_an_index_of_a_newer_version_is_refused_and_left_alone(folder):
-    with sqlite3.connect(filled(folder) / "library.db") as db:
+    with contextlib.closing(sqlite3.connect(filled(folder) / "library.db")) as db, db:
         db.execute("pragma user_version = 99")
     before = (folder / "library.db").read_bytes()
     with pytest.raises(IndexUnusable, match="newer version of ponder: update ponder"):
@@ -106,7 +107,7 @@ def test_a_damaged_index_is_said(folder, damage):
 
 
 def test_an_index_that_lost_vectors_is_said(folder):
-    with sqlite3.connect(filled(folder) / "library.db") as db:
+    with contextlib.closing(sqlite3.connect(filled(folder) / "library.db")) as db, db:
         db.execute("delete from embeddings where key = ?", (b"y",))
     with pytest.raises(IndexUnusable, match="damaged"):
         read_snapshot(folder)

@@ -1,6 +1,7 @@
 """A draw that remembers the material it gave out, so that a test can compare what two splits are made of."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Container, Sequence
+from itertools import count
 from typing import TypeVar
 
 from rl.tasks.suite import FAMILIES, SHARES
@@ -12,29 +13,33 @@ T = TypeVar("T")
 class RecordedDraw(Draw):
     def __init__(self, split: Split, key: str) -> None:
         super().__init__(split, key)
-        self.picked: list[object] = []  # from banks: names, objects, wordings, first parts of invented names
-        self.numbers: list[int] = []
+        self.material: set[object] = set()  # entries of banks, wordings, invented words and names
 
     def pick(self, items: Sequence[T]) -> T:
-        self.picked.append(item := super().pick(items))
+        self.material.add(item := super().pick(items))
         return item
 
     def several(self, items: Sequence[T], count: int) -> list[T]:
-        self.picked += (found := super().several(items, count))
+        found = super().several(items, count)
+        self.material.update(found)
         return found
 
-    def number(self, low: int, high: int) -> int:
-        self.numbers.append(number := super().number(low, high))
-        return number
+    def owned(self, make: Callable[[], str], without: Container[str] = ()) -> str:
+        self.material.add(text := super().owned(make, without))
+        return text
 
 
-def drawn(split: Split, count: int) -> list[tuple[Task, RecordedDraw]]:
-    """``count`` tasks over all families and tiers in turn, each with what it was drawn from."""
+def drawn(split: Split, total: int) -> list[tuple[Task, RecordedDraw]]:
+    """``total`` tasks over all families and tiers in turn, as ``suite.generate`` makes them, each with its draw."""
     kinds = [(family, tier) for family in SHARES for tier in FAMILIES[family].TIERS]
     made = []
-    for index in range(count):
+    for index in range(total):
         family, tier = kinds[index % len(kinds)]
         task_id = f"{family}/{tier}/{split}/5/{index}"
-        draw = RecordedDraw(split, task_id)
-        made.append((FAMILIES[family].generate(draw, tier, task_id), draw))
+        for attempt in count():
+            draw = RecordedDraw(split, f"{task_id}/{attempt}")
+            task = FAMILIES[family].generate(draw, tier, task_id)
+            if draw.fits:
+                made.append((task, draw))
+                break
     return made

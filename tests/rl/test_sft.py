@@ -1,4 +1,4 @@
-"""Fine-tuning: the shared prefix changes nothing but the time, and a killed training ends as if it had not been killed."""
+"""Fine-tuning: a shared prefix changes only the time; a killed training ends as if it had not been killed."""
 
 import copy
 import json
@@ -77,11 +77,9 @@ TOKENS = st.lists(st.integers(0, 2), min_size=2, max_size=8)
 
 
 @given(st.lists(TOKENS, min_size=1, max_size=5), st.data())
-def test_the_common_prefix_is_the_longest_one_before_anything_learned(ids: list[list[int]], data: st.DataObject) -> None:
+def test_the_common_prefix_is_the_longest_before_anything_learned(ids: list[list[int]], data: st.DataObject) -> None:
     starts = [data.draw(st.integers(1, len(row) - 1)) for row in ids]
-    rows = [
-        Encoded(row, [False] * start + [True] * (len(row) - start)) for row, start in zip(ids, starts, strict=True)
-    ]
+    rows = [Encoded(row, [False] * start + [True] * (len(row) - start)) for row, start in zip(ids, starts, strict=True)]
     lengths = range(min(starts))
     expected = max(length for length in lengths if len({tuple(row[:length]) for row in ids}) == 1)
     assert sft.common_prefix(rows) == expected
@@ -201,9 +199,9 @@ def test_a_killed_training_that_resumes_is_bit_for_bit_the_uninterrupted_one(
 
 
 def test_training_lowers_the_loss(renderer: Renderer, tmp_path: Path) -> None:
-    settings = replace(SETTINGS, steps=12, learning_rate=0.02, embedding_rate=0.02)
+    settings = replace(SETTINGS, steps=8, learning_rate=0.02, embedding_rate=0.02)
     reports = run(renderer, tmp_path, settings)[1]
-    assert reports[-1].loss < reports[0].loss - 1
+    assert reports[-1].loss < reports[0].loss - 0.5
 
 
 def test_a_training_that_is_done_is_only_loaded(
@@ -212,9 +210,8 @@ def test_a_training_that_is_done_is_only_loaded(
     (tmp_path / "checkpoint.pt").write_bytes((uninterrupted[0] / "checkpoint.pt").read_bytes())
     model, reports = run(renderer, tmp_path)
     assert reports == []
-    assert flat(dict(model.state_dict())) == pytest.approx(flat(checkpoint(tmp_path)["model"])) or all(
-        torch.equal(value, checkpoint(tmp_path)["model"][name]) for name, value in model.state_dict().items()
-    )
+    saved = checkpoint(tmp_path)["model"]
+    assert all(torch.equal(value, saved[name]) for name, value in model.state_dict().items())
 
 
 def test_other_settings_do_not_go_on_with_a_training(
@@ -242,9 +239,7 @@ def test_the_loss_is_plotted(uninterrupted: tuple[Path, list[Progress]]) -> None
     assert sft.loss_plot(uninterrupted[0]).read_bytes().startswith(b"\x89PNG")
 
 
-def test_the_exported_model_is_loaded_as_any_other(
-    renderer: Renderer, model: Qwen3ForCausalLM, tmp_path: Path
-) -> None:
+def test_the_exported_model_is_loaded_as_any_other(renderer: Renderer, model: Qwen3ForCausalLM, tmp_path: Path) -> None:
     before = copy.deepcopy(model.state_dict())
     sft.export(model, renderer, tmp_path)
     loaded = AutoModelForCausalLM.from_pretrained(tmp_path, dtype=torch.float32)
@@ -279,6 +274,12 @@ def test_matrices_inside_the_layers_go_to_muon_and_the_rest_to_adamw(model: Qwen
     assert all(p.ndim == 2 for p in first)
 
 
-def test_a_new_miniature_is_drawn_from_its_seed() -> None:
-    schemas = sft.tool_schemas()
-    assert list(schemas) == ["calculator", "python", "search"]
+def test_the_schemas_are_the_bytes_that_the_agent_shows() -> None:
+    assert [json.dumps(schema["function"]) for schema in SCHEMAS.values()] == [
+        '{"name": "calculator", "description": "Evaluate an arithmetic expression exactly.", "parameters": '
+        '{"type": "object", "properties": {"expression": {"type": "string"}}, "required": ["expression"]}}',
+        '{"name": "python", "description": "Run a Python program and return what it prints.", "parameters": '
+        '{"type": "object", "properties": {"code": {"type": "string"}}, "required": ["code"]}}',
+        '{"name": "search", "description": "Search the indexed documents and return numbered passages.", "parameters": '
+        '{"type": "object", "properties": {"query": {"type": "string"}}, "required": ["query"]}}',
+    ]

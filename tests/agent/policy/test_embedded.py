@@ -74,9 +74,9 @@ async def test_the_turns_of_a_trajectory_are_a_chain_of_prefixes(policy: Embedde
     assert (await policy.sample(prompt, PARAMS))[0].prompt_token_ids == tuple(prompt)
 
 
-@pytest.mark.parametrize("params", [LONG, replace(LONG, temperature=0.7, top_p=0.9, top_k=50)])
-async def test_a_sample_is_drawn_again_as_it_was(policy: EmbeddedPolicy, params: SamplingParams) -> None:
-    (sample,) = await policy.sample(question(policy), params)
+@pytest.mark.parametrize("changes", [{}, {"temperature": 0.7, "top_p": 0.9, "top_k": 50}])
+async def test_a_sample_is_drawn_again_as_it_was(policy: EmbeddedPolicy, changes: dict[str, float]) -> None:
+    (sample,) = await policy.sample(question(policy), replace(PARAMS, max_tokens=200, **changes))
     draws = await policy.draws(sample)
     assert [draw.token for draw in draws] == list(sample.token_ids)
     assert [draw.logprob for draw in draws] == pytest.approx(sample.logprobs, abs=1e-4)
@@ -152,7 +152,9 @@ async def test_ids_that_the_model_does_not_have_are_refused(policy: EmbeddedPoli
         await policy.sample(prompt, PARAMS)
 
 
-@pytest.mark.parametrize(("params", "n"), [(PARAMS, 0), (replace(PARAMS, max_tokens=0), 1)])
+@pytest.mark.parametrize(
+    ("params", "n"), [(PARAMS, 0), (replace(PARAMS, max_tokens=0), 1), (replace(PARAMS, temperature=-1), 1)]
+)
 async def test_asking_for_nothing_is_refused(policy: EmbeddedPolicy, params: SamplingParams, n: int) -> None:
     with pytest.raises(PolicyError):
         await policy.sample(question(policy), params, n)

@@ -171,6 +171,7 @@ JSON, EVENTS = "application/json", "text/event-stream"
         (says(EVENTS, "data: {not json\n\n"), EndpointBroken),
         (says(EVENTS, 'data: {"error": {"message": "engine died"}}\n\n'), EndpointBroken),
         (says(EVENTS, CHUNK.replace('"index": 0', '"index": 7')), EndpointBroken),
+        (says(EVENTS, CHUNK.replace("null", '"stop"') * 2), EndpointBroken),
         (says(EVENTS, CHUNK.replace("[-1.0]", "[]")), EndpointBroken),
         (says(EVENTS, CHUNK.replace("[-1.0]", "[null]")), EndpointBroken),
         (says(EVENTS, CHUNK.replace("[-1.0]", "[NaN]")), EndpointBroken),

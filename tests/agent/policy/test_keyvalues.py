@@ -1,8 +1,9 @@
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from transformers import Qwen3Config
 
-from agent.policy.keyvalues import PrefixCache, padded_length
+from agent.policy.keyvalues import KeyValues, PrefixCache, padded_length
 
 
 @given(st.integers(1, 5000))
@@ -10,6 +11,20 @@ def test_a_length_is_padded_to_one_of_three_sizes_above_a_multiple_of_512(tokens
     padded = padded_length(tokens)
     assert tokens <= padded < tokens + 256
     assert padded % 512 in (0, 128, 384)
+
+
+def test_room_grows_where_it_is_short_and_what_is_there_stays() -> None:
+    config = Qwen3Config(hidden_size=8, num_hidden_layers=2, num_attention_heads=2, num_key_value_heads=1, head_dim=4)
+    keys = KeyValues(config, torch.zeros(1))
+    keys.reserve(3, 10)
+    keys.tensor[:, :, 2, :, 9] = 5.0
+    assert keys.tensor.shape == (2, 2, 3, 1, 512, 4)
+    keys.reserve(2, 600)
+    assert keys.tensor.shape == (2, 2, 3, 1, 1024, 4)
+    keys.reserve(4, 10)
+    assert keys.tensor.shape == (2, 2, 6, 1, 1024, 4)
+    assert keys.mask.shape == (6, 1024)
+    assert (keys.tensor[:, :, 2, :, 9] == 5.0).all()
 
 
 def block() -> torch.Tensor:

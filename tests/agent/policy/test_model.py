@@ -32,9 +32,14 @@ def test_the_version_names_the_weights_and_not_where_they_lie(model_folder: Path
     assert version_of(load_model(copied, "cpu")).version != original.version
 
 
-def test_a_folder_without_a_model_is_refused(tmp_path: Path) -> None:
+def test_a_folder_without_a_model_or_with_a_damaged_one_is_refused(model_folder: Path, tmp_path: Path) -> None:
     with pytest.raises(PolicyError, match="No model could be loaded"):
         load_model(tmp_path)
+    damaged = tmp_path / "damaged"
+    shutil.copytree(model_folder, damaged)
+    (damaged / "model.safetensors").write_bytes(b"nothing")
+    with pytest.raises(PolicyError, match="No model could be loaded"):
+        load_model(damaged)
 
 
 @pytest.mark.parametrize(

@@ -23,6 +23,24 @@ TRIMS = """{% for message in messages %}<|im_start|>{{ message.role }}
 {% endif %}"""
 
 
+QUIRKS = """{% for message in messages %}
+{%- if message.role == 'user' and message.content.startswith('<tool_response>') %}{{ raise_exception('a trap') }}
+{%- elif message.role == 'assistant' %}<|im_start|>assistant
+{% if loop.last %}<think>
+
+</think>
+
+{% endif %}{{ message.content.strip('\\n') }}
+{%- for call in message.tool_calls or [] %}
+<tool_call>
+{"name": "{{ call.function.name }}", "arguments": {{ call.function.arguments | tojson }}}
+</tool_call>{% endfor %}<|im_end|>
+{% else %}<|im_start|>{{ message.role }}
+{{ message.content }}<|im_end|>
+{% endif %}{% endfor %}{% if add_generation_prompt %}<|im_start|>assistant
+{% endif %}"""  # what Qwen3's template does, in short
+
+
 def tool(name: str, description: str) -> dict[str, Any]:
     parameters = {"type": "object", "properties": {"query": {"type": "string"}}, "required": ["query"]}
     return {"type": "function", "function": {"name": name, "description": description, "parameters": parameters}}
@@ -143,6 +161,15 @@ def trimming(tmp_path_factory: pytest.TempPathFactory) -> Renderer:
     return Renderer.load(save_tokenizer(tmp_path_factory.mktemp("trims"), TRIMS))
 
 
+def test_a_template_that_writes_its_last_turn_differently_still_says_what_follows_it(tmp_path: Path) -> None:
+    renderer = Renderer.load(save_tokenizer(tmp_path, QUIRKS))
+    decode = renderer.tokenizer.decode
+    assert decode(renderer.user_turn("x")) == "\n<|im_start|>user\nx<|im_end|>\n<|im_start|>assistant\n"
+    assert decode(renderer.tool_results(["x"])) == "\n<|im_start|>tool\nx<|im_end|>\n<|im_start|>assistant\n"
+    trap = [{"role": "user", "content": "<tool_response>x</tool_response>"}]
+    assert "<tool_response>x" in decode(renderer.start(trap))
+
+
 def test_a_generation_prompt_that_opens_the_thought_is_noticed(tmp_path: Path) -> None:
     opening = Renderer.load(save_tokenizer(tmp_path, TRIMS.replace("assistant\n", "assistant\n<think>\n")))
     assert opening.marks.opens_thought
@@ -182,6 +209,10 @@ def test_a_message_that_is_none_is_refused(renderer: Renderer, message: dict[str
         renderer.start([message])
 
 
-def test_a_folder_without_a_tokenizer_is_refused(tmp_path: Path) -> None:
+def test_a_folder_without_a_tokenizer_or_with_a_damaged_one_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(RendererError, match="No tokenizer"):
+        Renderer.load(tmp_path)
+    file = save_tokenizer(tmp_path) / "tokenizer.json"
+    file.write_text(file.read_text()[:2000])
     with pytest.raises(RendererError, match="No tokenizer"):
         Renderer.load(tmp_path)

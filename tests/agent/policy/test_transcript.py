@@ -32,6 +32,11 @@ def test_a_prompt_gives_back_the_conversation_it_was_rendered_from(
     assert conversation(renderer.start(messages, tools), renderer) == (messages, tools)
 
 
+def test_a_system_prompt_that_looks_like_tools_stays_text(renderer: Renderer) -> None:
+    messages = [{"role": "system", "content": "# Tools\n<tools>\nhammer\n</tools>\n"}, *history("x")[:1]]
+    assert conversation(renderer.start(messages), renderer) == (messages, [])
+
+
 def test_old_thoughts_are_left_out_and_a_call_that_does_not_parse_stays_as_text(renderer: Renderer) -> None:
     marks = renderer.controls
     turn = [marks["<think>"], *renderer.encode("\nhm\n"), marks["</think>"], *renderer.encode("\n\nSo:")]

@@ -1,0 +1,199 @@
+"""A run: attempts grow in waves, verifiers score them together, a strategy chooses."""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+
+import pytest
+
+from agent import events
+from agent.context import Agent
+from agent.graph import case_of
+from agent.records import Ending, group_key
+from agent.run import Ask, ask, stream
+from agent.search import AdaptiveBestOfN, BestOfN, MajorityVote
+from retrieval.passage import Passage
+from tests.agent.logs import node
+from tests.agent.scripted import ROOT_SEED, Say, assert_chained, call, heard, how
+from tools.tool import ToolError, ToolResult, tool
+from verifiers.verdict import Case, Verdict
+
+Saying = Callable[..., Agent]
+QUESTION = "How many pens?"
+
+
+class Likes:
+    """Gives 1 to the answers that it likes and 0 to the others."""
+
+    name = "likes"
+
+    def __init__(self, *answers: str) -> None:
+        self.answers = answers
+        self.seen: list[int] = []  # how many candidates it saw, each time
+
+    async def verify(self, cases: Sequence[Case]) -> list[Verdict]:
+        self.seen.append(len(cases))
+        return [Verdict(self.name, float(case.answer.removeprefix("Answer: ") in self.answers)) for case in cases]
+
+
+# --- growing ----------------------------------------------------------------------------------------------------------
+
+
+async def test_the_attempts_of_a_wave_grow_side_by_side(agent_saying: Saying) -> None:
+    everybody = asyncio.Barrier(8)
+    agent = agent_saying({(i,): Say("Answer: 75", after=3, wait=everybody.wait) for i in range(8)})
+    run = await ask(agent, QUESTION, how(BestOfN(8)))
+    assert [node.path for node in run.nodes] == [(i,) for i in range(8)]
+    assert run.status == "finished"
+
+
+async def test_the_attempts_of_a_best_of_n_are_a_group(agent_saying: Saying) -> None:
+    turns = {(i,): call("calculator", expression=f"{i}+1") for i in range(4)}
+    run = await ask(agent_saying(turns), QUESTION, how(BestOfN(4)))
+    firsts = [node for node in run.nodes if len(node.path) == 1]
+    assert len({group_key(node) for node in firsts}) == 1
+    assert len({node.sample.params.seed for node in run.nodes}) == 8
+    assert [trajectory[0].tool_results[0].output for trajectory in run.trajectories()] == ["1", "2", "3", "4"]
+    assert_chained(run)
+
+
+async def test_adaptive_attempts_stop_when_the_leader_is_clear(agent_saying: Saying) -> None:
+    run = await ask(agent_saying({}), QUESTION, how(AdaptiveBestOfN(n=16, wave=2)))
+    assert len(run.nodes) == 4
+    assert run.stopping_rule == "posterior>=0.95 wave=2 n<=16"
+    assert not run.reference
+
+
+async def test_adaptive_attempts_go_on_while_they_disagree(agent_saying: Saying) -> None:
+    agent = agent_saying({(i,): f"Answer: {i}" for i in range(16)})
+    assert len((await ask(agent, QUESTION, how(AdaptiveBestOfN(n=6, wave=2)))).nodes) == 6
+
+
+async def test_a_reference_run_is_drawn_whole_and_says_so(agent_saying: Saying) -> None:
+    asked = how(AdaptiveBestOfN(n=6, wave=2))
+    run = await ask(agent_saying({}), QUESTION, Ask(asked.effort, seed=ROOT_SEED, reference_share=1.0))
+    assert len(run.nodes) == 6
+    assert run.reference
+    assert (run.strategy, run.stopping_rule) == ("best_of_n", "fixed n=6")
+
+
+async def test_about_one_seed_in_ten_gives_a_reference_run(agent_saying: Saying) -> None:
+    agent = agent_saying({})
+    effort = how(AdaptiveBestOfN(n=1)).effort
+    runs = [await ask(agent, QUESTION, Ask(effort, seed=i)) for i in range(40)]
+    seeds = [run.root_seed for run in runs if run.reference]
+    again = [await ask(agent, QUESTION, Ask(effort, seed=seed)) for seed in seeds]
+    assert 1 <= len(seeds) <= 10
+    assert all(run.reference for run in again)
+
+
+async def test_no_wave_begins_when_the_budget_is_spent_and_the_best_so_far_is_given(agent_saying: Saying) -> None:
+    agent = agent_saying({(i,): f"Answer: {i}" for i in range(16)})
+    one = len((await ask(agent, QUESTION, how())).nodes[0].sample.token_ids)
+    run = await ask(agent, QUESTION, how(AdaptiveBestOfN(n=6, wave=2), tokens=2 * one))
+    assert len(run.nodes) == 2
+    assert run.answer == "Answer: 0"
+    assert run.error == f"The budget of {2 * one} tokens ran out; this is the best answer so far."
+
+
+async def test_a_plan_that_was_fulfilled_with_the_last_token_did_not_fall_short(agent_saying: Saying) -> None:
+    agent = agent_saying({})
+    one = len((await ask(agent, QUESTION, how())).nodes[0].sample.token_ids)
+    assert (await ask(agent, QUESTION, how(BestOfN(2), tokens=2 * one))).error is None
+
+
+async def test_a_limit_that_another_attempt_ran_into_is_not_held_against_the_answer(agent_saying: Saying) -> None:
+    agent = agent_saying({(0,): "Tom has, to be very exact about it, and to count them one by one"})
+    run = await ask(agent, QUESTION, how(BestOfN(2), sample_tokens=12))
+    assert [node.ending for node in run.nodes] == [Ending.BUDGET, Ending.ANSWER]
+    assert (run.chosen, run.error) == ((1,), None)
+
+
+# --- failing ----------------------------------------------------------------------------------------------------------
+
+
+async def test_an_attempt_that_the_model_fails_does_not_stop_its_siblings(agent_saying: Saying) -> None:
+    failed = asyncio.Event()
+
+    async def fail() -> None:
+        failed.set()
+
+    turns = {
+        (0,): Say("Answer: 1", after=3, wait=failed.wait),
+        (2,): Say("Answer: 3, or perhaps", after=6, wait=fail, fails="The server is on fire; call somebody."),
+    }
+    run = await ask(agent_saying(turns), QUESTION, how(BestOfN(3)))
+    assert [node.ending for node in run.nodes] == [Ending.ANSWER, Ending.ANSWER, Ending.ERROR]
+    partial = run.nodes[2]
+    assert (partial.note, len(partial.sample.token_ids)) == ("The server is on fire; call somebody.", 6)
+    assert partial.sample.not_trainable is not None
+    assert (run.status, run.error) == ("finished", "The server is on fire; call somebody.")
+
+
+async def test_where_every_attempt_fails_the_run_fails_with_the_reason_once(agent_saying: Saying) -> None:
+    turns = {(i,): Say(fails="The server is on fire; call somebody.") for i in range(4)}
+    run = await ask(agent_saying(turns), QUESTION, how(AdaptiveBestOfN(n=4, wave=2)))
+    assert (run.status, run.answer, run.chosen) == ("failed", None, None)
+    assert run.error == "The server is on fire; call somebody."
+    assert [node.path for node in run.nodes] == [(0,), (1,)]  # no further wave
+
+
+# --- scoring and choosing ---------------------------------------------------------------------------------------------
+
+
+async def test_the_verifiers_see_all_candidates_together_after_every_wave(agent_saying: Saying) -> None:
+    likes = Likes("2")
+    agent = agent_saying({(i,): f"Answer: {i}" for i in range(4)}, verifiers=[likes])
+    told = await heard(stream(agent, QUESTION, how(AdaptiveBestOfN(n=4, wave=2))))
+    assert likes.seen == [2, 4]
+    scored = [(event.path, event.score) for event in told if isinstance(event, events.Scored)]
+    assert scored == [((0,), 0), ((1,), 0), ((0,), 0), ((1,), 0), ((2,), 1), ((3,), 0)]
+    end = told[-1]
+    assert isinstance(end, events.Finished)
+    assert [verdict.score for node in end.run.nodes for verdict in node.verdicts] == [0, 0, 1, 0]
+    assert (end.run.answer, end.run.verdicts) == ("Answer: 2", (Verdict("likes", 1.0),))
+    (selected,) = [event for event in told if isinstance(event, events.Selected)]
+    assert (selected.path, selected.reason) == ((2,), "highest score, 1.00, of 4 attempts")
+
+
+async def test_a_verifier_that_fails_leaves_the_others_to_decide(agent_saying: Saying) -> None:
+    class Broken:
+        name = "broken"
+
+        async def verify(self, cases: Sequence[Case]) -> list[Verdict]:
+            raise RuntimeError("a wheel came off")
+
+    run = await ask(agent_saying({(0,): "Answer: 1"}, verifiers=[Broken(), Likes("75")]), QUESTION, how(BestOfN(2)))
+    assert run.answer == "Answer: 75"
+    assert [verdict.score for verdict in run.verdicts] == [None, 1.0]
+
+
+async def test_the_majority_is_of_answers_and_not_of_their_wording(agent_saying: Saying) -> None:
+    turns = {(0,): "Answer: 80", (1,): "Answer: 75 pens", (2,): "It is 75.0.\nAnswer: 75.0"}
+    run = await ask(agent_saying(turns), QUESTION, how(MajorityVote(3)))
+    assert run.answer == "Answer: 75 pens"
+
+
+def test_a_case_is_what_the_whole_attempt_thought_and_found() -> None:
+    found = Passage("Pens are blue.", "pens.md", 0, 14)
+    searched = ToolResult("search", {"query": "pens"}, "[1] Pens", passages=(found,))
+    steps = [
+        replace(node((0,)), ending=Ending.TOOL_CALL, thought="First.", text="", tool_results=(searched,)),
+        replace(node((0, 0)), ending=Ending.BUDGET, thought="Then.", text="It is"),
+    ]
+    case = case_of(QUESTION, steps)
+    assert case == Case(QUESTION, "It is", "First.\nThen.", None, (found,), finished=False, outcome="budget")
+
+
+@pytest.mark.parametrize("n", [1, 3])
+async def test_tools_of_different_attempts_do_not_wait_for_each_other(agent_saying: Saying, n: int) -> None:
+    everybody = asyncio.Barrier(n)
+
+    @tool
+    async def meet() -> str:
+        """Wait for the others."""
+        await everybody.wait()
+        raise ToolError("Nobody stayed.")
+
+    run = await ask(agent_saying({(i,): call("meet") for i in range(n)}, meet), QUESTION, how(BestOfN(n)))
+    assert len(run.nodes) == 2 * n
