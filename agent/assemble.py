@@ -96,10 +96,9 @@ async def policy_of(settings: Settings) -> Policy:
     """The model that the settings name: a server's, a folder's, or the miniature."""
     if settings.base_url is not None:
         from agent.policy.connect import connect
-        from agent.policy.wire import Server
 
-        key = settings.api_key.get_secret_value() if settings.api_key else ""
-        return await connect(Server(settings.base_url, settings.model or "", key))
+        key = settings.api_key.get_secret_value() if settings.api_key else None
+        return await connect(settings.base_url, settings.model, key)
     from agent.policy.embedded import EmbeddedPolicy
 
     return EmbeddedPolicy.load(settings.model or MINI)
@@ -177,8 +176,7 @@ def panel_of(settings: Settings) -> tuple[list[Verifier], dict[str, float]]:
 def add_strategies(settings: Settings) -> None:
     """Strategies of the person's own, ``module:object`` or an entry point in the group ``ponder.strategies``."""
     from agent.loading import load
-    from agent.search import STRATEGIES
+    from agent.search import add_strategy
 
     for spec in settings.strategies:
-        strategy = load(spec, "ponder.strategies")
-        STRATEGIES[strategy.name] = strategy
+        add_strategy(load(spec, "ponder.strategies"))

@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, is_dataclass
 from typing import Any, Protocol
 
 from agent.errors import SettingsError
@@ -168,7 +168,19 @@ STRATEGIES: dict[str, Callable[..., Strategy]] = {
     "best_of_n": BestOfN,
     "adaptive_best_of_n": AdaptiveBestOfN,
 }
-"""By the name that the log uses. A strategy of one's own is a dataclass that ``assemble`` adds here."""
+"""By the name that the log uses; ``add_strategy`` adds one's own."""
+
+
+def add_strategy(kind: Callable[..., Strategy]) -> None:
+    """Make a strategy known by the default of its field ``name``, so that its runs can be resumed.
+
+    Raises:
+        SettingsError: it is not a dataclass with such a field.
+    """
+    names = [each.default for each in fields(kind) if each.name == "name"] if is_dataclass(kind) else []
+    if not names or not isinstance(names[0], str):
+        raise SettingsError(f"{kind!r} is no strategy: make it a dataclass whose field `name` has a default.")
+    STRATEGIES[names[0]] = kind
 
 
 def strategy_from(settings: Mapping[str, Any]) -> Strategy:

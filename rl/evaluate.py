@@ -13,7 +13,8 @@ from dataclasses import dataclass, replace
 
 from agent.context import Agent
 from agent.effort import Effort
-from agent.records import Node, Run
+from agent.errors import PonderError
+from agent.records import Ending, Node, Run
 from agent.run import Ask, ask
 from agent.search import BestOfN, Candidate, best, majority
 from retrieval.encoder import Encoder
@@ -28,6 +29,10 @@ from tools.search import search_tool
 from tools.toolbox import Toolbox
 from verifiers.answers import canonical, final_answer
 from verifiers.reward import combine
+
+
+class EvaluationError(PonderError):
+    """The model could not be asked: a share of right answers would say nothing of it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,7 +124,7 @@ def judged(agent: Agent, task: Task, run: Run) -> tuple[list[Candidate], dict[tu
 async def ask_all(
     harness: Harness, tasks: Sequence[Task], effort: Effort, report: Callable[[], None]
 ) -> tuple[list[Run], float]:
-    """All questions; the runs in order, and the wall time in seconds."""
+    """All questions; the runs in order, and the wall time in seconds. Raises ``EvaluationError``."""
     gate = asyncio.Semaphore(harness.concurrent)
 
     async def one(index: int, task: Task) -> Run:
@@ -131,7 +136,9 @@ async def ask_all(
 
     began = time.monotonic()
     runs = await asyncio.gather(*(one(index, task) for index, task in enumerate(tasks)))
-    return list(runs), time.monotonic() - began
+    if failed := next((run for run in runs if all(node.ending is Ending.ERROR for node in run.nodes)), None):
+        raise EvaluationError(f"A question could not be asked, so nothing was measured: {failed.error}")
+    return runs, time.monotonic() - began
 
 
 async def equipped(harness: Harness, task: Task) -> Agent:

@@ -108,11 +108,13 @@ def prepare(model: str | None, seed: int) -> tuple[PreTrainedModel, Renderer, di
     from agent.policy.renderer import Renderer
     from rl.mini import build_config, build_tokenizer
 
+    device = "cuda" if torch.cuda.is_available() else "cpu"
     if model is not None:
-        return AutoModelForCausalLM.from_pretrained(model, dtype=torch.float32), Renderer.load(model), tool_schemas()
+        trained = AutoModelForCausalLM.from_pretrained(model, dtype=torch.float32)
+        return trained.to(device), Renderer.load(model), tool_schemas()
     tokenizer = build_tokenizer(seed)
     torch.manual_seed(seed)
-    return Qwen3ForCausalLM(build_config(len(tokenizer))), Renderer(tokenizer), tool_schemas()
+    return Qwen3ForCausalLM(build_config(len(tokenizer))).to(device), Renderer(tokenizer), tool_schemas()
 
 
 def tool_schemas() -> dict[str, dict[str, Any]]:

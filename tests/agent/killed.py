@@ -13,7 +13,6 @@ from agent.assemble import assemble
 from agent.run import resume, stream
 from agent.search import BestOfN
 from agent.settings import Settings
-from agent.store import RunFilter
 from tests.agent.scripted import heard, how
 
 LATER = (agent.policy.embedded, langgraph.checkpoint.sqlite.aio, verifiers.registry)  # what ``assemble`` will import
@@ -22,11 +21,14 @@ ASKED = how(BestOfN(8), sample_tokens=400)
 
 
 def go_on(home: Path, model_folder: Path) -> None:
-    """Ask the question in ``home``, or resume the run that is under way there."""
+    """Ask the question in ``home``, or resume its run where that is under way."""
     asyncio.run(_go_on(Settings(home=home, model=str(model_folder))))
 
 
 async def _go_on(settings: Settings) -> None:
     async with assemble(settings) as agent:
-        left = agent.store.runs(RunFilter(status="running"))
-        await heard(resume(agent, left[0].run_id) if left else stream(agent, QUESTION, ASKED))
+        begun = agent.store.runs()
+        if not begun:
+            await heard(stream(agent, QUESTION, ASKED))
+        elif begun[0].status == "running":
+            await heard(resume(agent, begun[0].run_id))

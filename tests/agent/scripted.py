@@ -126,6 +126,11 @@ def model_of(agent: Agent) -> ScriptedPolicy:
     return agent.policy
 
 
+def spelled(agent: Agent, token_ids: Sequence[int]) -> str:
+    """The text of ids as one reads it, control tokens included."""
+    return str(agent.policy.renderer.tokenizer.decode(list(token_ids)))
+
+
 async def heard(events: AsyncIterator[T]) -> list[T]:
     return [event async for event in events]
 

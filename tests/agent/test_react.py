@@ -11,7 +11,7 @@ from agent.context import Agent
 from agent.records import Ending, Node
 from agent.run import ask, stream
 from retrieval.passage import Passage
-from tests.agent.scripted import Say, assert_chained, call, forever, heard, how, model_of
+from tests.agent.scripted import Say, assert_chained, call, forever, heard, how, model_of, spelled
 from tools.search import search_tool
 from tools.tool import ToolError, ToolOutput, tool
 
@@ -21,8 +21,7 @@ THINKS = "<think>\nTwelve times seven, less nine.\n</think>\n\n"
 
 
 def prompt_text(agent: Agent, node: Node) -> str:
-    """The prompt as one reads it, control tokens included."""
-    return str(agent.policy.renderer.tokenizer.decode(node.sample.prompt_token_ids))
+    return spelled(agent, node.sample.prompt_token_ids)
 
 
 # --- answers ----------------------------------------------------------------------------------------------------------

@@ -1,9 +1,7 @@
 """Resume: whatever moment a process is killed at, what it had logged stays, once, and the run comes to its end."""
 
 import multiprocessing
-import os
 import random
-import signal
 import sqlite3
 import time
 from collections.abc import AsyncGenerator, Callable, Sequence
@@ -205,16 +203,15 @@ async def test_an_attempt_that_begins_after_a_resume_reads_what_its_siblings_rea
 
 
 class Counting(EmbeddedPolicy):
-    """Counts what it samples."""
+    """Counts what it is asked for."""
 
-    calls = 0
+    asked = 0
 
-    async def stream(
+    def stream(
         self, prompt_token_ids: Sequence[int], params: SamplingParams, n: int = 1
     ) -> AsyncGenerator[Delta | Sample, None]:
-        self.calls += 1
-        async for piece in super().stream(prompt_token_ids, params, n):
-            yield piece
+        self.asked += 1
+        return super().stream(prompt_token_ids, params, n)
 
 
 def rows_of(home: Path) -> dict[str, tuple[object, ...]]:
@@ -231,17 +228,16 @@ def rows_of(home: Path) -> dict[str, tuple[object, ...]]:
 
 
 def kill_somewhere(home: Path, model_folder: Path, moments: random.Random) -> None:
-    """Let a process go on until it has logged up to three more nodes, and a little further, and kill it."""
+    """Let a process go on until it has logged up to two more nodes, and a little further, and kill it."""
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(["tests.agent.killed"])
     process = context.Process(target=go_on, args=(home, model_folder))
     process.start()
-    assert process.pid is not None
-    enough = len(rows_of(home)) + moments.randrange(4)
+    enough = len(rows_of(home)) + moments.randrange(3)
     while len(rows_of(home)) < enough and process.is_alive():
         time.sleep(0.002)
-    process.join(moments.random() / 4)
-    os.kill(process.pid, signal.SIGKILL) if process.is_alive() else None
+    process.join(moments.random() / 10)
+    process.kill()
     process.join()
 
 
@@ -257,12 +253,15 @@ async def test_a_best_of_8_that_is_killed_again_and_again_is_finished_with_nothi
         assert rows.items() >= known.items()
         known = rows
     counting = Counting.load(model_folder)
+    assert isinstance(counting, Counting)
     async with assemble(Settings(home=home, model=str(model_folder))) as agent:
-        run = await resumed(replace(agent, policy=counting), left_behind(agent.store))
+        (left,) = agent.store.runs()
+        finished = left.status == "finished"  # where the last process was quicker than the axe
+        run = agent.store.run(left.run_id) if finished else await resumed(replace(agent, policy=counting), left.run_id)
         whole = await ask(agent, QUESTION, ASKED)
     await counting.close()
     assert run.status == "finished"
-    assert counting.calls == len(run.nodes) - len(known)
+    assert counting.asked == len(run.nodes) - len(known)
     assert {node.path: node.sample.token_ids for node in run.nodes} == {
         node.path: node.sample.token_ids for node in whole.nodes
     }

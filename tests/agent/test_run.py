@@ -17,15 +17,16 @@ from agent.records import Ending, Run
 from agent.run import Ask, QuestionError, ask, resume, stream
 from agent.search import BestOfN
 from agent.store import RunFilter, Store
-from tests.agent.scripted import ROOT_SEED, Say, call, forever, heard, how, model_of
+from tests.agent.scripted import ROOT_SEED, Say, call, forever, heard, how, model_of, spelled
 from tools.tool import tool
 
 Saying = Callable[..., Agent]
 QUESTION = "How many pens?"
 
 
-def read_by_model(agent: Agent, call: int = -1) -> str:
-    return str(agent.policy.renderer.tokenizer.decode(model_of(agent).prompts[call]))
+def read_by_model(agent: Agent) -> str:
+    """Its last prompt."""
+    return spelled(agent, model_of(agent).prompts[-1])
 
 
 def tokens_by_place(run: Run) -> dict[tuple[int, ...], tuple[int, ...]]:

@@ -43,12 +43,15 @@ class ScriptedPolicy:
     async def close(self) -> None:
         pass
 
+    def say(self, question: str, turn: int) -> str:
+        return self.turns[question][turn]
+
     def _next(self, prompt_token_ids: Sequence[int]) -> tuple[int, ...]:
-        shown = self.renderer.tokenizer.decode(prompt_token_ids)
+        shown = str(self.renderer.tokenizer.decode(list(prompt_token_ids)))
         question = shown.partition("<|im_start|>user\n")[2].partition("<|im_end|>")[0]
         if question not in self.turns:
             raise PolicyError("The script has nothing to say; ask another question.")
-        text = self.turns[question][shown.count("<|im_start|>assistant") - 1]
+        text = self.say(question, shown.count("<|im_start|>assistant") - 1)
         ids = self.renderer.tokenizer.encode(text, add_special_tokens=False)
         return (*ids, self.renderer.stop_token_ids[0])
 

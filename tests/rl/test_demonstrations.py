@@ -4,6 +4,7 @@ import re
 from collections.abc import Iterator
 from itertools import groupby
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -52,15 +53,20 @@ def stretches(encoded: Encoded) -> list[tuple[bool, list[int]]]:
     return [(learn, [token for _, token in group]) for learn, group in groupby(pairs, key=lambda pair: pair[0])]
 
 
-def messages_of(task: Task) -> list[dict[str, object]]:
+def text_of(renderer: Renderer, token_ids: list[int]) -> str:
+    """Control tokens included, which ``Renderer.decode`` leaves out."""
+    return str(renderer.tokenizer.decode(token_ids))
+
+
+def messages_of(task: Task) -> list[dict[str, Any]]:
     """The demonstration as the conversation that OpenAI's API would show."""
-    messages: list[dict[str, object]] = [
+    messages: list[dict[str, Any]] = [
         {"role": "system", "content": SYSTEM_PROMPT},
         {"role": "user", "content": task.question},
     ]
     for step in task.demonstration:
         calls = [{"type": "function", "function": {"name": n, "arguments": a}} for n, a in step.calls]
-        said = {"role": "assistant", "content": step.text, "reasoning_content": step.thought}
+        said: dict[str, Any] = {"role": "assistant", "content": step.text, "reasoning_content": step.thought}
         messages += [said | ({"tool_calls": calls} if calls else {})]
         messages += [{"role": "tool", "content": result} for result in step.results]
     return messages
@@ -69,22 +75,22 @@ def messages_of(task: Task) -> list[dict[str, object]]:
 @pytest.mark.parametrize("task", TASKS, ids=lambda task: task.task_id)
 def test_the_ids_decode_to_the_conversation_in_the_chat_template(task: Task, renderer: Renderer) -> None:
     encoded = encode(task, renderer, SCHEMAS)
-    tools = [SCHEMAS[name] for name in task.tools]
+    tools: Any = [SCHEMAS[name] for name in task.tools]
     expected = renderer.tokenizer.apply_chat_template(messages_of(task), tools=tools, tokenize=False)
-    assert renderer.tokenizer.decode(encoded.token_ids) + "\n" == expected
+    assert text_of(renderer, encoded.token_ids) + "\n" == expected
 
 
 @pytest.mark.parametrize("task", TASKS, ids=lambda task: task.task_id)
 def test_exactly_the_learned_turns_carry_a_loss(task: Task, renderer: Renderer) -> None:
     learned = [ids for learn, ids in stretches(encode(task, renderer, SCHEMAS)) if learn]
     expected = [sampled_text(step) + "<|im_end|>" for step in task.demonstration if step.learn]
-    assert [renderer.tokenizer.decode(ids) for ids in learned] == expected
+    assert [text_of(renderer, ids) for ids in learned] == expected
 
 
 @pytest.mark.parametrize("task", TASKS, ids=lambda task: task.task_id)
 def test_prompts_tool_results_and_slips_carry_none(task: Task, renderer: Renderer) -> None:
     parts = stretches(encode(task, renderer, SCHEMAS))
-    unlearned = "".join(renderer.tokenizer.decode(ids) for learn, ids in parts if not learn)
+    unlearned = "".join(text_of(renderer, ids) for learn, ids in parts if not learn)
     assert SYSTEM_PROMPT in unlearned
     assert task.question in unlearned
     for step in task.demonstration:

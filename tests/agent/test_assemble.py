@@ -1,0 +1,149 @@
+"""Assembling: settings become an agent that can be asked, and what cannot be had is named."""
+
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from agent.assemble import CHECKPOINTS, assemble
+from agent.errors import PonderError, SettingsError
+from agent.policy.embedded import EmbeddedPolicy
+from agent.policy.policy import PolicyError
+from agent.run import ask
+from agent.search import STRATEGIES
+from agent.settings import McpServer, Settings
+from retrieval.indexing import index
+from tests.agent.scripted import how
+from tools.tool import ToolSetupError
+from verifiers.verdict import VerifierError
+
+OWN = """
+from dataclasses import dataclass
+from agent.search import Choice
+from verifiers.verdict import Verdict
+
+def shout(text: str) -> str:
+    \"\"\"Say it loudly.\"\"\"
+    return text.upper()
+
+class Polite:
+    name = "polite"
+    async def verify(self, cases):
+        return [Verdict("polite", float("please" in case.answer)) for case in cases]
+
+@dataclass(frozen=True, slots=True)
+class Twice:
+    name: str = "twice"
+    stopping_rule: str = "twice"
+    def grow(self, candidates):
+        return 2 - len(candidates)
+    def choose(self, candidates):
+        return Choice(candidates[-1].path, "the last")
+
+WEIGHTS = {"format": 0.25, "polite": 0.75}
+"""
+
+
+@pytest.fixture
+def settings(home: Path, model_folder: Path) -> Settings:
+    return Settings(home=home, model=str(model_folder), encoder="none")
+
+
+@pytest.fixture
+def own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """A module of a person's own."""
+    (tmp_path / "own_parts_of_ponder.py").write_text(OWN)
+    monkeypatch.syspath_prepend(tmp_path)
+    yield "own_parts_of_ponder"
+    sys.modules.pop("own_parts_of_ponder", None)
+
+
+def with_(settings: Settings, **changes: Any) -> Settings:
+    return Settings(**(settings.model_dump() | changes))
+
+
+async def test_a_fresh_home_gives_an_agent_that_can_be_asked_and_a_log_for_its_owner_only(settings: Settings) -> None:
+    async with assemble(settings) as agent:
+        assert isinstance(agent.policy, EmbeddedPolicy)
+        assert [schema["function"]["name"] for schema in agent.toolbox.schemas()] == ["calculator", "python"]
+        assert [verifier.name for verifier in agent.verifiers] == list(agent.weights)
+        run = await ask(agent, "How many pens?", how(sample_tokens=5))
+    assert run.usage.sampled_tokens == 5
+    files = {file.name: oct(file.stat().st_mode & 0o777) for file in settings.home.iterdir() if file.is_file()}
+    assert files["log.sqlite"] == files[CHECKPOINTS] == "0o600"
+
+
+async def test_search_is_offered_once_something_is_indexed(settings: Settings, tmp_path: Path) -> None:
+    (tmp_path / "pens.md").write_text("# Pens\n\nPens are blue.")
+    index([tmp_path / "pens.md"], settings.home / "index", None)
+    async with assemble(settings) as agent:
+        assert agent.toolbox.find("search") is not None
+        found = await agent.toolbox.call("search", {"query": "blue pens"}, deadline_seconds=10)
+    assert found.passages[0].text.endswith("Pens are blue.")
+
+
+async def test_a_persons_own_parts_are_used(settings: Settings, own: str) -> None:
+    parts = with_(
+        settings,
+        tools=(f"{own}:shout",),
+        verifiers=(f"{own}:Polite",),
+        strategies=(f"{own}:Twice",),
+        rewards=(f"{own}:WEIGHTS",),
+    )
+    async with assemble(parts) as agent:
+        assert (await agent.toolbox.call("shout", {"text": "pens"}, 10)).output == "PENS"
+        assert [verifier.name for verifier in agent.verifiers] == ["format", "polite"]
+        assert agent.weights == {"format": 0.25, "polite": 0.75}
+        run = await ask(agent, "How many pens?", how(STRATEGIES["twice"](), sample_tokens=5))
+    del STRATEGIES["twice"]
+    assert (run.strategy, len(run.nodes), run.chosen) == ("twice", 2, (1,))
+
+
+async def test_a_verifier_without_a_weight_weighs_one_under_its_own_name(settings: Settings, own: str) -> None:
+    async with assemble(with_(settings, verifiers=(f"{own}:Polite",))) as agent:
+        assert agent.weights["polite"] == 1.0
+        assert agent.weights["consensus"] == 0.7
+
+
+async def test_the_tools_of_an_mcp_server_are_offered(settings: Settings) -> None:
+    script = Path(__file__).parents[1] / "tools" / "server_of_tests.py"
+    servers = {"ours": McpServer(command=sys.executable, args=(str(script),))}
+    async with assemble(with_(settings, mcp_servers=servers)) as agent:
+        names = [schema["function"]["name"] for schema in agent.toolbox.schemas()]
+    assert len(names) > 2
+
+
+@pytest.mark.parametrize(
+    ("changes", "error", "sentence"),
+    [
+        ({"model": "/nowhere"}, PolicyError, "/nowhere"),
+        ({"tools": ("nowhere:tool",)}, ToolSetupError, "nowhere:tool cannot be imported"),
+        ({"verifiers": ("nowhere:V",)}, VerifierError, "nowhere:V cannot be loaded"),
+        ({"strategies": ("nowhere",)}, SettingsError, "nothing called 'nowhere' in ponder.strategies"),
+        ({"strategies": ("pathlib:Path",)}, SettingsError, "is no strategy: make it a dataclass"),
+        ({"rewards": ("nowhere:W",)}, SettingsError, "nowhere:W cannot be loaded"),
+        ({"base_url": "http://127.0.0.1:9/v1"}, PonderError, "No server answers at http://127.0.0.1:9/v1"),
+    ],
+)
+async def test_what_cannot_be_had_is_named(
+    settings: Settings, changes: dict[str, object], error: type[Exception], sentence: str
+) -> None:
+    with pytest.raises(error, match=sentence):
+        async with assemble(with_(settings, **changes)):
+            pass
+
+
+async def test_a_home_that_cannot_be_made_is_named(settings: Settings, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(PonderError, match="set PONDER_HOME to a folder of yours"):
+        async with assemble(with_(settings, home=tmp_path / "file" / "home")):
+            pass
+
+
+async def test_damaged_checkpoints_are_named_and_can_be_deleted(settings: Settings) -> None:
+    (settings.home / CHECKPOINTS).write_bytes(b"no database at all" * 100)
+    with pytest.raises(SettingsError, match=r"checkpoints.sqlite cannot be used .*; delete it"):
+        async with assemble(settings):
+            pass

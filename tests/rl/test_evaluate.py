@@ -1,0 +1,174 @@
+"""What an evaluation reports, from runs that go a known way."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict
+from pathlib import Path
+
+import pytest
+
+from agent.context import Agent
+from agent.effort import EFFORTS
+from agent.policy.renderer import Renderer
+from rl.demonstrations import sampled_text
+from rl.evaluate import EvaluationError, Harness, Suite, evaluate_effort, evaluate_pool, suite_of
+from rl.intervals import mean_interval, wilson
+from rl.tasks.task import Task
+from tests.rl.scripted import ScriptedPolicy, scripted_agent
+from tests.rl.tiny import tiny_tokenizer
+from tools.calculator import calculator
+
+LOW, HIGH = EFFORTS["low"], EFFORTS["high"]
+WRONG = "<think>\nA guess.\n</think>\n\nIt is so.\n\nAnswer: 123456789"
+FIELDS = ("suite", "tier", "effort", "strategy", "questions", "accuracy", "interval")
+FIELDS += ("tokens_per_question", "seconds_per_question")
+
+
+class Attempts(ScriptedPolicy):
+    """Each attempt at a question gives the next of its answers."""
+
+    def say(self, question: str, turn: int) -> str:
+        answers = self.turns[question]
+        assert isinstance(answers, list)
+        return answers.pop()
+
+
+@pytest.fixture(scope="module")
+def renderer() -> Renderer:
+    return Renderer(tiny_tokenizer())
+
+
+@pytest.fixture
+def opened(tmp_path: Path) -> Iterator[list[Agent]]:
+    """The agents of a test, whose logs are closed after it."""
+    agents: list[Agent] = []
+    yield agents
+    for agent in agents:
+        agent.store.close()
+
+
+def harness(policy: ScriptedPolicy, folder: Path, opened: list[Agent], concurrent: int = 16) -> Harness:
+    opened.append(scripted_agent(policy, folder, [calculator]))
+    return Harness(opened[-1], None, concurrent)
+
+
+def demonstrated(task: Task) -> list[str]:
+    return [sampled_text(step) for step in task.demonstration]
+
+
+def answer(text: str) -> str:
+    return f"<think>\nSo.\n</think>\n\nIt is so.\n\nAnswer: {text}"
+
+
+# --- suites -----------------------------------------------------------------------------------------------------------
+
+
+def test_a_suite_is_held_out_and_a_function_of_its_seed() -> None:
+    suite = suite_of("lookup", 2, 5, seed=3)
+    assert [task.task_id for task in suite.tasks] == [f"lookup/2/held_out/3/{index}" for index in range(5)]
+    assert suite == suite_of("lookup", 2, 5, seed=3)
+
+
+def test_the_handwritten_suite_is_always_whole() -> None:
+    suite = suite_of("handwritten", 0, 5, seed=3)
+    assert (suite.family, suite.tier, len(suite.tasks)) == ("handwritten", 0, 60)
+
+
+# --- one effort -------------------------------------------------------------------------------------------------------
+
+
+async def test_an_effort_is_measured_over_all_questions(
+    renderer: Renderer, tmp_path: Path, opened: list[Agent]
+) -> None:
+    suite = suite_of("arithmetic", 2, 4, seed=1)
+    turns = {task.question: demonstrated(task) for task in suite.tasks}
+    turns[suite.tasks[2].question] = [WRONG]
+    reports: list[None] = []
+    result = await evaluate_effort(
+        harness(ScriptedPolicy(renderer, turns), tmp_path, opened), suite, LOW, lambda: reports.append(None)
+    )
+    assert (result.suite, result.tier, result.effort, result.strategy) == ("arithmetic", 2, "low", "single")
+    assert (result.questions, result.accuracy, result.interval) == (4, 0.75, wilson(3, 4))
+    said = [text for texts in turns.values() for text in texts]
+    tokens = sum(len(renderer.tokenizer.encode(text)) + 1 for text in said)
+    assert result.tokens_per_question == tokens / 4
+    assert result.tokens_per_solved == tokens / 3
+    assert result.seconds_per_question > 0
+    assert len(reports) == 4
+
+
+async def test_a_row_has_the_fields_that_are_promised(renderer: Renderer, tmp_path: Path, opened: list[Agent]) -> None:
+    suite = suite_of("smalltalk", 1, 2, seed=1)
+    policy = ScriptedPolicy(renderer, {task.question: demonstrated(task) for task in suite.tasks})
+    row = asdict(await evaluate_effort(harness(policy, tmp_path, opened), suite, LOW, lambda: None))
+    assert set(FIELDS) <= set(row)
+    assert row["accuracy"] == 1.0
+
+
+async def test_nothing_solved_has_no_cost_per_solved_question(
+    renderer: Renderer, tmp_path: Path, opened: list[Agent]
+) -> None:
+    suite = suite_of("arithmetic", 1, 2, seed=1)
+    policy = ScriptedPolicy(renderer, {task.question: [WRONG] for task in suite.tasks})
+    result = await evaluate_effort(harness(policy, tmp_path, opened), suite, LOW, lambda: None)
+    assert (result.accuracy, result.tokens_per_solved, result.seconds_per_solved) == (0.0, None, None)
+
+
+async def test_a_lookup_searches_the_documents_of_its_own_question(
+    renderer: Renderer, tmp_path: Path, opened: list[Agent]
+) -> None:
+    suite = suite_of("lookup", 2, 3, seed=1)
+    policy = ScriptedPolicy(renderer, {task.question: demonstrated(task) for task in suite.tasks})
+    bench = harness(policy, tmp_path, opened)
+    assert (await evaluate_effort(bench, suite, LOW, lambda: None)).accuracy == 1.0
+    runs = [bench.agent.store.run(run.run_id) for run in bench.agent.store.runs()]
+    for task in suite.tasks:
+        [run] = [run for run in runs if run.metadata["task_id"] == task.task_id]
+        found = {p.source for node in run.nodes for result in node.tool_results for p in result.passages}
+        assert found
+        assert found <= {document.source for document in task.documents}
+
+
+async def test_a_model_that_cannot_be_asked_is_not_measured(
+    renderer: Renderer, tmp_path: Path, opened: list[Agent]
+) -> None:
+    bench = harness(ScriptedPolicy(renderer, {}), tmp_path, opened)
+    with pytest.raises(EvaluationError, match="The script has nothing to say"):
+        await evaluate_effort(bench, suite_of("arithmetic", 1, 2, seed=1), LOW, lambda: None)
+
+
+# --- a pool of attempts -----------------------------------------------------------------------------------------------
+
+
+async def test_a_pool_is_looked_at_in_every_way(renderer: Renderer, tmp_path: Path, opened: list[Agent]) -> None:
+    suite = suite_of("arithmetic", 3, 3, seed=1)
+    first, second = (task.gold for task in suite.tasks[:2])
+    attempts = [[first, first, "x1", "x2"], [second, "x3", "x3", "x3"], ["x4", "x5", "x6", "x7"]]
+    policy = Attempts(renderer, questions(suite, attempts))
+    rows = await evaluate_pool(harness(policy, tmp_path, opened), suite, HIGH, 4, lambda: None)
+    by_strategy = {row.strategy: row for row in rows}
+    assert list(by_strategy) == ["pass@1", "majority@4", "best_of_4", "pass@4"]
+    assert by_strategy["pass@1"].accuracy == pytest.approx((2 / 4 + 1 / 4 + 0) / 3)
+    assert by_strategy["pass@1"].interval == mean_interval([2 / 4, 1 / 4, 0.0])
+    assert by_strategy["majority@4"].accuracy == pytest.approx(1 / 3)
+    assert by_strategy["majority@4"].interval == wilson(1, 3)
+    assert by_strategy["pass@4"].accuracy == pytest.approx(2 / 3)
+    assert by_strategy["pass@1"].tokens_per_question == by_strategy["pass@4"].tokens_per_question / 4
+
+
+def questions(suite: Suite, attempts: Sequence[Sequence[str]]) -> dict[str, list[str]]:
+    return {task.question: [answer(a) for a in given] for task, given in zip(suite.tasks, attempts, strict=True)}
+
+
+async def test_no_more_questions_are_under_way_at_once_than_allowed(
+    renderer: Renderer, tmp_path: Path, opened: list[Agent]
+) -> None:
+    suite = suite_of("smalltalk", 1, 6, seed=2)
+    bench = harness(ScriptedPolicy(renderer, {t.question: demonstrated(t) for t in suite.tasks}), tmp_path, opened, 2)
+    most = 0
+
+    def report() -> None:
+        nonlocal most
+        most = max(most, sum(run.status == "running" for run in bench.agent.store.runs()))
+
+    await evaluate_effort(bench, suite, LOW, report)
+    assert most <= 2

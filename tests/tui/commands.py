@@ -1,0 +1,70 @@
+"""Commands as a person runs them: real processes, in a folder and a home of their own."""
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+COMMAND = [sys.executable, "-c", "from tui.cli import main; main()"]
+DEADLINE = 240  # seconds: a busy machine takes 30 to import what an answer needs
+# What moves a cursor or restyles a terminal: every control character but a newline and a tab.
+CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
+
+
+def environment(**changes: str) -> dict[str, str]:
+    """This process's, where conftest has set PONDER_HOME, without what a developer's shell may add."""
+    return os.environ | {"PYTHONPATH": str(ROOT), "PONDER_ENCODER": "none", "NO_COLOR": "1", "COLUMNS": "200"} | changes
+
+
+def ponder(
+    *arguments: str | bytes, folder: Path, stdin: bytes = b"", **variables: str
+) -> subprocess.CompletedProcess[str]:
+    """Run a command to its end in ``folder``."""
+    done = subprocess.run(
+        [*COMMAND, *arguments],
+        cwd=folder,
+        env=environment(**variables),
+        input=stdin,
+        capture_output=True,
+        timeout=DEADLINE,
+    )
+    return subprocess.CompletedProcess(arguments, done.returncode, done.stdout.decode(), done.stderr.decode())
+
+
+def begun(*arguments: str, folder: Path) -> subprocess.Popen[str]:
+    """Start a command, to talk to and to interrupt."""
+    pipe = subprocess.PIPE
+    variables = environment(PYTHONUNBUFFERED="1")
+    return subprocess.Popen(
+        [*COMMAND, *arguments], cwd=folder, env=variables, stdin=pipe, stdout=pipe, stderr=pipe, text=True, bufsize=1
+    )
+
+
+def read_until(process: subprocess.Popen[str], text: str) -> str:
+    """What the process prints up to a line that holds ``text``."""
+    assert process.stdout is not None
+    lines = []
+    for line in process.stdout:
+        lines.append(line)
+        if text in line:
+            return "".join(lines)
+    raise AssertionError(f"{text!r} was never printed, but {''.join(lines)!r}")
+
+
+def interrupt(process: subprocess.Popen[str]) -> None:
+    """Ctrl-C, a moment later."""
+    time.sleep(0.2)
+    process.send_signal(signal.SIGINT)
+
+
+def one_sentence(done: subprocess.CompletedProcess[str]) -> str:
+    """What a command that failed said: one line on standard error, and nothing of Python's insides."""
+    assert done.stdout == ""
+    [line] = [line for line in done.stderr.splitlines() if line.strip()]
+    assert "Traceback" not in line
+    assert line.endswith((".", "`"))
+    return line
