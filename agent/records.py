@@ -89,7 +89,7 @@ class Node:
     calls: tuple[Mapping[str, Any], ...] = ()  # {"name", "arguments"} in order
     tool_results: tuple[ToolResult, ...] = ()  # in the order of `calls`
     verdicts: tuple[Verdict, ...] = ()
-    note: str = ""  # what was done about an unusual ending: a repair, a compaction
+    note: str = ""  # what was done before it: a repair, a compaction; of an error, why
 
     @property
     def parent(self) -> Path:

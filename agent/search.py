@@ -172,15 +172,19 @@ STRATEGIES: dict[str, Callable[..., Strategy]] = {
 
 
 def add_strategy(kind: Callable[..., Strategy]) -> None:
-    """Make a strategy known by the default of its field ``name``, so that its runs can be resumed.
+    """Make a dataclass known by the default of its field ``name``, so that its runs can be resumed.
 
     Raises:
-        SettingsError: it is not a dataclass with such a field.
+        SettingsError: it is not one, or has no such field.
     """
+    STRATEGIES[default_name(kind)] = kind
+
+
+def default_name(kind: Any) -> str:
     names = [each.default for each in fields(kind) if each.name == "name"] if is_dataclass(kind) else []
     if not names or not isinstance(names[0], str):
         raise SettingsError(f"{kind!r} is no strategy: make it a dataclass whose field `name` has a default.")
-    STRATEGIES[names[0]] = kind
+    return names[0]
 
 
 def strategy_from(settings: Mapping[str, Any]) -> Strategy:

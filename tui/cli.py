@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from tui import evaluation, log, training
+from tui.options import AsJson, BaseUrl, EffortName, ModelName, effort_named, print_json, settings_for
+
 if TYPE_CHECKING:
-    from agent.effort import Effort
     from agent.events import Event
     from agent.records import Run
     from agent.settings import Settings
@@ -27,13 +29,6 @@ log_app = typer.Typer(help="What was asked, sampled and answered.", no_args_is_h
 train_app = typer.Typer(help="Make or improve a model.", no_args_is_help=True, rich_markup_mode=None)
 app.add_typer(log_app, name="log")
 app.add_typer(train_app, name="train")
-
-EffortName = Annotated[str | None, typer.Option("--effort", "-e", help="low, medium or high.")]
-ModelName = Annotated[
-    str | None, typer.Option("--model", "-m", help="A folder of weights, or the model's name at --base-url.")
-]
-BaseUrl = Annotated[str | None, typer.Option("--base-url", help="An OpenAI-compatible server, http://host:port/v1.")]
-AsJson = Annotated[bool, typer.Option("--json", help="One JSON document on standard output, and nothing else there.")]
 
 
 def main() -> None:
@@ -74,23 +69,6 @@ def sentence(error: Exception) -> str | None:
     if isinstance(error, ModuleNotFoundError):
         return f"The package {error.name} is missing: pip install 'ponder[local]', and 'ponder[train]' for training."
     return None
-
-
-def settings_for(**flags: Any) -> Settings:
-    """The settings in force, saying on standard error where a ponder.toml was ignored."""
-    from agent.settings import read_settings
-
-    settings, notice = read_settings(flags=flags)
-    if notice:
-        print(notice, file=sys.stderr)
-    return settings
-
-
-def print_json(value: Any) -> None:
-    """In ASCII: what a model or a document wrote can neither move the cursor nor fail to be encoded."""
-    import json
-
-    print(json.dumps(value))
 
 
 @app.callback()
@@ -181,15 +159,6 @@ async def follow(settings: Settings, begin: Any, as_json: bool) -> Run:
     return run
 
 
-def effort_named(name: str) -> Effort:
-    from agent.effort import EFFORTS
-    from agent.errors import SettingsError
-
-    if name not in EFFORTS:
-        raise SettingsError(f"There is no effort {name!r}; take one of {', '.join(EFFORTS)}.")
-    return EFFORTS[name]
-
-
 # --- documents --------------------------------------------------------------------------------------------------------
 
 
@@ -263,12 +232,5 @@ def doctor() -> None:
     raise typer.Exit(0 if asyncio.run(examine(settings_for())) else 1)
 
 
-def _add_commands() -> None:
-    """The commands that have a file of their own."""
-    from tui import evaluation, log, training
-
-    for module in (log, evaluation, training):
-        module.add_to(app, log_app, train_app)
-
-
-_add_commands()
+for module in (log, evaluation, training):  # commands that have a file of their own
+    module.add_to(app, log_app, train_app)

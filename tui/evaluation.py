@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from tui.cli import AsJson, BaseUrl, ModelName, effort_named, print_json, settings_for
+from tui.options import AsJson, BaseUrl, ModelName, effort_named, print_json, settings_for
 
 if TYPE_CHECKING:
     from agent.settings import Settings

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from tui.cli import AsJson, BaseUrl, ModelName, print_json, settings_for
+from tui.options import AsJson, BaseUrl, ModelName, print_json, settings_for
 
 if TYPE_CHECKING:
     from agent.records import Node, Run

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from tui.cli import ModelName
+from tui.options import ModelName
 
 
 def add_to(app: typer.Typer, log_app: typer.Typer, train_app: typer.Typer) -> None:

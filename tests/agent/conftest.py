@@ -12,7 +12,7 @@ from agent.policy.renderer import Renderer
 from agent.store import Store
 from tests.agent.logs import RUN
 from tests.agent.policy.conftest import model_folder, policy, renderer
-from tests.agent.scripted import ScriptedPolicy, by_place
+from tests.agent.scripted import Say, ScriptedPolicy, by_place
 from tools.calculator import calculator
 from tools.tool import Tool
 from tools.toolbox import Toolbox
@@ -65,7 +65,7 @@ def agent_with(log: Store, saver: AsyncSqliteSaver) -> Callable[..., Agent]:
 def agent_saying(agent_with: Callable[..., Agent], renderer: Renderer) -> Callable[..., Agent]:
     """``agent_saying(turns, *tools)``: its model says each of ``turns`` at its place in the tree, elsewhere 75."""
 
-    def make(turns: Mapping[tuple[int, ...], object], *tools: Tool, context_length: int = 4096, **parts) -> Agent:
+    def make(turns: Mapping[tuple[int, ...], Say | str], *tools: Tool, context_length: int = 4096, **parts) -> Agent:
         return agent_with(ScriptedPolicy(renderer, by_place(turns), context_length), *tools, **parts)
 
     return make

@@ -17,7 +17,7 @@ from tests.agent.scripted import heard, how
 
 LATER = (agent.policy.embedded, langgraph.checkpoint.sqlite.aio, verifiers.registry)  # what ``assemble`` will import
 QUESTION = "How many pens?"
-ASKED = how(BestOfN(8), sample_tokens=400)
+ASKED = how(BestOfN(8), sample_tokens=300)
 
 
 def go_on(home: Path, model_folder: Path) -> None:

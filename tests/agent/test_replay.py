@@ -9,7 +9,7 @@ import pytest
 from agent.context import Agent
 from agent.policy.embedded import EmbeddedPolicy
 from agent.policy.sampling import Draw
-from agent.records import Node, Run, Sample
+from agent.records import Node, Run, Sample, SamplingParams
 from agent.replay import ROUNDING, Difference, Replay, ReplayError, replay
 from agent.run import ask
 from agent.search import BestOfN
@@ -51,11 +51,16 @@ async def test_a_run_of_the_embedded_model_comes_out_the_same(run: Run, policy: 
     assert (report.same, report.sentence) == (True, "identical")
 
 
-async def test_the_draws_of_a_sample_are_the_sample(run: Run, policy: EmbeddedPolicy) -> None:
-    for node in run.nodes:
-        draws = await policy.draws(node.sample)
-        assert tuple(draw.token for draw in draws) == node.sample.token_ids
-        assert [draw.logprob for draw in draws] == pytest.approx(node.sample.logprobs, abs=1e-4)
+@pytest.mark.parametrize(
+    "params",
+    [SamplingParams(), SamplingParams(temperature=0.7, top_p=0.9), SamplingParams(top_k=5), SamplingParams(0.0)],
+)
+async def test_the_draws_of_a_sample_are_the_sample(policy: EmbeddedPolicy, params: SamplingParams) -> None:
+    prompt = policy.renderer.start([{"role": "user", "content": "How many pens?"}])
+    for sample in await policy.sample(prompt, replace(params, max_tokens=60), n=3):
+        draws = await policy.draws(sample)
+        assert tuple(draw.token for draw in draws) == sample.token_ids
+        assert [draw.logprob for draw in draws] == pytest.approx(sample.logprobs, abs=1e-4)
 
 
 async def test_a_token_that_was_changed_in_the_log_is_an_error(run: Run, policy: EmbeddedPolicy) -> None:

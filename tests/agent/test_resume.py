@@ -261,6 +261,7 @@ async def test_a_best_of_8_that_is_killed_again_and_again_is_finished_with_nothi
         whole = await ask(agent, QUESTION, ASKED)
     await counting.close()
     assert run.status == "finished"
+    assert_chained(run)
     assert counting.asked == len(run.nodes) - len(known)
     assert {node.path: node.sample.token_ids for node in run.nodes} == {
         node.path: node.sample.token_ids for node in whole.nodes

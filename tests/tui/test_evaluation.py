@@ -25,12 +25,9 @@ def test_all_is_every_family_that_generates() -> None:
     assert {family for family, _ in suites_named("all")} == set(FAMILIES)
 
 
-@pytest.mark.parametrize("name", ["", "nosuch", "lookup/9", "lookup/", "lookup,", "handwritten/1", "all,lookup"])
+@pytest.mark.parametrize("name", ["", "nosuch", "lookup/9", "lookup,", "handwritten/1", "all,lookup"])
 def test_a_suite_that_there_is_not_is_refused_with_those_there_are(name: str) -> None:
-    if name == "lookup/":
-        assert suites_named(name) == suites_named("lookup")
-        return
-    with pytest.raises(SettingsError, match="take one of arithmetic, lookup, .*, handwritten"):
+    with pytest.raises(SettingsError, match=r"take one of arithmetic, lookup, .*, handwritten"):
         suites_named(name)
 
 

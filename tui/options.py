@@ -1,0 +1,45 @@
+"""What the commands share: their common flags, the settings in force, and JSON on standard output."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from agent.effort import Effort
+    from agent.settings import Settings
+
+EffortName = Annotated[str | None, typer.Option("--effort", "-e", help="low, medium or high.")]
+ModelName = Annotated[
+    str | None, typer.Option("--model", "-m", help="A folder of weights, or the model's name at --base-url.")
+]
+BaseUrl = Annotated[str | None, typer.Option("--base-url", help="An OpenAI-compatible server, http://host:port/v1.")]
+AsJson = Annotated[bool, typer.Option("--json", help="One JSON document on standard output, and nothing else there.")]
+
+
+def settings_for(**flags: Any) -> Settings:
+    """The settings in force, saying on standard error where a ponder.toml was ignored."""
+    from agent.settings import read_settings
+
+    settings, notice = read_settings(flags=flags)
+    if notice:
+        print(notice, file=sys.stderr)
+    return settings
+
+
+def print_json(value: Any) -> None:
+    """In ASCII: what a model or a document wrote can neither move the cursor nor fail to be encoded."""
+    import json
+
+    print(json.dumps(value))
+
+
+def effort_named(name: str) -> Effort:
+    from agent.effort import EFFORTS
+    from agent.errors import SettingsError
+
+    if name not in EFFORTS:
+        raise SettingsError(f"There is no effort {name!r}; take one of {', '.join(EFFORTS)}.")
+    return EFFORTS[name]
