@@ -102,19 +102,23 @@ def train(
 
 
 def prepare(model: str | None, seed: int) -> tuple[PreTrainedModel, Renderer, dict[str, dict[str, Any]]]:
-    """The model that is named, or a new miniature with weights from ``seed``; its renderer; the tools' schemas."""
-    from transformers import AutoModelForCausalLM, Qwen3ForCausalLM
+    """The model that is named, or a new miniature with weights from ``seed``; its renderer; the tools' schemas.
 
+    In float32, on the GPU where there is one. Raises ``PolicyError`` where no model can be loaded.
+    """
+    from transformers import Qwen3ForCausalLM
+
+    from agent.policy.model import load_model
     from agent.policy.renderer import Renderer
     from rl.mini import build_config, build_tokenizer
 
-    device = "cuda" if torch.cuda.is_available() else "cpu"
     if model is not None:
-        trained = AutoModelForCausalLM.from_pretrained(model, dtype=torch.float32)
-        return trained.to(device), Renderer.load(model), tool_schemas()
+        renderer = Renderer.load(model)
+        return load_model(model), renderer, tool_schemas()
     tokenizer = build_tokenizer(seed)
     torch.manual_seed(seed)
-    return Qwen3ForCausalLM(build_config(len(tokenizer))).to(device), Renderer(tokenizer), tool_schemas()
+    new: Any = Qwen3ForCausalLM(build_config(len(tokenizer)))
+    return new.to("cuda" if torch.cuda.is_available() else "cpu"), Renderer(tokenizer), tool_schemas()
 
 
 def tool_schemas() -> dict[str, dict[str, Any]]:

@@ -157,7 +157,7 @@ def _refuse_bare_percent(before: list[Token], number: str, after: str) -> None:
 
 def _value(node: ast.expr, source: str) -> Number:
     match node:
-        case ast.Constant():
+        case ast.Constant(value=value) if type(value) in (int, float):  # True is a constant too
             return _literal(source[node.col_offset : node.end_col_offset])
         case ast.UnaryOp(op=ast.UAdd()):
             return _value(node.operand, source)

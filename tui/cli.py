@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -31,28 +30,30 @@ app.add_typer(log_app, name="log")
 app.add_typer(train_app, name="train")
 
 
+INTERRUPTED = 130  # what a shell makes of SIGINT
+
+
 def main() -> None:
     """Run a command; a failure is one sentence on standard error and an exit code that is not 0."""
     from typer.exceptions import TyperException
 
     try:
-        sys.exit(app(standalone_mode=False) or 0)
+        code = app(standalone_mode=False)  # Typer makes 130 of Ctrl-C, and 1 of a reader that has gone
     except TyperException as error:
         error.show()  # type: ignore[attr-defined] - every one that it raises has it
-        sys.exit(error.exit_code)
+        code = error.exit_code
     except (KeyboardInterrupt, typer.Abort):
-        print("Interrupted; what was finished is kept.", file=sys.stderr)
-        sys.exit(130)
-    except BrokenPipeError:  # the reader has gone; what is still buffered must not raise again at exit
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(141)
+        code = INTERRUPTED
     except Exception as error:
         if (known := sentence(error)) is None:
             raise
         from tui.printer import printable
 
         print(f"ponder: {printable(known)}", file=sys.stderr)
-        sys.exit(getattr(error, "exit_code", 1))
+        code = getattr(error, "exit_code", 1)
+    if code == INTERRUPTED:
+        print("Interrupted; what was finished is kept.", file=sys.stderr)
+    sys.exit(code)
 
 
 def sentence(error: Exception) -> str | None:

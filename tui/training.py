@@ -26,10 +26,12 @@ def sft(
 ) -> None:
     """Train on generated demonstrations: a new miniature, or the model of --model. Resumes what is in FOLDER."""
     import torch
+    from transformers.utils import logging
 
     from rl.sft import Progress, SFTSettings, export, loss_plot, prepare, train
     from tui.progress import bar
 
+    logging.disable_progress_bar()  # of the weights' files, which would break into ours
     if threads:
         torch.set_num_threads(threads)
     settings = SFTSettings(

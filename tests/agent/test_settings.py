@@ -29,7 +29,7 @@ def test_a_flag_beats_the_environment_which_beats_the_file_which_beats_the_defau
 
 def test_a_file_that_nobody_trusted_is_ignored_with_one_sentence_that_says_how_to_trust_it(folder: Path) -> None:
     settings, notice = read_settings(folder)
-    assert settings.passages == 5
+    assert settings.passages == 3
     assert notice == f"Ignored {folder}/ponder.toml: look through it, then run `ponder trust {folder}` to use it."
 
 

@@ -223,3 +223,9 @@ def test_a_root_is_right_to_ten_digits(x, k):
 def test_any_text_gives_an_answer_or_a_tool_error(text):
     with contextlib.suppress(ToolError):
         assert evaluate(text)
+
+
+@pytest.mark.parametrize("expression", ["True", "False", "None", "1 + True"])
+def test_a_constant_that_is_no_number_is_refused(expression: str) -> None:
+    with pytest.raises(ToolError):
+        evaluate(expression)

@@ -23,6 +23,12 @@ def test_a_model_is_trained_exported_and_not_trained_over_with_other_settings(mo
     assert "seed 0, not 1" in one_sentence(other)
 
 
+def test_a_model_that_there_is_not_is_named(tmp_path: Path) -> None:
+    done = ponder("train", "sft", "out", "--model", "no/such/folder", folder=tmp_path)
+    assert done.returncode == 1
+    assert "no/such/folder" in one_sentence(done)
+
+
 def test_a_folder_that_is_a_file_is_named(model: str, tmp_path: Path) -> None:
     (tmp_path / "out").write_text("mine")
     done = ponder("train", "sft", "out", "--model", model, folder=tmp_path)
