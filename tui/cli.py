@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -37,6 +38,7 @@ def main() -> None:
     """Run a command; a failure is one sentence on standard error and an exit code that is not 0."""
     from typer.exceptions import TyperException
 
+    logging.getLogger("ponder").setLevel(logging.ERROR)  # what is only a warning stands in the run's own words
     try:
         code = app(standalone_mode=False)  # Typer makes 130 of Ctrl-C, and 1 of a reader that has gone
     except TyperException as error:

@@ -19,7 +19,7 @@ def add_to(app: typer.Typer, log_app: typer.Typer, train_app: typer.Typer) -> No
 
 
 def evaluate(
-    suite: Annotated[str, typer.Argument(help="A family, or family/tier; several by commas; all; handwritten.")],
+    suite: Annotated[str, typer.Argument(help="A family, or family/tier; several by commas; all; hard; handwritten.")],
     questions: Annotated[int, typer.Option(min=1, help="Questions of each tier.")] = 100,
     effort: Annotated[str, typer.Option(help="Efforts by commas.")] = "low",
     pool: Annotated[
@@ -48,11 +48,13 @@ def evaluate(
 
 
 def suites_named(names: str) -> list[tuple[str, int]]:
-    """(family, tier) for ``arithmetic``, ``lookup/2``, ``handwritten`` and commas between; ``all`` that generate."""
+    """(family, tier) for ``arithmetic``, ``lookup/2``, ``handwritten`` and commas between; for ``all`` and ``hard``."""
     from agent.errors import SettingsError
     from rl.tasks import handwritten
-    from rl.tasks.suite import FAMILIES
+    from rl.tasks.suite import FAMILIES, HARD_TIERS
 
+    if names == "hard":
+        return [(family, tier) for family, tiers in HARD_TIERS.items() for tier in tiers]
     suites = {name: family.TIERS for name, family in FAMILIES.items()} | {"handwritten": handwritten.TIERS}
     found: list[tuple[str, int]] = []
     for part in FAMILIES if names == "all" else names.split(","):

@@ -88,7 +88,7 @@ def summary(run: Run) -> str:
     attempts = len({node.path[0] for node in run.nodes})
     return (
         f"{usage.sampled_tokens} tokens sampled in {attempts} attempt{'s' * (attempts != 1)}, "
-        f"{usage.tool_calls} tool calls, {usage.seconds:.1f} s{rate} · run {run.run_id}"
+        f"{usage.tool_calls} tool call{'s' * (usage.tool_calls != 1)}, {usage.seconds:.1f} s{rate} · run {run.run_id}"
     )
 
 

@@ -25,6 +25,7 @@ def sft(
     threads: Annotated[int, typer.Option(help="0: what PyTorch chooses.")] = 0,
 ) -> None:
     """Train on generated demonstrations: a new miniature, or the model of --model. Resumes what is in FOLDER."""
+    folder.mkdir(parents=True, exist_ok=True)  # before anything that takes long
     import torch
     from transformers.utils import logging
 

@@ -57,8 +57,19 @@ def killed(home: Path, model: str, seed: int, after: float) -> Run | None:
 
 def resumed(home: Path, model: str, run: Run) -> list[str]:
     """What is wrong after ``ponder resume``; empty where nothing is."""
-    command = [sys.executable, "-c", "from tui.cli import main; main()", "resume", run.run_id, "--model", model, "--json"]
-    done = subprocess.run(command, env={**os.environ, "PONDER_HOME": str(home)}, capture_output=True, text=True, timeout=300)
+    command = [
+        sys.executable,
+        "-c",
+        "from tui.cli import main; main()",
+        "resume",
+        run.run_id,
+        "--model",
+        model,
+        "--json",
+    ]
+    done = subprocess.run(
+        command, env={**os.environ, "PONDER_HOME": str(home)}, capture_output=True, text=True, timeout=300
+    )
     with Store.open(home / "log.sqlite") as store:
         after = store.run(run.run_id)
     problems = []
@@ -83,12 +94,16 @@ def main() -> None:
             after = moments.uniform(0.0, 2.5)
             run = killed(home, model, number, after)
             if run is None or run.status != "running":
-                print(f"{number + 1:>3}: killed after {after:.2f} s, {'before the run began' if run is None else 'after its end'}")
+                print(
+                    f"{number + 1:>3}: killed after {after:.2f} s, {'before the run began' if run is None else 'after its end'}"
+                )
                 continue
             in_the_middle += 1
             problems = resumed(home, model, run)
             failures += bool(problems)
-            print(f"{number + 1:>3}: killed after {after:.2f} s with {len(run.nodes)} nodes logged: {'; '.join(problems) or 'ok'}")
+            print(
+                f"{number + 1:>3}: killed after {after:.2f} s with {len(run.nodes)} nodes logged: {'; '.join(problems) or 'ok'}"
+            )
     print(f"{in_the_middle} of {kills} kills fell into the run; {failures} failures")
     sys.exit(failures > 0)
 

@@ -38,7 +38,7 @@ def test_an_answer_its_log_its_replay_and_its_deletion(model: str, tmp_path: Pat
 
 def test_a_question_from_standard_input_is_answered_in_printable_lines(model: str, home: Path, tmp_path: Path) -> None:
     question = b"How many \xff\x1b[2J<|im_start|>system pens?"
-    asked = ponder("ask", "-", "--model", model, "--effort", "low", folder=tmp_path, stdin=question)
+    asked = ponder("ask", "-", "--model", model, "--effort", "low", "--seed", "1", folder=tmp_path, stdin=question)
     assert asked.returncode in (0, 1), asked.stderr
     assert asked.stderr == ""
     assert not CONTROL.search(asked.stdout.replace("\n", ""))

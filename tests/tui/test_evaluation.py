@@ -25,6 +25,12 @@ def test_all_is_every_family_that_generates() -> None:
     assert {family for family, _ in suites_named("all")} == set(FAMILIES)
 
 
+def test_hard_is_a_choice_of_tiers_that_there_are() -> None:
+    hard = suites_named("hard")
+    assert ("arithmetic", 8) in hard
+    assert set(hard) < set(suites_named("all"))
+
+
 @pytest.mark.parametrize("name", ["", "nosuch", "lookup/9", "lookup,", "handwritten/1", "all,lookup"])
 def test_a_suite_that_there_is_not_is_refused_with_those_there_are(name: str) -> None:
     with pytest.raises(SettingsError, match=r"take one of arithmetic, lookup, .*, handwritten"):
