@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import AsyncIterator, Iterable, Mapping
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -112,9 +112,11 @@ def own_tools(settings: Settings) -> list[Tool]:
 
     tools = [calculator, python_tool(sandbox_of(settings))]
     if index_folder(settings).is_dir():
+        from retrieval.errors import IndexNotFound
         from tools.search import search_tool
 
-        tools.append(search_tool(open_retriever(settings), settings.passages))
+        with suppress(IndexNotFound):  # a first indexing that was interrupted or found nothing
+            tools.append(search_tool(open_retriever(settings), settings.passages))
     return [*tools, *(Toolbox.load(spec) for spec in settings.tools)]
 
 

@@ -12,6 +12,7 @@ import asyncio
 import sys
 import tempfile
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 
 import torch
@@ -56,7 +57,7 @@ def broken_chains(run: Run) -> int:
     """Steps whose prompt is not the last prompt, what was sampled, and something appended."""
     broken = 0
     for trajectory in run.trajectories():
-        for before, after in zip(trajectory, trajectory[1:], strict=False):
+        for before, after in pairwise(trajectory):
             start = before.sample.prompt_token_ids + before.sample.token_ids
             kept = after.sample.prompt_token_ids[: len(start)] == start
             broken += not kept and not after.note.startswith("compacted")
