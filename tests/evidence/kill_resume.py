@@ -94,16 +94,14 @@ def main() -> None:
             after = moments.uniform(0.0, 2.5)
             run = killed(home, model, number, after)
             if run is None or run.status != "running":
-                print(
-                    f"{number + 1:>3}: killed after {after:.2f} s, {'before the run began' if run is None else 'after its end'}"
-                )
+                where = "before the run began" if run is None else "after its end"
+                print(f"{number + 1:>3}: killed after {after:.2f} s, {where}")
                 continue
             in_the_middle += 1
             problems = resumed(home, model, run)
             failures += bool(problems)
-            print(
-                f"{number + 1:>3}: killed after {after:.2f} s with {len(run.nodes)} nodes logged: {'; '.join(problems) or 'ok'}"
-            )
+            outcome = "; ".join(problems) or "ok"
+            print(f"{number + 1:>3}: killed after {after:.2f} s with {len(run.nodes)} nodes logged: {outcome}")
     print(f"{in_the_middle} of {kills} kills fell into the run; {failures} failures")
     sys.exit(failures > 0)
 
