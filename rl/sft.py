@@ -8,7 +8,6 @@ and tool list: that prefix goes through the model once, and all rows attend to i
 from __future__ import annotations
 
 import json
-import math
 import os
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -18,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
+from transformers import AttentionInterface
 
 from agent.errors import PonderError
 from rl.demonstrations import Encoded, encode
@@ -42,13 +42,13 @@ class SFTSettings:
     """How to train. Tokens are counted without the shared prefix."""
 
     steps: int = 1500
-    batch: int = 48  # demonstrations a step
-    micro_tokens: int = (
-        8_000  # most tokens, padding included and the shared prefix not, that go through the model at once
-    )
+    batch: int = 32  # demonstrations a step
+    # Most tokens, padding included and the shared prefix not, that go through the model at once: more are padded more.
+    micro_tokens: int = 5_000
     learning_rate: float = 3e-3  # of Muon, at its peak
     embedding_rate: float = 3e-3  # of AdamW, for embeddings and norms
     warmup: int = 50
+    decay: float = 0.3  # the share of the steps, at the end, over which the rates fall to 0
     weight_decay: float = 0.01
     seed: int = 0
     checkpoint_every: int = 100
@@ -78,6 +78,8 @@ def train(
     Raises ``TrainingError`` where ``folder`` holds another training.
     """
     folder.mkdir(parents=True, exist_ok=True)
+    AttentionInterface.register("product", product_attention)
+    model.set_attn_implementation("product")
     optimizers = build_optimizers(model, settings)
     first, before = resume(model, optimizers, folder, settings)
     tokens = before
@@ -174,9 +176,8 @@ def build_optimizers(model: PreTrainedModel, settings: SFTSettings) -> list[torc
 
 
 def set_rates(optimizers: Sequence[torch.optim.Optimizer], settings: SFTSettings, step: int) -> None:
-    """Linear warm-up, then a cosine down to a twentieth."""
-    progress = step / max(1, settings.steps)
-    scale = min(1.0, (step + 1) / settings.warmup) * (0.05 + 0.95 * 0.5 * (1 + math.cos(math.pi * progress)))
+    """Linear warm-up, a plateau, a linear fall (Hägele et al. 2024): the plateau doesn't know how long the training is."""
+    scale = min(1.0, (step + 1) / settings.warmup, (settings.steps - step) / (settings.decay * settings.steps))
     for optimizer, rate in zip(optimizers, (settings.learning_rate, settings.embedding_rate), strict=True):
         for group in optimizer.param_groups:
             group["lr"] = rate * scale
@@ -232,15 +233,45 @@ def summed_loss(model: PreTrainedModel, rows: Sequence[Encoded]) -> tuple[torch.
         token_ids_B_T[i, : len(own)] = own
         learn = torch.tensor(row.learn[shared:])
         targets_B_T[i, : len(own) - 1] = torch.where(learn[1:], own[1:], -100)
-    prefix = model.model(input_ids=torch.tensor([rows[0].token_ids[:shared]], device=model.device), use_cache=True)
+    shared_1_P = torch.tensor([rows[0].token_ids[:shared]], device=model.device)
+    prefix = model.model(input_ids=shared_1_P, attention_mask=causal(model, shared, 0), use_cache=True)
     cache = prefix.past_key_values
     cache.batch_repeat_interleave(len(rows))
     # Rows are padded on the right: causal attention keeps the padding out of sight of everything that has a loss.
-    hidden_B_T_D = model.model(input_ids=token_ids_B_T, past_key_values=cache, use_cache=True).last_hidden_state
+    mask = causal(model, longest, shared)
+    output = model.model(input_ids=token_ids_B_T, attention_mask=mask, past_key_values=cache, use_cache=True)
+    hidden_B_T_D = output.last_hidden_state
     kept = targets_B_T != -100
     logits_N_V = model.lm_head(hidden_B_T_D[kept])
     loss = torch.nn.functional.cross_entropy(logits_N_V.float(), targets_B_T[kept], reduction="sum")
     return loss, sum(len(row.token_ids) - shared for row in rows)
+
+
+def causal(model: PreTrainedModel, new: int, before: int) -> torch.Tensor:
+    """What is added to the scores of ``new`` queries: all of the ``before`` earlier keys are in sight, no later one."""
+    visible_T_S = torch.ones(new, before + new, dtype=torch.bool, device=model.device).tril(before)
+    return torch.zeros(visible_T_S.shape, device=model.device).masked_fill(~visible_T_S, -torch.inf)[None, None]
+
+
+def product_attention(
+    module: torch.nn.Module,
+    query_B_H_T_D: torch.Tensor,
+    key_B_K_S_D: torch.Tensor,
+    value_B_K_S_D: torch.Tensor,
+    attention_mask: torch.Tensor,
+    scaling: float,
+    **_: Any,
+) -> tuple[torch.Tensor, None]:
+    """Attention as two plain products, the queries of a key-value head side by side.
+
+    On a processor, forward and backward together are 3 to 4 times as fast as PyTorch's fused kernel with a mask.
+    """
+    B, H, T, D = query_B_H_T_D.shape
+    K, S = key_B_K_S_D.shape[1:3]
+    scores = (query_B_H_T_D * scaling).reshape(B, K, H // K * T, D) @ key_B_K_S_D.transpose(2, 3)
+    scores = scores.view(B, K, H // K, T, S) + attention_mask[:, :, None].to(scores.dtype)
+    mixed = scores.softmax(-1).to(value_B_K_S_D.dtype).view(B, K, H // K * T, S) @ value_B_K_S_D
+    return mixed.view(B, H, T, D).transpose(1, 2), None
 
 
 def common_prefix(rows: Sequence[Encoded]) -> int:
@@ -289,13 +320,16 @@ def resume(
 ) -> tuple[int, int]:
     """Where the last checkpoint of ``folder`` stands: (steps done, tokens seen).
 
-    Raises ``TrainingError`` where it was made with other settings, or of another model.
+    The number of steps may be another as long as the rates do not fall yet. Raises ``TrainingError`` where it was made
+    with other settings, or of another model.
     """
     path = folder / "checkpoint.pt"
     if not path.exists():
         return 0, 0
     state = torch.load(path, map_location=model.device, weights_only=True)
     now, then = shaping(settings), state.get("settings", {})
+    if then and state["step"] <= (1 - settings.decay) * min(then["steps"], settings.steps):
+        now["steps"] = then["steps"]  # still on the plateau, where the length doesn't matter yet
     if changed := [f"{name} {then[name]}, not {now[name]}" for name in then if then[name] != now[name]]:
         raise TrainingError(f"{folder} holds a training with {'; '.join(changed)}; use those, or name another folder.")
     try:

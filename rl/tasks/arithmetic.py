@@ -54,11 +54,12 @@ class Story:
     operations: int = 0
     in_part: int = 0  # operations since the last carry
     sentences: list[str] = field(default_factory=list)
+    subjects: list[str] = field(default_factory=list)  # whom each sentence is about
     lines: list[str] = field(default_factory=list)
     steps: list[Step] = field(default_factory=list)
 
     def begin(self, sentence: str, line: str, expression: str, value: Fraction, operations: int) -> None:
-        self.sentences.append(sentence)
+        self.tell(sentence)
         self.lines.append(f"{line}: {expression}")
         self.expression, self.value, self.loose = expression, value, "+" in expression
         self.operations = self.in_part = operations
@@ -68,11 +69,15 @@ class Story:
         if self.in_part + operations > STEPS_PER_CALL:
             self.carry()
         left = f"({self.expression})" if self.loose and operator in "*/" else self.expression
-        self.sentences.append(sentence)
+        self.tell(sentence)
         self.lines.append(f"{line}: {operator} {term}")
         self.expression, self.value, self.loose = f"{left} {operator} {term}", value, operator in "+-"
         self.operations += operations
         self.in_part += operations
+
+    def tell(self, sentence: str) -> None:
+        self.sentences.append(sentence)
+        self.subjects.append(self.name)
 
     def carry(self) -> None:
         self.steps.append(call("\n".join(self.lines), "calculator", ("expression", self.expression), plain(self.value)))
@@ -109,13 +114,29 @@ def story_task(draw: Draw, tier: int, task_id: str) -> Task | None:
     while story.operations < tier - (finish is not ask_now):
         room = tier - (finish is not ask_now) - story.operations
         draw.any(TWO_OPERATIONS if room >= 2 and draw.chance(0.25) else ONE_OPERATION)(story, draw)
+    join(story, draw)
     if tier >= 2 and draw.chance(0.3):
         place = draw.random.randrange(1, len(story.sentences) + 1)
-        story.sentences.insert(place, fill(draw.pick(DISTRACTORS), story, draw, a=str(draw.number(3, 60))))
+        story.sentences.insert(place, fill(draw.phrase(DISTRACTORS), story, draw, a=str(draw.number(3, 60))))
     answer = finish(story, draw)
     if story.operations != tier or story.value < 0 or story.value > LARGEST:
         return None
     return finished(draw, story, tier, task_id, answer)
+
+
+def join(story: Story, draw: Draw) -> None:
+    """Make one sentence of neighbours here and there: "Tom has 12 pens. He sells 5." becomes "Tom has 12 pens and sells 5."."""
+    told: list[str] = []
+    about = ""
+    for sentence, subject in zip(story.sentences, story.subjects, strict=True):
+        first, _, rest = sentence.partition(" ")
+        if told and first in ("He", "She", "Then", subject) and draw.chance(0.35):
+            same = about == subject and told[-1].split()[0] in ("He", "She", subject) and first != "Then"
+            told[-1] = told[-1][:-1] + (f" and {rest}" if same else f", and {first.lower() if first != subject else first} {rest}")
+        else:
+            told.append(sentence)
+        about = subject
+    story.sentences = told
 
 
 def finished(draw: Draw, story: Story, tier: int, task_id: str, answer: str) -> Task:
@@ -132,11 +153,10 @@ def finished(draw: Draw, story: Story, tier: int, task_id: str, answer: str) -> 
 def failed_call(draw: Draw, thought: str, expression: str) -> Step:
     """A call that fails: by a fault of the tool (nothing to unlearn) or by a slip that is shown but not learned."""
     if draw.chance(0.5):
-        error = draw.any(
-            ["Error: the call took longer than 30 seconds.", "Error: the tool is not available at the moment."]
-        )
+        error = "Error: calculator took longer than 30 seconds and was stopped; ask for less."
         return call(thought, "calculator", ("expression", expression), error)
-    broken = call(thought, "calculator", ("expression", expression + " )"), "Error: the expression cannot be read.")
+    slip = expression + " )"
+    broken = call(thought, "calculator", ("expression", slip), f"Error: {refusal(slip)}")
     return Step(broken.thought, calls=broken.calls, results=broken.results, learn=False)
 
 
@@ -166,21 +186,21 @@ def begin(story: Story, draw: Draw, tier: int) -> None:
     kind = draw.any(["plain", "groups", "groups", "two kinds"]) if tier > 1 or draw.chance(0.5) else "plain"
     if kind == "plain":
         a = draw.number(3, draw.any([20, 99, 99, 400]))
-        story.begin(fill(draw.pick(BEGIN_PLAIN), story, draw, a=str(a)), f"{a} {story.objects}", str(a), Fraction(a), 0)
+        story.begin(fill(draw.phrase(BEGIN_PLAIN), story, draw, a=str(a)), f"{a} {story.objects}", str(a), Fraction(a), 0)
     elif kind == "groups":
         a, b, container = draw.number(2, 15), draw.number(2, 30), draw.pick(CONTAINERS)
-        sentence = fill(draw.pick(BEGIN_GROUPS), story, draw, a=shown(draw, a), b=shown(draw, b), c=container)
+        sentence = fill(draw.phrase(BEGIN_GROUPS), story, draw, a=shown(draw, a), b=shown(draw, b), c=container)
         story.begin(sentence, f"{a} {container} of {b}", f"{a} * {b}", Fraction(a * b), 1)
     else:
         a, b = draw.number(2, 60), draw.number(2, 60)
         x, y = draw.several(COLOURS, 2)
-        sentence = fill(draw.pick(BEGIN_TWO_KINDS), story, draw, a=shown(draw, a), b=shown(draw, b), x=x, y=y)
+        sentence = fill(draw.phrase(BEGIN_TWO_KINDS), story, draw, a=shown(draw, a), b=shown(draw, b), x=x, y=y)
         story.begin(sentence, f"{a} {x} and {b} {y}", f"{a} + {b}", Fraction(a + b), 1)
 
 
 def gain(story: Story, draw: Draw) -> None:
     a = draw.number(2, draw.any([12, 60, 150]))
-    story.apply(fill(draw.pick(GAIN), story, draw, a=shown(draw, a)), f"{a} more", "+", str(a), story.value + a)
+    story.apply(fill(draw.phrase(GAIN), story, draw, a=shown(draw, a)), f"{a} more", "+", str(a), story.value + a)
 
 
 def lose(story: Story, draw: Draw) -> None:
@@ -188,7 +208,7 @@ def lose(story: Story, draw: Draw) -> None:
         return gain(story, draw)
     a = draw.number(2, min(int(story.value) - 2, 150))
     story.apply(
-        fill(draw.pick(LOSE), story, draw, a=shown(draw, a)).replace("  ", " "),
+        fill(draw.phrase(LOSE), story, draw, a=shown(draw, a)).replace("  ", " "),
         f"{a} gone",
         "-",
         str(a),
@@ -198,7 +218,7 @@ def lose(story: Story, draw: Draw) -> None:
 
 def gain_groups(story: Story, draw: Draw) -> None:
     a, b, c = draw.number(2, 9), draw.number(2, 20), draw.pick(CONTAINERS)
-    sentence = fill(draw.pick(GAIN_GROUPS), story, draw, a=shown(draw, a), b=shown(draw, b), c=c)
+    sentence = fill(draw.phrase(GAIN_GROUPS), story, draw, a=shown(draw, a), b=shown(draw, b), c=c)
     story.apply(sentence, f"{a} {c} of {b} more", "+", f"{a} * {b}", story.value + a * b, 2)
 
 
@@ -206,7 +226,7 @@ def lose_groups(story: Story, draw: Draw) -> None:
     a, b, c = draw.number(2, 9), draw.number(2, 12), draw.pick(CONTAINERS)
     if a * b >= story.value:
         return gain_groups(story, draw)
-    sentence = fill(draw.pick(LOSE_GROUPS), story, draw, a=shown(draw, a), b=shown(draw, b), c=c)
+    sentence = fill(draw.phrase(LOSE_GROUPS), story, draw, a=shown(draw, a), b=shown(draw, b), c=c)
     story.apply(sentence, f"{a} times {b} gone", "-", f"{a} * {b}", story.value - a * b, 2)
 
 
@@ -215,7 +235,7 @@ def times(story: Story, draw: Draw) -> None:
     if story.value * a > LARGEST / 2:
         return lose(story, draw)
     wording, line = (
-        (draw.pick(TIMES), f"{a} times as many") if draw.chance(0.6) else (draw.pick(DOUBLE), "twice as many")
+        (draw.phrase(TIMES), f"{a} times as many") if draw.chance(0.6) else (draw.phrase(DOUBLE), "twice as many")
     )
     a = a if "{a}" in wording else 2
     compare(story, draw, wording, line, "*", a, story.value * a)
@@ -224,19 +244,19 @@ def times(story: Story, draw: Draw) -> None:
 def half(story: Story, draw: Draw) -> None:
     if story.value % 2 or story.value < 4:
         return gain(story, draw)
-    story.apply(fill(draw.pick(HALF), story, draw), "half", "/", "2", story.value / 2)
+    story.apply(fill(draw.phrase(HALF), story, draw), "half", "/", "2", story.value / 2)
 
 
 def more(story: Story, draw: Draw) -> None:
     a = draw.number(2, 60)
-    compare(story, draw, draw.pick(MORE), f"{a} more", "+", a, story.value + a)
+    compare(story, draw, draw.phrase(MORE), f"{a} more", "+", a, story.value + a)
 
 
 def fewer(story: Story, draw: Draw) -> None:
     if story.value < 8:
         return more(story, draw)
     a = draw.number(2, min(int(story.value) - 2, 60))
-    compare(story, draw, draw.pick(FEWER), f"{a} fewer", "-", a, story.value - a)
+    compare(story, draw, draw.phrase(FEWER), f"{a} fewer", "-", a, story.value - a)
 
 
 def compare(story: Story, draw: Draw, wording: str, line: str, operator: str, a: int, value: Fraction) -> None:
@@ -250,7 +270,7 @@ def compare(story: Story, draw: Draw, wording: str, line: str, operator: str, a:
 
 
 def ask_now(story: Story, draw: Draw) -> str:
-    story.sentences.append(fill(draw.pick(ASK_NOW), story, draw))
+    story.sentences.append(fill(draw.phrase(ASK_NOW), story, draw))
     return f"{story.name} has {{result}} {story.objects}."
 
 
@@ -261,7 +281,7 @@ def ask_share(story: Story, draw: Draw) -> str:
     a = draw.any(divisors)
     draw.numbers.add(a)
     story.apply(
-        fill(draw.pick(ASK_SHARE), story, draw, a=shown(draw, a)), f"shared by {a}", "/", str(a), story.value / a
+        fill(draw.phrase(ASK_SHARE), story, draw, a=shown(draw, a)), f"shared by {a}", "/", str(a), story.value / a
     )
     return f"Each gets {{result}} {story.objects}."
 
@@ -269,7 +289,7 @@ def ask_share(story: Story, draw: Draw) -> str:
 def ask_money(story: Story, draw: Draw) -> str:
     a = draw.number(2, 12)
     story.apply(
-        fill(draw.pick(ASK_MONEY), story, draw, a=shown(draw, a)), f"{a} dollars each", "*", str(a), story.value * a
+        fill(draw.phrase(ASK_MONEY), story, draw, a=shown(draw, a)), f"{a} dollars each", "*", str(a), story.value * a
     )
     return "That is {result} dollars."
 
@@ -277,7 +297,7 @@ def ask_money(story: Story, draw: Draw) -> str:
 def ask_together(story: Story, draw: Draw) -> str:
     a = draw.number(2, 99)
     somebody = other(story, draw)
-    sentence = fill(draw.pick(ASK_TOGETHER), story, draw, a=shown(draw, a), M=somebody)
+    sentence = fill(draw.phrase(ASK_TOGETHER), story, draw, a=shown(draw, a), M=somebody)
     story.apply(sentence, f"{somebody} {a}", "+", str(a), story.value + a)
     return f"Together they have {{result}} {story.objects}."
 
@@ -299,7 +319,7 @@ def expression_task(draw: Draw, tier: int, task_id: str) -> Task:
     result = worked_out(expression)
     if not result.lstrip("-").isdigit():
         return expression_task(draw, tier, task_id)
-    question = draw.pick(ASK_EXPRESSION).format(e=expression)
+    question = draw.phrase(ASK_EXPRESSION).format(e=expression)
     steps = (
         call("An expression to work out.", "calculator", ("expression", expression), result),
         direct(f"The result is {result}.", f"{expression} = {result}", result),
@@ -317,6 +337,14 @@ def everyday_task(draw: Draw, tier: int, task_id: str) -> Task:
         direct(f"The result is {result}.", f"The answer is {result}{unit}.", result),
     )
     return Task(task_id, "arithmetic", tier, question, result, steps)
+
+
+def refusal(expression: str) -> str:
+    """What the calculator says of an expression that it refuses."""
+    try:
+        return evaluate(expression)
+    except ToolError as error:
+        return str(error)
 
 
 def worked_out(expression: str) -> str:

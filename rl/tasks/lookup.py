@@ -6,11 +6,13 @@ articles' numbers (calculator). A tenth of tier 1 asks for what no article says:
 
 from __future__ import annotations
 
+import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from retrieval.passage import Document
-from rl.tasks.task import Draw, Step, Task, call, direct
-from rl.tasks.words import COMMON, JOBS, PLACE_ENDINGS, PRODUCTS, REGIONS, invented, person
+from rl.tasks.task import Draw, Step, Task, call, direct, expanded, phrased
+from rl.tasks.words import COMMON, JOBS, PLACE_ENDINGS, PRODUCTS, REGIONS, invented, person, words
 
 TIERS = range(1, 4)
 PASSAGES = 3  # how many a search shows; what the demonstrations are built with
@@ -23,57 +25,81 @@ class Attribute:
     """One thing that articles of a kind state, and the ways to ask for it."""
 
     label: str  # what a search query calls it
-    statements: tuple[str, ...]  # {s} the subject, {v} the value
-    questions: tuple[str, ...]
     noun: str  # "the population of {s}": how a two-source question embeds it
+    statements: tuple[tuple[str, ...], ...]  # {s} the subject, {p} its short name, {v} the value
+    questions: tuple[tuple[str, ...], ...]
+
+
+def fact(label: str, noun: str, statements: Sequence[str], questions: Sequence[str], the: str = "") -> Attribute:
+    asked = phrased(f"[What is|What's|Tell me|Find] the {noun} of {the}{{s}}[?|]", *questions)
+    return Attribute(label, noun, tuple(tuple(expanded(pattern)) for pattern in statements), asked)
 
 
 TOWN = (
-    Attribute("founded", ("It was founded in {v}.", "It was first settled in {v}.", "Its founding year is {v}.", "People founded it in {v}."),
-              ("When was {s} founded?", "In which year was {s} founded?", "What year was {s} founded?", "What is the founding year of {s}?"),
-              "founding year"),
-    Attribute("population", ("Its population is {v}.", "It has a population of {v}.", "About {v} people live there.", "It has {v} inhabitants."),
-              ("What is the population of {s}?", "How many people live in {s}?", "How many inhabitants does {s} have?", "How large is the population of {s}?"),
-              "population"),
-    Attribute("known for", ("It is known for its {v}.", "The town is famous for {v}.", "Its best known product is {v}.", "It lives from making {v}."),
-              ("What is {s} known for?", "What is {s} famous for?", "Which product is {s} known for?", "For which product is {s} famous?"),
-              "best known product"),
-    Attribute("river", ("It lies on the river {v}.", "The river {v} flows through it.", "It stands on the banks of the {v}.", "It was built beside the river {v}."),
-              ("Which river flows through {s}?", "On which river does {s} lie?", "What is the river of {s}?", "What river is {s} on?"),
-              "river"),
+    fact("founded", "founding year",
+              ("[It|{s}|The town] was [founded|first settled] in {v}.", "[Its founding year is|The year of its founding is] {v}.", "People founded [it|{s}|the town] in {v}."),
+              ("[When|In which year|In what year] was {s} [founded|first settled]?", "[What|Which] year was {s} [founded|first settled][?| in?]", "When did people [found|settle in] {s}[?| first?]")),
+    fact("population", "population",
+              ("[Its population|The population of {s}] is {v}.", "[It|{s}|The town] has [a population of {v}|{v} inhabitants|{v} people].", "[About|Some] {v} people live [there|in {s}]."),
+              ("How many [people|inhabitants] [live in|are in|are there in] {s}?", "How many [people|inhabitants] does {s} [have|count]?", "How [large|big] is the population of {s}[?| today?]")),
+    fact("known for", "best known product",
+              ("[It|{s}|The town] is [known|famous] for its {v}.", "[Its best known product|The best known product of {s}] is {v}.", "[It|{s}|The town] lives from making {v}."),
+              ("What is {s} [known|famous] for[?| today?]", "[Which|What] product is {s} [known|famous] for?", "For [which|what] product is {s} [known|famous]?", "What [does|do people in] {s} [make|live from]?")),
+    fact("river", "river",
+              ("[It|{s}|The town] lies on the river {v}.", "The river {v} flows through [it|{s}|the town].", "[It|{s}] [stands on the banks of|was built beside] the river {v}."),
+              ("[Which|What] river [flows|runs] through {s}?", "On [which|what] river [does {s} lie|is {s}]?", "[Which|What] river [does {s} lie|is {s}] on?")),
 )  # fmt: skip
 PERSON = (
-    Attribute("born year", ("{p} was born in {v}.", "{p} came into the world in {v}.", "The year of birth is {v}.", "{p} was born in the year {v}."),
-              ("When was {s} born?", "In which year was {s} born?", "What is the birth year of {s}?", "What year was {s} born?"), "birth year"),
-    Attribute("born in", ("{p} grew up in {v}.", "The family home was in {v}.", "{p} spent the early years in {v}.", "{p} was raised in {v}."),
-              ("Where did {s} grow up?", "In which town did {s} grow up?", "Which town did {s} grow up in?", "Where was {s} raised?"), "home town"),
-    Attribute("work", ("{p} worked as a {v}.", "{p} became a well known {v}.", "By profession {p} was a {v}.", "{p} earned a living as a {v}."),
-              ("What did {s} work as?", "What was the profession of {s}?", "What was the job of {s}?", "Which profession did {s} have?"), "profession"),
+    fact("born year", "birth year",
+              ("[{p}|{s}] was born in [the year |]{v}.", "[{p}|{s}] came into the world in {v}.", "The year of birth is {v}."),
+              ("[When|In which year|In what year] was {s} born[?| exactly?]", "[What|Which] year was {s} born[?| in?]", "When [did {s} come into the world|was {s}'s birth][?| exactly?]")),
+    fact("born in", "home town",
+              ("[{p}|{s}] [grew up|was raised|spent the early years] in {v}.", "The family home was in {v}."),
+              ("[Where|In which town|In what town] did {s} grow up[?| as a child?]", "[Which|What] town did {s} grow up in[?| as a child?]", "[Where|In which town] was {s} [raised|brought up]?")),
+    fact("work", "profession",
+              ("[{p}|{s}] [worked as|became|was] [a|a well known] {v}.", "By profession {p} was a {v}.", "[{p}|{s}] earned a living as a {v}."),
+              ("What did {s} [work as|do for a living][?| then?| once?]", "What was the [profession|job] of {s}[?| then?]", "[Which|What] [profession|job] did {s} have[?| then?| once?]", "What was {s}'s [profession|job][?| then?]")),
+    fact("died", "year of death",
+              ("[{p}|{s}] died in [the year |]{v}.", "The life of {p} ended in {v}."),
+              ("[When|In which year|In what year] did {s} die[?| exactly?]", "[What|Which] year did {s} die[?| in?]")),
 )  # fmt: skip
 BRIDGE = (
-    Attribute("length", ("It is {v} metres long.", "Its length is {v} metres.", "It measures {v} metres.", "It spans {v} metres."),
-              ("How long is the {s}?", "What is the length of the {s}?", "How many metres long is the {s}?", "How many metres does the {s} span?"), "length"),
-    Attribute("opened", ("It opened in {v}.", "It was opened in {v}.", "Traffic has used it since {v}.", "It was finished in {v}."),
-              ("When did the {s} open?", "In which year did the {s} open?", "What year was the {s} opened?", "What is the opening year of the {s}?"), "opening year"),
-    Attribute("designer", ("It was designed by {v}.", "Its designer was {v}.", "The plans were drawn by {v}.", "{v} designed it."),
-              ("Who designed the {s}?", "Who was the designer of the {s}?", "Who drew the plans of the {s}?", "What is the name of the designer of the {s}?"), "designer"),
+    fact("length", "length",
+              ("[It|The {s}] is {v} metres long.", "[Its length is|It measures|It spans] {v} metres."),
+              ("How [long|many metres long] is the {s}[?| in metres?]", "How many metres [does the {s} span|long is the {s}][?| in all?| exactly?]"), the="the "),
+    fact("opened", "opening year",
+              ("[It|The {s}] [opened|was opened|was finished] in {v}.", "Traffic has used [it|the {s}] since {v}."),
+              ("[When|In which year|In what year] did the {s} open[?| exactly?]", "[What|Which] year [was the {s} opened|did the {s} open]?", "When was the {s} [opened|finished][?| exactly?]"), the="the "),
+    fact("designer", "designer",
+              ("[It|The {s}] was designed by {v}.", "[Its designer was|The plans were drawn by] {v}.", "{v} designed [it|the {s}]."),
+              ("Who [designed|drew the plans of|planned] the {s}[?| then?]", "Who was the [designer|architect] of the {s}[?| then?]", "By whom was the {s} [designed|planned][?| then?]"), the="the "),
 )  # fmt: skip
-KINDS = {"town": TOWN, "person": PERSON, "bridge": BRIDGE}
+HOUSE = (
+    fact("opened", "opening year",
+              ("[It|{s}] [opened|was opened|was finished] in {v}.", "Its doors opened in {v}."),
+              ("[When|In which year|In what year] did {s} open[?| exactly?]", "[What|Which] year [was {s} opened|did {s} open]?", "When was {s} [opened|finished][?| exactly?]")),
+    fact("founder", "founder",
+              ("[It|{s}] was founded by {v}.", "[Its founder was|It was given to the town by] {v}.", "{v} founded [it|{s}]."),
+              ("Who [founded|was the founder of|paid for] {s}[?| then?]", "By whom was {s} [founded|paid for][?| then?]")),
+    fact("workers", "number of workers",
+              ("[It|{s}] has {v} [workers|employees].", "[It|{s}] has a staff of {v} people.", "{v} people work [there|in it]."),
+              ("How many [people|men and women] work [at|in|for] {s}?", "How many [workers|employees] does {s} have[?| today?]", "How [large|big] is the staff of {s}[?| today?]")),
+)  # fmt: skip
+KINDS = {"town": TOWN, "person": PERSON, "bridge": BRIDGE, "house": HOUSE}
 OPENINGS = {
-    "town": (
-        "{s} is a town in {r}.",
-        "{s} is a small town in {r}.",
-        "The town of {s} lies in {r}.",
-        "{s} is an old town in {r}.",
-    ),
-    "person": ("{s} lived in {r}.", "{s} was a citizen of {r}.", "{s} came from {r}.", "{s} is remembered in {r}."),
-    "bridge": (
-        "The {s} is a bridge in {r}.",
-        "The {s} stands in {r}.",
-        "The {s} is a stone bridge in {r}.",
-        "The {s} is found in {r}.",
-    ),
+    "town": [*expanded("{s} is [a|a small|an old] town in {r}."), "The town of {s} lies in {r}."],
+    "person": expanded("{s} [lived in|was a citizen of|came from|is remembered in] {r}."),
+    "bridge": expanded("The {s} [is a bridge|stands|is a stone bridge|is found] in {r}."),
+    "house": expanded("{s} [is the house of that name|is well known|stands|is found] in {r}."),
 }
+HOUSES = words("Library Mill Observatory Museum Theatre School Brewery Hall Hospital Factory")
+# What an article says besides: true of nothing that is asked, with years and numbers of its own.
+ASIDES = [
+    *expanded("A [market|fair] is held [on the square |]every [Monday|Thursday|spring|second Sunday of June]."), *expanded("The [town hall|church|old tower|gate] was built in {y}[ of red stone|]."),
+    *expanded("The [railway|road|telegraph] [reached|came to] [it|the place] in {y}."), *expanded("A [train|bus] to {t} takes {n} minutes."), *expanded("The [tower|wall|gate] is {n} metres [high|wide]."),
+    *expanded("It was [closed|repaired|painted] in {y}[ for a year|]."), *expanded("It [cost|needed] {n} thousand crowns."), *expanded("A [ticket|map|guide] costs {n} crowns."),
+    *expanded("A book about [it|this] was printed in {y}."), *expanded("A street in {t} bears [the|this] name."), *expanded("At night it is lit by {n} lamps."),
+]  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -86,24 +112,22 @@ class Entry:
     document: Document
 
 
-TWO_SOURCES = [
-    "What is the {n} of the town where {s} grew up?", "{s} grew up in a town. What is the {n} of that town?",
-    "Find the {n} of the town in which {s} was raised.", "Take the town where {s} grew up: what is its {n}?",
-    "Tell me the {n} of the home town of {s}.", "What is the {n} of {s}'s home town?",
-    "I want to know the {n} of the town {s} comes from.", "Which {n} belongs to the town in which {s} grew up?",
-]  # fmt: skip
-DESIGNERS = [
-    "What is the {n} of the person who designed the {s}?", "Somebody designed the {s}. What is the {n} of that person?",
-    "Find the {n} of the designer of the {s}.", "Take the designer of the {s}: what is the {n}?",
-    "Tell me the {n} of the designer of the {s}.", "What is the {n} of the {s}'s designer?",
-    "I want to know the {n} of whoever designed the {s}.", "Which {n} belongs to the designer of the {s}?",
-]  # fmt: skip
-DIFFERENCES = [
-    "How many more people live in {a} than in {b}?", "What is the difference between the populations of {a} and {b}?",
-    "By how many people is {a} larger than {b}?", "How much larger is the population of {a} than that of {b}?",
-    "{a} has more inhabitants than {b}. How many more?", "Compare {a} and {b}: how many more people live in {a}?",
-    "How many people more than {b} does {a} have?", "Subtract the population of {b} from that of {a}.",
-]  # fmt: skip
+TWO_SOURCES = phrased(
+    "[What is|What's|Find|Tell me] the {n} of the town [where|in which] {s} [grew up|was raised][?|]", "{s} [grew up|was raised] in a town. [What is|Find] the {n} of that town[?|]",
+    "[Take|Find] the town [where|in which] {s} [grew up|was raised]: what is its {n}?", "[What is|What's|Find|Tell me] the {n} of [the home town of {s}|{s}'s home town][?|]",
+    "I [want|need] to know the {n} of the town {s} [comes from|grew up in].", "[Which|What] {n} belongs to the town [where|in which] {s} [grew up|was raised]?",
+)  # fmt: skip
+DESIGNERS = phrased(
+    "[What is|What's|Find|Tell me] the {n} of the [person who designed|designer of|architect of] the {s}[?|]", "Somebody [designed|planned] the {s}. What is the {n} of that [person|designer]?",
+    "[Take|Find] the [designer|architect] of the {s}: what is [the|this person's] {n}?", "[What is|What's|Find|Tell me] the {n} of the {s}'s [designer|architect][?|]",
+    "I [want|need] to know the {n} of whoever [designed|planned] the {s}.", "[Which|What] {n} belongs to the [designer|architect] of the {s}?",
+)  # fmt: skip
+DIFFERENCES = phrased(
+    "How many more [people|inhabitants] [live in|are there in] {a} than in {b}?", "[What is|Find|Tell me] the difference between the populations of {a} and {b}[?|]",
+    "By how many [people|inhabitants] is {a} [larger|bigger] than {b}?", "How much [larger|bigger] is the population of {a} than [that|the population] of {b}?",
+    "{a} has more [inhabitants|people] than {b}. How many more[?| is it?]", "Compare {a} and {b}: how many more [people|inhabitants] [live in|are in] {a}?",
+    "How many [people|inhabitants] more than {b} does {a} [have|count]?", "[Subtract|Take] the population of {b} from [that|the population] of {a}[.|]",
+)  # fmt: skip
 UNKNOWN = [
     "How do I {w} the {x}?", "What does the {w} say about the {x}?", "Why is the {w} {x}?", "Where can I find the {w} for the {x}?",
     "Who is responsible for the {w} {x}?", "What happens when the {w} is {x}?", "Explain the {w} and the {x} to me.", "When do we change the {w} {x}?",
@@ -127,7 +151,7 @@ def one_source(draw: Draw, tier: int, task_id: str) -> Task:
     found = found_passages(draw, entry, others)
     at = found.index(entry.document) + 1
     value = entry.values[attribute.label]
-    question = draw.pick(attribute.questions).format(s=entry.name)
+    question = draw.phrase(attribute.questions).format(s=entry.name)
     steps = (
         call(f"I look up {entry.name}.", "search", ("query", f"{entry.name} {attribute.label}"), numbered(found)),
         direct(f"Passage {at}: {attribute.label} {value}.", f"{sentence(entry, attribute)} [{at}]", value),
@@ -152,7 +176,7 @@ def two_sources(draw: Draw, tier: int, task_id: str) -> Task:
     second = entry_of(draw, second_kind)
     first = entry_of(draw, first_kind, {link.label: second.name})
     attribute = draw.any(KINDS[second_kind])
-    question = draw.pick(wordings).format(n=attribute.noun, s=first.name)
+    question = draw.phrase(wordings).format(n=attribute.noun, s=first.name)
     first_others, second_others = (
         [entry_of(draw, first_kind) for _ in range(3)],
         [entry_of(draw, second_kind) for _ in range(3)],
@@ -206,7 +230,7 @@ def difference(draw: Draw, tier: int, task_id: str) -> Task:
             result,
         ),
     )
-    question = draw.pick(DIFFERENCES).format(a=a, b=b)
+    question = draw.phrase(DIFFERENCES).format(a=a, b=b)
     return Task(
         task_id,
         "lookup",
@@ -225,7 +249,7 @@ def unanswerable(draw: Draw, tier: int, task_id: str) -> Task:
     question = draw.pick(UNKNOWN).format(w=first, x=second)
     if draw.chance(0.5):
         name = name_of(draw, "town")
-        question = draw.pick(draw.any(TOWN).questions).format(s=name)
+        question = draw.phrase(draw.any(TOWN).questions).format(s=name)
         query = name
     else:
         query = f"{first} {second}"
@@ -242,7 +266,7 @@ def unanswerable(draw: Draw, tier: int, task_id: str) -> Task:
 def without_documents(draw: Draw, tier: int, task_id: str) -> Task:
     """The search tool is missing because nothing is indexed: the honest answer is to say that."""
     entry = entry_of(draw, draw.any(list(KINDS)))
-    question = draw.pick(draw.any(KINDS[entry.kind]).questions).format(s=entry.name)
+    question = draw.phrase(draw.any(KINDS[entry.kind]).questions).format(s=entry.name)
     steps = (Step("There is no search tool.", NOT_INDEXED),)
     return Task(
         task_id,
@@ -261,31 +285,37 @@ def entry_of(draw: Draw, kind: str, fixed: dict[str, str] | None = None) -> Entr
     values = {attribute.label: value_of(draw, attribute.label) for attribute in KINDS[kind]} | (fixed or {})
     region = draw.any(REGIONS)
     facts = [
-        draw.any(attribute.statements).format(s=name, v=values[attribute.label], p=name.split()[0])
-        for attribute in KINDS[kind]
+        draw.any(draw.any(known.statements)).format(s=name, v=values[known.label], p=name.split()[0]) for known in KINDS[kind]
     ]
+    for _ in range(draw.any([0, 0, 1, 2])):
+        year, n, town = draw.random.randint(1100, 1990), draw.random.randint(2, 90), name_of(draw, "town")
+        facts.append(draw.any(ASIDES).format(y=year, n=n, t=town))
     draw.random.shuffle(facts)
     text = " ".join([draw.any(OPENINGS[kind]).format(s=name, r=region), *facts])
-    return Entry(kind, name, values, article(name, text))
+    return Entry(kind, name, values, article(draw, name, re.sub(r"\ba (?=[aeiou])", "an ", text)))
 
 
-def article(title: str, text: str) -> Document:
-    return Document(title, f"generated/{title}", text)
+def article(draw: Draw, title: str, text: str) -> Document:
+    """As plain text, or as Markdown that begins with its title."""
+    return Document(title, f"generated/{title}", f"# {title}\n\n{text}" if draw.chance(0.5) else text)
 
 
 def name_of(draw: Draw, kind: str) -> str:
     if kind == "person":
         return f"{person(draw)} {invented(draw, 1, 3).capitalize()}"
     town = draw.owned(lambda: invented(draw, 1, 2).capitalize() + draw.any(PLACE_ENDINGS))
-    return town if kind == "town" else f"{town} Bridge"
+    if kind == "town":
+        return town
+    place = town if draw.chance(0.5) else draw.pick(COMMON).capitalize()
+    return f"{place} Bridge" if kind == "bridge" else f"{place} {draw.any(HOUSES)}"
 
 
 def value_of(draw: Draw, label: str) -> str:
-    if label in ("founded", "born year", "opened"):
+    if label in ("founded", "born year", "died", "opened"):
         return str(draw.number(1100, 1990))
     if label == "population":
         return f"{draw.number(200, draw.any([999, 9_999, 90_000])):,}"
-    if label == "length":
+    if label in ("length", "workers"):
         return str(draw.number(20, 900))
     if label == "known for":
         return draw.any(PRODUCTS)
@@ -330,4 +360,4 @@ def prose(draw: Draw) -> Document:
         " ".join(draw.several(COMMON, draw.random.randint(5, 12))).capitalize() + "."
         for _ in range(draw.random.randint(1, 4))
     ]
-    return article(" ".join(draw.several(COMMON, 2)).title(), " ".join(lines))
+    return article(draw, " ".join(draw.several(COMMON, 2)).title(), " ".join(lines))

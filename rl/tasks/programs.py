@@ -6,21 +6,40 @@ import math
 import statistics
 from collections.abc import Callable
 
-from rl.tasks.task import Draw, Step, Task, call, direct
+from rl.tasks.task import Draw, Step, Task, call, direct, phrased
 
 TIERS = range(1, 4)
 
 Made = tuple[str, str, str]  # question, code, what it prints
 
-ASK = [
-    "What is {x}?", "Compute {x}.", "Find {x}.", "Write a program that prints {x}, and tell me the result.", "Calculate {x}.",
-    "Use Python to find {x}.", "Tell me {x}.", "Work out {x} with a program.", "Please give me {x}.", "I need {x}.", "Determine {x}.", "Can you find {x}?",
-]  # fmt: skip
+ASK = phrased(
+    "[What is|What's|What would be] {x}[?| please?]", "[Compute|Find|Calculate|Determine|Work out|Print] {x}[.|]", "[Tell me|Give me|I need|I want] {x}[.|]",
+    "[Write|Run] [a program|a little program|some Python] that prints {x}[, and tell me the result|].", "[Use Python|Use a program] to [find|compute|work out] {x}.",
+    "[Please|Can you|Could you] [give me|find|compute|work out] {x}[.|?]",
+)  # fmt: skip
+SUM_RANGE = phrased(
+    "the sum of [the|all|all the|all the whole] numbers from {a} to {b}", "the [total|sum] of [the|all] [integers|whole numbers] [from|between] {a} [to|and] {b}",
+)  # fmt: skip
+SUM_SQUARES = phrased("the sum of [the|all] [squares|square numbers] [from|of the numbers from|of all numbers from] {a} to {b}")
+LARGEST = phrased("the [largest|biggest|greatest] [of|number of|number among] {x}", "the maximum of [the list|the numbers|these numbers:|] {x}")
+SMALLEST = phrased("the [smallest|lowest|least] [of|number of|number among] {x}", "the minimum of [the list|the numbers|these numbers:|] {x}")
+IN_ORDER = phrased("the [numbers|list|values] {x} in [ascending|increasing|sorted] order", "the [numbers|values] {x} [sorted|in order] from smallest to largest")
+TOTAL = phrased("the [sum|total] of [the list|the numbers|these numbers:|all of] {x}")
+FACTORIAL = phrased("[the factorial of {n}|{n} factorial|{n}!|the value of {n}!]")
+PRIMES = phrased("the [number|count] of [primes|prime numbers] [there are |]below {n}")
+FIBONACCI = phrased("[Fibonacci number {n}|the Fibonacci number {n}|number {n} of the Fibonacci numbers|the {n}. Fibonacci number], counting F(1) = F(2) = 1")
+DIVISOR = phrased("the [greatest|largest|biggest] [common divisor|common factor] of {a} and {b}")
+MULTIPLE = phrased("the [least|smallest|lowest] common multiple of [the numbers |]{a} and {b}")
+DIGITS = phrased("[the sum of the digits|the digit sum|the sum of all digits|the total of the digits] of {n}")
+MEDIAN = phrased("the median of [the list|the numbers|these numbers:|] {x}")
+DIVISIBLE = phrased("[numbers|whole numbers|integers] from {a} to {b} [that are divisible|divisible|that can be divided] by {k} but not by {m}")
+EITHER = phrased("the sum of the [numbers|whole numbers|integers] from {a} to {b} [that are divisible|divisible|that can be divided] by {k} or by {m}")
+SQUARES_OF = phrased("the sum of the squares of the [numbers|whole numbers|integers] from {a} to {b} [that are divisible|divisible|that can be divided] by {k}")
 
 
 def generate(draw: Draw, tier: int, task_id: str) -> Task:
     what, code, gold = draw.any(MAKERS[tier])(draw)
-    question = draw.pick(ASK).format(x=what)
+    question = draw.phrase(ASK).format(x=what)
     steps: list[Step] = []
     thought = f"A program for {what}."
     if draw.chance(0.05):
@@ -34,7 +53,7 @@ def generate(draw: Draw, tier: int, task_id: str) -> Task:
 def mistake(draw: Draw, thought: str, code: str) -> Step:
     """A slip that is shown with its error and not learned; what is learned is the correction after it."""
     if draw.chance(0.5):
-        broken, error = code.replace("print(", "print((", 1), "Error: SyntaxError: '(' was never closed"
+        broken, error = code.replace("print(", "print((", 1), "Error: SyntaxError: '(' was never closed (line 1)"
     else:
         broken, error = (
             code.replace("print(", "prnt(", 1),
@@ -59,46 +78,46 @@ def listed(values: list[int]) -> str:
 
 def sum_range(draw: Draw) -> Made:
     a, b = interval(draw)
-    return f"the sum of the numbers from {a} to {b}", f"print(sum(range({a}, {b} + 1)))", str(sum(range(a, b + 1)))
+    return draw.phrase(SUM_RANGE).format(a=a, b=b), f"print(sum(range({a}, {b} + 1)))", str(sum(range(a, b + 1)))
 
 
 def sum_squares(draw: Draw) -> Made:
     a, b = interval(draw)
     code = f"print(sum(n * n for n in range({a}, {b} + 1)))"
-    return f"the sum of the squares from {a} to {b}", code, str(sum(n * n for n in range(a, b + 1)))
+    return draw.phrase(SUM_SQUARES).format(a=a, b=b), code, str(sum(n * n for n in range(a, b + 1)))
 
 
 def largest(draw: Draw) -> Made:
     values = numbers(draw)
-    return f"the largest of {listed(values)}", f"print(max([{listed(values)}]))", str(max(values))
+    return draw.phrase(LARGEST).format(x=listed(values)), f"print(max([{listed(values)}]))", str(max(values))
 
 
 def smallest(draw: Draw) -> Made:
     values = numbers(draw)
-    return f"the smallest of {listed(values)}", f"print(min([{listed(values)}]))", str(min(values))
+    return draw.phrase(SMALLEST).format(x=listed(values)), f"print(min([{listed(values)}]))", str(min(values))
 
 
 def in_order(draw: Draw) -> Made:
     values = sorted(set(numbers(draw)))
     shuffled = draw.random.sample(values, len(values))
     code = f'print(", ".join(map(str, sorted([{listed(shuffled)}]))))'
-    return f"the numbers {listed(shuffled)} in ascending order", code, listed(values)
+    return draw.phrase(IN_ORDER).format(x=listed(shuffled)), code, listed(values)
 
 
 def total(draw: Draw) -> Made:
     values = numbers(draw)
-    return f"the sum of the list {listed(values)}", f"print(sum([{listed(values)}]))", str(sum(values))
+    return draw.phrase(TOTAL).format(x=listed(values)), f"print(sum([{listed(values)}]))", str(sum(values))
 
 
 def factorial(draw: Draw) -> Made:
     n = draw.number(4, 20)
-    return f"the factorial of {n}", f"import math\nprint(math.factorial({n}))", str(math.factorial(n))
+    return draw.phrase(FACTORIAL).format(n=n), f"import math\nprint(math.factorial({n}))", str(math.factorial(n))
 
 
 def primes_below(draw: Draw) -> Made:
     n = draw.number(20, 300)
     code = f"print(sum(all(n % d for d in range(2, n)) for n in range(2, {n})))"
-    return f"the number of primes below {n}", code, str(sum(all(m % d for d in range(2, m)) for m in range(2, n)))
+    return draw.phrase(PRIMES).format(n=n), code, str(sum(all(m % d for d in range(2, m)) for m in range(2, n)))
 
 
 def fibonacci(draw: Draw) -> Made:
@@ -107,37 +126,37 @@ def fibonacci(draw: Draw) -> Made:
     for _ in range(n):
         a, b = b, a + b
     code = f"a, b = 0, 1\nfor _ in range({n}):\n    a, b = b, a + b\nprint(a)"
-    return f"Fibonacci number {n}, counting F(1) = F(2) = 1", code, str(a)
+    return draw.phrase(FIBONACCI).format(n=n), code, str(a)
 
 
 def greatest_divisor(draw: Draw) -> Made:
     a, b, k = draw.number(4, 60), draw.number(4, 60), draw.number(2, 12)
     code = f"import math\nprint(math.gcd({a * k}, {b * k}))"
-    return f"the greatest common divisor of {a * k} and {b * k}", code, str(math.gcd(a * k, b * k))
+    return draw.phrase(DIVISOR).format(a=a * k, b=b * k), code, str(math.gcd(a * k, b * k))
 
 
 def least_multiple(draw: Draw) -> Made:
     a, b = draw.number(4, 60), draw.number(4, 60)
-    return f"the least common multiple of {a} and {b}", f"import math\nprint(math.lcm({a}, {b}))", str(math.lcm(a, b))
+    return draw.phrase(MULTIPLE).format(a=a, b=b), f"import math\nprint(math.lcm({a}, {b}))", str(math.lcm(a, b))
 
 
 def digit_sum(draw: Draw) -> Made:
     n = draw.number(1000, 99_999_999)
-    return f"the sum of the digits of {n}", f'print(sum(int(d) for d in "{n}"))', str(sum(map(int, str(n))))
+    return draw.phrase(DIGITS).format(n=n), f'print(sum(int(d) for d in "{n}"))', str(sum(map(int, str(n))))
 
 
 def median(draw: Draw) -> Made:
     values = numbers(draw)
     values = values if len(values) % 2 else values[1:]
     code = f"import statistics\nprint(statistics.median([{listed(values)}]))"
-    return f"the median of {listed(values)}", code, str(statistics.median(values))
+    return draw.phrase(MEDIAN).format(x=listed(values)), code, str(statistics.median(values))
 
 
 def two_conditions(draw: Draw) -> Made:
     (a, b), k, m = interval(draw), draw.number(2, 9), draw.number(2, 9)
     kept = [n for n in range(a, b + 1) if n % k == 0 and n % m]
     condition = f"for n in range({a}, {b} + 1) if n % {k} == 0 and n % {m} != 0"
-    what = f"numbers from {a} to {b} that are divisible by {k} but not by {m}"
+    what = draw.phrase(DIVISIBLE).format(a=a, b=b, k=k, m=m)
     if draw.chance(0.5):
         return f"the sum of the {what}", f"print(sum(n {condition}))", str(sum(kept))
     return f"how many {what} there are", f"print(sum(1 {condition}))", str(len(kept))
@@ -147,13 +166,13 @@ def either(draw: Draw) -> Made:
     (a, b), k, m = interval(draw), draw.number(2, 9), draw.number(2, 9)
     kept = [n for n in range(a, b + 1) if n % k == 0 or n % m == 0]
     code = f"print(sum(n for n in range({a}, {b} + 1) if n % {k} == 0 or n % {m} == 0))"
-    return f"the sum of the numbers from {a} to {b} that are divisible by {k} or by {m}", code, str(sum(kept))
+    return draw.phrase(EITHER).format(a=a, b=b, k=k, m=m), code, str(sum(kept))
 
 
 def squares_of(draw: Draw) -> Made:
     (a, b), k = interval(draw), draw.number(2, 9)
     code = f"print(sum(n * n for n in range({a}, {b} + 1) if n % {k} == 0))"
-    what = f"the sum of the squares of the numbers from {a} to {b} that are divisible by {k}"
+    what = draw.phrase(SQUARES_OF).format(a=a, b=b, k=k)
     return what, code, str(sum(n * n for n in range(a, b + 1) if n % k == 0))
 
 

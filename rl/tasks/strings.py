@@ -5,36 +5,39 @@ A letter puzzle of tier t has 2 t words; the puzzles for a program are in tiers 
 
 from __future__ import annotations
 
-from rl.tasks.task import Draw, Task, call, direct
+from rl.tasks.task import Draw, Task, call, direct, phrased
 from rl.tasks.words import COMMON, NAMES, invented
 
 TIERS = range(1, 5)
 
-LAST = [
-    'Take the last letters of the words in "{t}" and concatenate them.', 'Concatenate the last letters of "{t}".',
-    'What do the last letters of the words in "{t}" spell?', 'Join the last letter of each word in "{t}".',
-    'Put together the last letters of these words: {t}.', 'Write the last letter of every word in "{t}" without spaces.',
-    'What string do you get from the last letters of {t}?', 'Take the final letter of each word in "{t}" and join them.',
-]  # fmt: skip
-FIRST = [
-    'Take the first letters of the words in "{t}" and concatenate them.', 'Concatenate the first letters of "{t}".',
-    'What do the first letters of the words in "{t}" spell?', 'Join the first letter of each word in "{t}".',
-    'Put together the first letters of these words: {t}.', 'Write the first letter of every word in "{t}" without spaces.',
-    'What string do you get from the first letters of {t}?', 'Take the initial letter of each word in "{t}" and join them.',
-]  # fmt: skip
-COUNT = [
-    'How many times does the letter "{l}" occur in "{w}"?', "How many {l}'s are in {w}?", 'Count the letter {l} in the word "{w}".',
-    'How often does {l} appear in {w}?', 'What is the number of {l} letters in "{w}"?', 'Count how many times {l} is in {w}.',
-    'In the word {w}, how many times do you see the letter {l}?', 'How many letters {l} does the word {w} contain?',
-]  # fmt: skip
-REVERSE = [
-    'Reverse the word "{w}".', "Write {w} backwards.", 'Spell "{w}" in reverse.', "What is {w} written backwards?",
-    "Turn the word {w} around.", 'What do you get when you reverse "{w}"?', "Reverse the letters of {w}.", 'Give me "{w}" from back to front.',
-]  # fmt: skip
-LENGTH = [
-    'How many letters does the word "{w}" have?', "How long is the word {w}?", "Count the letters of {w}.", "What is the number of letters in {w}?",
-    'How many characters are in "{w}"?', "Tell me the length of the word {w}.", "How many letters are there in {w}?", "Give the length of {w}.",
-]  # fmt: skip
+def spelled_out(which: str) -> tuple[tuple[str, ...], ...]:
+    return phrased(
+        f'[Take|Write|Find] the {which} [letters|letter] of [the|all|each of these] words in "{{t}}" and [concatenate|join|combine] them[.|]',
+        f'[Concatenate|Join|Combine|Put together|Stick together] the {which} letters of [the words in |]["{{t}}"|{{t}}][.|]',
+        f'What do the {which} letters of [the words in |]["{{t}}"|{{t}}] [spell|give|make][?| together?]',
+        f'[Concatenate|Join|Take|Write] the {which} letter of [each|every] word [in|of] ["{{t}}"|{{t}}][.|]',
+        f'[Put together|Stick together|Join] the {which} letters of [these|the following|all these] words: {{t}}[.|]',
+        f'[What|Which] [string|word] do [you|I] get from the {which} letters of [the words |]{{t}}?',
+        f'Take the {which} letter of each of these words and [stick|put|join] them together: {{t}}[.|]',
+    )  # fmt: skip
+
+
+LAST = spelled_out("last")
+FINAL = spelled_out("final")
+FIRST = spelled_out("first")
+COUNT = phrased(
+    'How [many times|often] does [the letter |]["{l}"|{l}] [occur|appear|show up] in [the word |]["{w}"|{w}]?', "How many [{l}'s|letters {l}|{l}s] are [there |]in [the word |]{w}?",
+    '[Count|Find] the [letter {l}|number of {l}] in [the word |]["{w}"|{w}][.|]', 'What is the number of {l} [letters |]in [the word |]["{w}"|{w}]?',
+    "[Count|Tell me] how [many times|often] {l} is in [the word |]{w}.", "In the word {w}, how [many times|often] do [you see|you find|I see] [the letter |]{l}?",
+)  # fmt: skip
+REVERSE = phrased(
+    '[Reverse|Turn around] [the word |the letters of |]["{w}"|{w}][.|]', '[Write|Spell] [the word |]["{w}"|{w}] [backwards|in reverse][.|]', "What is [the word |]{w} [written |spelled |]backwards?",
+    'How do [you|I] [spell|write] ["{w}"|{w}] backwards?', 'What do [you|I] get when [you|I] [reverse|turn around] ["{w}"|{w}]?', '[Give me|Tell me] [the word |]["{w}"|{w}] [backwards|in reverse][.|]',
+)  # fmt: skip
+LENGTH = phrased(
+    'How many [letters|characters] [does|has] [the word |]["{w}"|{w}] have?', "How long is [the word |]{w}[?| in letters?]", '[Count|Find] the [letters|characters] [of|in] ["{w}"|{w}][.|]',
+    "What is the number of [letters|characters] [in|of] [the word |]{w}?", 'How many [letters|characters] are [there |]in ["{w}"|{w}]?', "[Tell me|Give|Find] the length of [the word |]{w}[.|]",
+)  # fmt: skip
 
 
 def generate(draw: Draw, tier: int, task_id: str) -> Task:
@@ -44,7 +47,7 @@ def generate(draw: Draw, tier: int, task_id: str) -> Task:
     last = draw.chance(0.6)
     at = -1 if last else 0
     gold = "".join(w[at] for w in words).lower()
-    question = draw.pick(LAST if last else FIRST).format(t=" ".join(words))
+    question = draw.phrase(draw.any([LAST, LAST, FINAL]) if last else FIRST).format(t=" ".join(words))
     thought = "\n".join(f"{w}: {w[at].lower()}" for w in words)
     step = direct(thought, f"The letters are {', '.join(gold)}.", gold)
     return Task(task_id, "strings", tier, question, gold, (step,))
@@ -64,14 +67,14 @@ def by_program(draw: Draw, tier: int, task_id: str) -> Task:
     if kind == "count":
         letter = draw.any(sorted(set(w)))
         question, code, gold = (
-            draw.pick(COUNT).format(l=letter, w=w),
+            draw.phrase(COUNT).format(l=letter, w=w),
             f'print("{w}".count("{letter}"))',
             str(w.count(letter)),
         )
     elif kind == "reverse":
-        question, code, gold = draw.pick(REVERSE).format(w=w), f'print("{w}"[::-1])', w[::-1]
+        question, code, gold = draw.phrase(REVERSE).format(w=w), f'print("{w}"[::-1])', w[::-1]
     else:
-        question, code, gold = draw.pick(LENGTH).format(w=w), f'print(len("{w}"))', str(len(w))
+        question, code, gold = draw.phrase(LENGTH).format(w=w), f'print(len("{w}"))', str(len(w))
     steps = (
         call("A program can tell.", "python", ("code", code), gold),
         direct(f"It printed {gold}.", f"The answer is {gold}.", gold),

@@ -8,14 +8,18 @@ other. ``suite`` lists the families; ``rl.sft`` trains on the demonstrations; ``
 from __future__ import annotations
 
 import hashlib
+import itertools
 import random
-from collections.abc import Callable, Container, Sequence
+import re
+from collections import Counter
+from collections.abc import Callable, Container, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Literal, TypeVar
 
 from retrieval.passage import Document
 
 Split = Literal["train", "held_out"]
+SPLITS: tuple[Split, Split] = ("train", "held_out")
 T = TypeVar("T")
 
 
@@ -69,7 +73,16 @@ class Draw:
         return [item for i, item in enumerate(items) if (i % 4 == 3) == (self.split == "held_out")]
 
     def pick(self, items: Sequence[T]) -> T:
-        return self.random.choice(self.part(items))
+        """A choice from ``part``, without making it."""
+        held = len(items) // 4
+        if self.split == "held_out":
+            return items[4 * self.random.randrange(held) + 3]
+        k = self.random.randrange(len(items) - held)
+        return items[k + k // 3]
+
+    def phrase(self, patterns: Sequence[Sequence[str]]) -> str:
+        """A sentence from ``phrased`` patterns: the pattern is anybody's, the sentence this split's."""
+        return self.pick(self.any(patterns))
 
     def several(self, items: Sequence[T], count: int) -> list[T]:
         """``count`` different items of this split's part."""
@@ -94,6 +107,47 @@ class Draw:
 
 def digest(text: str) -> int:
     return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big")
+
+
+def phrased(*patterns: str) -> tuple[tuple[str, ...], ...]:
+    """For each pattern, the sentences that its ``[one|another]`` alternatives make and no pattern before it, for ``Draw.phrase``.
+
+    Ordered by hash, but so that what is held out is made of words that training has: only their combination is new. Raises
+    ``ValueError`` for a pattern of which a quarter cannot be held out in this way.
+    """
+    made = list(map(sorted, distinct(map(expanded, patterns))))
+    left = Counter(word for sentences in made for sentence in sentences for word in sentence.split())
+    return tuple(shared_out(sentences, left) for sentences in made)
+
+
+def distinct(banks: Iterable[Iterable[T]]) -> Iterator[set[T]]:
+    seen: set[T] = set()
+    for bank in banks:
+        yield set(bank) - seen
+        seen.update(bank)
+
+
+def shared_out(sentences: list[str], left: Counter[str]) -> tuple[str, ...]:
+    """Every fourth sentence is one whose words training keeps; ``left`` counts what it has, and is brought up to date."""
+    train = sorted(sentences, key=digest)
+    held_out: list[str] = []
+    for sentence in train.copy():
+        words = Counter(sentence.split())
+        if len(held_out) < len(sentences) // 4 and all(left[word] > count for word, count in words.items()):
+            left -= words
+            train.remove(sentence)
+            held_out.append(sentence)
+    if not held_out or len(held_out) < len(sentences) // 4:
+        raise ValueError(f"a quarter of these cannot be held out without a word that training lacks: {sentences[:8]}")
+    for i, sentence in enumerate(held_out):
+        train.insert(4 * i + 3, sentence)
+    return tuple(train)
+
+
+def expanded(pattern: str) -> list[str]:
+    parts = re.split(r"\[(.*?)\]", pattern)
+    choices = [part.split("|") if i % 2 else [part] for i, part in enumerate(parts)]
+    return [" ".join("".join(chosen).split()).replace(" ?", "?") for chosen in itertools.product(*choices)]
 
 
 def direct(thought: str, text: str, answer: str | None = None) -> Step:

@@ -6,7 +6,7 @@ from datetime import date, timedelta
 from fractions import Fraction
 
 from rl.tasks.arithmetic import plain
-from rl.tasks.task import Draw, Task, call, direct
+from rl.tasks.task import Draw, Task, call, direct, phrased
 
 TIERS = range(1, 3)
 
@@ -16,27 +16,29 @@ UNITS = [
     ("kilograms", "grams", 1000), ("metres", "centimetres", 100), ("litres", "millilitres", 1000), ("dollars", "cents", 100),
     ("years", "months", 12), ("feet", "inches", 12), ("centimetres", "millimetres", 10), ("tonnes", "kilograms", 1000), ("dozens", "pieces", 12),
 ]  # fmt: skip
-DOWN = [
-    "How many {s} are {n} {l}?", "Convert {n} {l} to {s}.", "What is {n} {l} in {s}?", "{n} {l} are how many {s}?", "Express {n} {l} in {s}.",
-    "How many {s} are there in {n} {l}?", "Turn {n} {l} into {s}.", "Give {n} {l} in {s}.",
-]  # fmt: skip
-MIXED = [
-    "How many {s} are {n} {l} and {m} {s}?", "Convert {n} {l} and {m} {s} to {s}.", "What is {n} {l} and {m} {s} in {s}?",
-    "Something takes {n} {l} and {m} {s}. How many {s} is that?", "Express {n} {l} and {m} {s} in {s}.", "Add {n} {l} and {m} {s}: how many {s} in all?",
-    "Turn {n} {l} and {m} {s} into {s}.", "Give {n} {l} plus {m} {s} in {s}.",
-]  # fmt: skip
-AFTER = [
-    "What date is {n} days after {d}?", "Which date comes {n} days after {d}?", "Add {n} days to {d}. Which date is it?", "What is the date {n} days later than {d}?",
-    "Today is {d}. What date is it in {n} days?", "If today is {d}, what date is it {n} days from now?", "{n} days after {d} is which date?", "Count {n} days on from {d}.",
-]  # fmt: skip
-WEEKDAY = [
-    "What day of the week was {d}?", "Which weekday is {d}?", "On what day of the week does {d} fall?", "Is {d} a Monday, or which day is it?",
-    "What weekday was {d}?", "Tell me the day of the week of {d}.", "{d} is on which day of the week?", "Which day of the week is {d}?",
-]  # fmt: skip
-BETWEEN = [
-    "How many days are there between {d} and {e}?", "How many days is it from {d} to {e}?", "Count the days from {d} to {e}.", "What is the number of days between {d} and {e}?",
-    "How many days after {d} is {e}?", "How long is it in days from {d} until {e}?", "From {d} to {e}, how many days pass?", "How many days lie between {d} and {e}?",
-]  # fmt: skip
+DOWN = phrased(
+    "[How many|what number of] {s} [are|is|is that in|make] {n} {l}?", "[Convert|Turn|Change] {n} {l} [to|into] {s}[.|]", "[What is|What's] {n} {l} in {s}[?| please?]",
+    "{n} {l} [are|is|makes|equals] how many {s}?", "[Express|Give|Tell me|Write] {n} {l} in {s}[.|]", "How many {s} [are there|are|do I have|go] in {n} {l}?",
+)  # fmt: skip
+MIXED = phrased(
+    "[How many|what number of] {s} [are|is|make] {n} {l} and {m} {s}?", "[Convert|Turn|Change] {n} {l} and {m} {s} [to|into] {s}[.|]", "[What is|What's] {n} {l} and {m} {s} in {s}[?| please?]",
+    "[Something|It|The whole] [takes|is|makes] {n} {l} and {m} {s}. How many {s} is that?", "[Express|Give|Tell me|Write] {n} {l} [and|plus] {m} {s} in {s}[.|]",
+    "[Add|Add up] {n} {l} and {m} {s}: how many {s} [in all|is that|are there]?", "I [am|have|need] {n} {l} [and |]{m} {s}. What is that in {s}?",
+)  # fmt: skip
+AFTER = phrased(
+    "[What|Which] date [comes|is|will it be] {n} days [after|later than] {d}?", "Add {n} days to {d}. [Which date is it|What date is that|Which date do I get|What do you get]?",
+    "[If today is|Today is|It is] {d}. What date [is it|will it be] [in {n} days|{n} days from now]?", "{n} days after {d} is [which|what] [date|day]?",
+    "[Count|Go] {n} days [on|forward] from {d}[.|]", "[It|My ticket] [started|begins] on {d} and [ends|runs out] {n} days after that. [On what date|Which date is that]?",
+)  # fmt: skip
+WEEKDAY = phrased(
+    "[What|Which] day of the week [was|is|will be] {d}?", "[What|Which] weekday [was|is|will be] {d}?", "On [what|which] [day of the week|weekday] [does|did] {d} fall?",
+    "[Tell me|Find] the [day of the week|weekday] [of|for] {d}[.|]", "{d} [is|was] on [which|what] [day of the week|weekday]?",
+)  # fmt: skip
+BETWEEN = phrased(
+    "How many days are [there |]between {d} and {e}[?| please?]", "How many days is it from {d} [to|until|till] {e}[?| please?]", "[Count|Tell me|Find] the [number of |]days from {d} to {e}[.|]",
+    "[What is|Find] the number of days [between {d} and {e}|from {d} to {e}][?|]", "How many days after {d} [is|comes|was] {e}[?| please?]", "How long is it in days from {d} [until|to|till] {e}[?| please?]",
+    "From {d} [to|until] {e}, how many days [pass|are there|is that]?",
+)  # fmt: skip
 MONTHS = [
     "January",
     "February",
@@ -67,24 +69,24 @@ def convert(draw: Draw) -> tuple[str, str, str, str, str]:
     large, small, factor = draw.any(UNITS)
     n = draw.number(2, 99)
     if draw.chance(0.35):
-        question = draw.pick(DOWN).format(n=n * factor, l=small, s=large)
+        question = draw.phrase(DOWN).format(n=n * factor, l=small, s=large)
         return question, "calculator", f"{n * factor} / {factor}", str(n), f" {large}"
     if draw.chance(0.2):
         value = Fraction(2 * n + 1, 2)
         return (
-            draw.pick(DOWN).format(n=plain(value), l=large, s=small),
+            draw.phrase(DOWN).format(n=plain(value), l=large, s=small),
             "calculator",
             f"{plain(value)} * {factor}",
             plain(value * factor),
             f" {small}",
         )
-    return draw.pick(DOWN).format(n=n, l=large, s=small), "calculator", f"{n} * {factor}", str(n * factor), f" {small}"
+    return draw.phrase(DOWN).format(n=n, l=large, s=small), "calculator", f"{n} * {factor}", str(n * factor), f" {small}"
 
 
 def mixed(draw: Draw) -> tuple[str, str, str, str, str]:
     large, small, factor = draw.any(UNITS)
     n, m = draw.number(2, 40), draw.number(2, max(6, factor - 1))
-    question = draw.pick(MIXED).format(n=n, m=m, l=large, s=small)
+    question = draw.phrase(MIXED).format(n=n, m=m, l=large, s=small)
     return question, "calculator", f"{n} * {factor} + {m}", str(n * factor + m), f" {small}"
 
 
@@ -103,7 +105,7 @@ def literal(day: date) -> str:
 
 def after(draw: Draw) -> tuple[str, str, str, str, str]:
     day, n = a_date(draw), draw.number(3, 400)
-    question = draw.pick(AFTER).format(n=n, d=spoken(draw, day))
+    question = draw.phrase(AFTER).format(n=n, d=spoken(draw, day))
     code = f"from datetime import date, timedelta\nprint({literal(day)} + timedelta(days={n}))"
     return question, "python", code, (day + timedelta(days=n)).isoformat(), ""
 
@@ -111,12 +113,12 @@ def after(draw: Draw) -> tuple[str, str, str, str, str]:
 def weekday(draw: Draw) -> tuple[str, str, str, str, str]:
     day = a_date(draw)
     code = f'from datetime import date\nprint({literal(day)}.strftime("%A"))'
-    return draw.pick(WEEKDAY).format(d=spoken(draw, day)), "python", code, day.strftime("%A"), ""
+    return draw.phrase(WEEKDAY).format(d=spoken(draw, day)), "python", code, day.strftime("%A"), ""
 
 
 def between(draw: Draw) -> tuple[str, str, str, str, str]:
     first = a_date(draw)
     last = first + timedelta(days=draw.number(5, 900))
-    question = draw.pick(BETWEEN).format(d=spoken(draw, first), e=spoken(draw, last))
+    question = draw.phrase(BETWEEN).format(d=spoken(draw, first), e=spoken(draw, last))
     code = f"from datetime import date\nprint(({literal(last)} - {literal(first)}).days)"
     return question, "python", code, str((last - first).days), " days"

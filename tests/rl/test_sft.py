@@ -11,7 +11,7 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from torch.nn.functional import cross_entropy
+from torch.nn.functional import cross_entropy, scaled_dot_product_attention
 from transformers import AutoModelForCausalLM, Qwen3ForCausalLM
 
 from agent.policy.renderer import Renderer
@@ -118,6 +118,15 @@ def test_a_shared_prefix_gives_the_loss_and_gradient_of_separate_sequences(
     assert torch.linalg.vector_norm(one - other) <= 1e-5 * torch.linalg.vector_norm(other)
 
 
+def test_product_attention_is_attention() -> None:
+    torch.manual_seed(0)
+    query, key, value = torch.randn(2, 4, 5, 8), torch.randn(2, 2, 9, 8), torch.randn(2, 2, 9, 8)
+    mask = sft.causal(tiny_model(300), 5, 4)
+    mixed, _ = sft.product_attention(torch.nn.Module(), query, key, value, mask, scaling=8**-0.5)
+    peer = scaled_dot_product_attention(query, key, value, attn_mask=mask, enable_gqa=True)
+    assert torch.allclose(mixed, peer.transpose(1, 2), atol=1e-6)
+
+
 def test_what_carries_no_loss_does_not_change_it(model: Qwen3ForCausalLM, parts: list[list[Encoded]]) -> None:
     [row, *_] = parts[0]
     nothing = replace(row, learn=[*row.learn[:-1], False])
@@ -221,6 +230,16 @@ def test_other_settings_do_not_go_on_with_a_training(
         run(renderer, uninterrupted[0], replace(SETTINGS, batch=5))
 
 
+def test_on_the_plateau_a_training_may_become_longer_or_shorter(renderer: Renderer, tmp_path: Path) -> None:
+    settings = replace(SETTINGS, steps=10, checkpoint_every=4)
+    with pytest.raises(Killed):
+        run(renderer, tmp_path, settings, kill_at=4)
+    _, reports = run(renderer, tmp_path, replace(settings, steps=6))
+    assert [report.step for report in reports] == [4, 5]
+    with pytest.raises(TrainingError, match="steps 6, not 10"):
+        run(renderer, tmp_path, settings)
+
+
 def test_another_model_does_not_go_on_with_a_training(
     renderer: Renderer, uninterrupted: tuple[Path, list[Progress]]
 ) -> None:
@@ -251,7 +270,7 @@ def test_the_exported_model_is_loaded_as_any_other(renderer: Renderer, model: Qw
     )
 
 
-def test_rates_warm_up_and_then_fall_to_a_twentieth() -> None:
+def test_rates_warm_up_stay_and_fall_to_nothing() -> None:
     parameter = torch.nn.Parameter(torch.zeros(2, 2))
     optimizers = [torch.optim.SGD([parameter], 1.0), torch.optim.SGD([parameter], 1.0)]
     settings = SFTSettings(steps=100, warmup=10, learning_rate=0.5, embedding_rate=0.25)
@@ -262,8 +281,10 @@ def test_rates_warm_up_and_then_fall_to_a_twentieth() -> None:
     assert [pytest.approx(2 * second) for _, second in rates] == [first for first, _ in rates]
     firsts = [first for first, _ in rates]
     assert firsts[:10] == sorted(firsts[:10])
-    assert firsts[10:] == sorted(firsts[10:], reverse=True)
-    assert firsts[100] == pytest.approx(0.5 / 20)
+    assert firsts[9:71] == [0.5] * 62
+    assert firsts[70:] == sorted(firsts[70:], reverse=True)
+    assert firsts[85] == pytest.approx(0.25)
+    assert firsts[100] == 0
 
 
 def test_matrices_inside_the_layers_go_to_muon_and_the_rest_to_adamw(model: Qwen3ForCausalLM) -> None:

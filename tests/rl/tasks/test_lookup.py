@@ -24,7 +24,8 @@ def tasks(tier: int) -> list[Task]:
 def found(task: Task) -> list[list[tuple[int, str, str]]]:
     """(number, title, text) of the passages of each search."""
     shown = [step.results[0] for step in task.demonstration if step.calls and step.calls[0][0] == "search"]
-    return [[(int(n), title, text) for n, title, text in re.findall(r"^\[(\d+)\] (.*)\n(.*)$", t, re.M)] for t in shown]
+    form = r"^\[(\d+)\] (.*)\n((?:# .*\n\n)?.*)$"  # a passage of Markdown begins with its title
+    return [[(int(n), title, text) for n, title, text in re.findall(form, t, re.M)] for t in shown]
 
 
 @pytest.mark.parametrize("tier", TIERS)

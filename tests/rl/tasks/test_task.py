@@ -4,7 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rl.tasks.task import Draw, Split
+from rl.tasks import everyday, lookup, programs, stories, strings, units
+from rl.tasks.task import Draw, Split, expanded, phrased
 
 KEYS = st.text(max_size=10)
 SPLITS: list[Split] = ["train", "held_out"]
@@ -69,3 +70,52 @@ def test_several_are_different_items_of_the_split() -> None:
 def test_more_than_the_split_has_cannot_be_drawn() -> None:
     with pytest.raises(ValueError, match="larger than population"):
         Draw("held_out", "k").several(range(8), 3)
+
+
+# --- wordings ---------------------------------------------------------------------------------------------------------
+
+
+def test_a_pattern_stands_for_each_of_its_alternatives() -> None:
+    assert expanded("[Hi|Hey] {N}[ there|]!") == ["Hi {N} there!", "Hi {N}!", "Hey {N} there!", "Hey {N}!"]
+    assert expanded("How many [has|are] {N} [now|]?") == [
+        "How many has {N} now?", "How many has {N}?", "How many are {N} now?", "How many are {N}?",
+    ]  # fmt: skip
+
+
+def test_a_pattern_that_leaves_nothing_to_hold_out_is_refused() -> None:
+    with pytest.raises(ValueError, match="a quarter of these cannot be held out"):
+        phrased("[one|two|three]")
+
+
+@given(st.lists(st.integers(2, 5), min_size=2, max_size=4))
+def test_each_pattern_has_sentences_in_both_splits(sizes: list[int]) -> None:
+    pattern = " ".join(f"[{'|'.join(f'{slot}{i}' for i in range(size))}]" for slot, size in zip("abcd", sizes))
+    [sentences] = phrased(pattern)
+    train, held_out = (set(Draw(split, "").part(sentences)) for split in SPLITS)
+    assert train and held_out and not train & held_out
+
+
+@given(st.lists(st.integers(), unique=True, min_size=4), KEYS)
+def test_a_pick_is_of_the_splits_part(items: list[int], key: str) -> None:
+    for split in SPLITS:
+        draw = Draw(split, key)
+        assert {draw.pick(items) for _ in range(20)} <= set(draw.part(items))
+
+
+def wordings(module: object) -> list[tuple[tuple[str, ...], ...]]:
+    """All that a module has made with ``phrased``."""
+    found = [value for name, value in vars(module).items() if name.isupper() and isinstance(value, tuple)]
+    found += [situation.wordings for situation in getattr(module, "SITUATIONS", [])]
+    found += [known.questions for kind in getattr(module, "KINDS", {}).values() for known in kind]
+    return [value for value in found if all(isinstance(pattern, tuple) for pattern in value)]
+
+
+@pytest.mark.parametrize("module", [stories, everyday, lookup, programs, strings, units], ids=lambda m: m.__name__)
+def test_held_out_sentences_combine_words_that_training_has(module: object) -> None:
+    patterns = [pattern for value in wordings(module) for pattern in value]
+    assert len(patterns) >= 12
+    train, held_out = (
+        {word for pattern in patterns for sentence in Draw(split, "").part(pattern) for word in sentence.split()}
+        for split in SPLITS
+    )
+    assert held_out <= train
