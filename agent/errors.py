@@ -51,5 +51,11 @@ class NodeConflict(StoreError):
     """A different node is already logged at that path: growing was neither repeated nor new."""
 
 
+class RunUnderWay(PonderError):
+    """Another process drives that run."""
+
+    exit_code = 2
+
+
 class ExportError(PonderError):
     """The samples could not be written where they should go."""

@@ -61,7 +61,10 @@ async def ask(agent: Agent, question: str, how: Ask | None = None) -> Run:
 
 
 async def resume(agent: Agent, run_id: str) -> AsyncGenerator[Event, None]:
-    """Go on with a run that was under way. Raises ``NotInLog``, and ``QuestionError`` where it is over already."""
+    """Go on with a run that was under way.
+
+    Raises ``NotInLog``, ``RunUnderWay``, and ``QuestionError`` where it is over already.
+    """
     run = agent.store.run(run_id)
     if run.status != "running":
         raise QuestionError(f"Run {run_id} is {run.status}; `ponder log show {run_id}` shows its answer.")
@@ -98,8 +101,7 @@ async def last_run(events: AsyncIterator[Event]) -> Run:
 
 def begin(agent: Agent, question: str, how: Ask) -> Run:
     """The run's record, not yet in the log."""
-    if not question.strip():
-        raise QuestionError("The question is empty; write what you want to know.")
+    refuse_empty(question)
     if len(question) > LONGEST_TOKEN * agent.policy.context_length:
         raise QuestionTooLong(f"{len(question)} characters", agent.policy.context_length)
     root_seed = secrets.randbits(31) if how.seed is None else how.seed
@@ -122,8 +124,24 @@ def begin(agent: Agent, question: str, how: Ask) -> Run:
     )
 
 
+def refuse_empty(question: str) -> None:
+    """Before anything is loaded for it. Raises ``QuestionError``."""
+    if not question.strip():
+        raise QuestionError("The question is empty; write what you want to know.")
+
+
 async def drive(agent: Agent, run: Run, effort: Effort) -> AsyncGenerator[Event, None]:
-    """Run the graph and pass its events on; whatever happens, the log says how the run stands."""
+    """Run the graph and pass its events on; whatever happens, the log says how the run stands.
+
+    Raises ``RunUnderWay`` where another process does this already.
+    """
+    with agent.store.claim(run.run_id):
+        async with aclosing(driven(agent, run, effort)) as events:
+            async for event in events:
+                yield event
+
+
+async def driven(agent: Agent, run: Run, effort: Effort) -> AsyncGenerator[Event, None]:
     queue: asyncio.Queue[Event | None] = asyncio.Queue()
     context = context_of(agent, run, effort, queue.put_nowait)
     agent.store.begin(context.run)

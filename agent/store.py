@@ -12,12 +12,14 @@ from __future__ import annotations
 import json
 import sqlite3
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path as FilePath
 from typing import Any
 
 from agent import errors
+from agent.claim import claimed
 from agent.database import Database
 from agent.packing import pack_ids, shared_length, unpack_ids
 from agent.records import Feedback, Node, Path, Run, Sample
@@ -95,6 +97,10 @@ class Store:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+    def claim(self, run_id: str) -> AbstractContextManager[None]:
+        """Drive a run alone while the context is open. Raises ``RunUnderWay``."""
+        return claimed(self._database.path.parent / "running", run_id)
 
     # --- writing ------------------------------------------------------------------------------------------------------
 

@@ -176,7 +176,10 @@ def build_optimizers(model: PreTrainedModel, settings: SFTSettings) -> list[torc
 
 
 def set_rates(optimizers: Sequence[torch.optim.Optimizer], settings: SFTSettings, step: int) -> None:
-    """Linear warm-up, a plateau, a linear fall (Hägele et al. 2024): the plateau doesn't know how long the training is."""
+    """Linear warm-up, a plateau, a linear fall (Hägele et al. 2024).
+
+    The plateau doesn't know how long the training is.
+    """
     scale = min(1.0, (step + 1) / settings.warmup, (settings.steps - step) / (settings.decay * settings.steps))
     for optimizer, rate in zip(optimizers, (settings.learning_rate, settings.embedding_rate), strict=True):
         for group in optimizer.param_groups:

@@ -101,10 +101,11 @@ def ask(
     """Ask a question, and watch how the answer comes about."""
     import asyncio
 
-    from agent.run import Ask, stream
+    from agent.run import Ask, refuse_empty, stream
 
     settings = settings_for(effort=effort, model=model, base_url=base_url)
     question = sys.stdin.buffer.read().decode(errors="replace") if question == "-" else question
+    refuse_empty(question)
     how = Ask(effort_named(settings.effort), thread, seed, reference_share=settings.reference_share)
     run = asyncio.run(follow(settings, lambda agent: stream(agent, question, how), as_json))
     if run.answer is None:

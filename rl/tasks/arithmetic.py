@@ -132,7 +132,9 @@ def join(story: Story, draw: Draw) -> None:
         first, _, rest = sentence.partition(" ")
         if told and first in ("He", "She", "Then", subject) and draw.chance(0.35):
             same = about == subject and told[-1].split()[0] in ("He", "She", subject) and first != "Then"
-            told[-1] = told[-1][:-1] + (f" and {rest}" if same else f", and {first.lower() if first != subject else first} {rest}")
+            told[-1] = told[-1][:-1] + (
+                f" and {rest}" if same else f", and {first.lower() if first != subject else first} {rest}"
+            )
         else:
             told.append(sentence)
         about = subject
@@ -186,7 +188,9 @@ def begin(story: Story, draw: Draw, tier: int) -> None:
     kind = draw.any(["plain", "groups", "groups", "two kinds"]) if tier > 1 or draw.chance(0.5) else "plain"
     if kind == "plain":
         a = draw.number(3, draw.any([20, 99, 99, 400]))
-        story.begin(fill(draw.phrase(BEGIN_PLAIN), story, draw, a=str(a)), f"{a} {story.objects}", str(a), Fraction(a), 0)
+        story.begin(
+            fill(draw.phrase(BEGIN_PLAIN), story, draw, a=str(a)), f"{a} {story.objects}", str(a), Fraction(a), 0
+        )
     elif kind == "groups":
         a, b, container = draw.number(2, 15), draw.number(2, 30), draw.pick(CONTAINERS)
         sentence = fill(draw.phrase(BEGIN_GROUPS), story, draw, a=shown(draw, a), b=shown(draw, b), c=container)

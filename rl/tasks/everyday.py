@@ -216,4 +216,6 @@ def numbers(draw: Draw, situation: Situation, cents: bool) -> list[str]:
             break
     draw.numbers |= {a, b, c}
     values = zip("abc", (a, b, c), strict=True)
-    return [f"{n}.{5 * draw.random.randint(1, 19):02d}" if cents and k in situation.prices else str(n) for k, n in values]
+    return [
+        f"{n}.{5 * draw.random.randint(1, 19):02d}" if cents and k in situation.prices else str(n) for k, n in values
+    ]

@@ -285,7 +285,8 @@ def entry_of(draw: Draw, kind: str, fixed: dict[str, str] | None = None) -> Entr
     values = {attribute.label: value_of(draw, attribute.label) for attribute in KINDS[kind]} | (fixed or {})
     region = draw.any(REGIONS)
     facts = [
-        draw.any(draw.any(known.statements)).format(s=name, v=values[known.label], p=name.split()[0]) for known in KINDS[kind]
+        draw.any(draw.any(known.statements)).format(s=name, v=values[known.label], p=name.split()[0])
+        for known in KINDS[kind]
     ]
     for _ in range(draw.any([0, 0, 1, 2])):
         year, n, town = draw.random.randint(1100, 1990), draw.random.randint(2, 90), name_of(draw, "town")

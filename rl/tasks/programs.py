@@ -20,21 +20,40 @@ ASK = phrased(
 SUM_RANGE = phrased(
     "the sum of [the|all|all the|all the whole] numbers from {a} to {b}", "the [total|sum] of [the|all] [integers|whole numbers] [from|between] {a} [to|and] {b}",
 )  # fmt: skip
-SUM_SQUARES = phrased("the sum of [the|all] [squares|square numbers] [from|of the numbers from|of all numbers from] {a} to {b}")
-LARGEST = phrased("the [largest|biggest|greatest] [of|number of|number among] {x}", "the maximum of [the list|the numbers|these numbers:|] {x}")
-SMALLEST = phrased("the [smallest|lowest|least] [of|number of|number among] {x}", "the minimum of [the list|the numbers|these numbers:|] {x}")
-IN_ORDER = phrased("the [numbers|list|values] {x} in [ascending|increasing|sorted] order", "the [numbers|values] {x} [sorted|in order] from smallest to largest")
+SUM_SQUARES = phrased(
+    "the sum of [the|all] [squares|square numbers] [from|of the numbers from|of all numbers from] {a} to {b}"
+)
+LARGEST = phrased(
+    "the [largest|biggest|greatest] [of|number of|number among] {x}",
+    "the maximum of [the list|the numbers|these numbers:|] {x}",
+)
+SMALLEST = phrased(
+    "the [smallest|lowest|least] [of|number of|number among] {x}",
+    "the minimum of [the list|the numbers|these numbers:|] {x}",
+)
+IN_ORDER = phrased(
+    "the [numbers|list|values] {x} in [ascending|increasing|sorted] order",
+    "the [numbers|values] {x} [sorted|in order] from smallest to largest",
+)
 TOTAL = phrased("the [sum|total] of [the list|the numbers|these numbers:|all of] {x}")
 FACTORIAL = phrased("[the factorial of {n}|{n} factorial|{n}!|the value of {n}!]")
 PRIMES = phrased("the [number|count] of [primes|prime numbers] [there are |]below {n}")
-FIBONACCI = phrased("[Fibonacci number {n}|the Fibonacci number {n}|number {n} of the Fibonacci numbers|the {n}. Fibonacci number], counting F(1) = F(2) = 1")
+FIBONACCI = phrased(
+    "[Fibonacci number {n}|the Fibonacci number {n}|number {n} of the Fibonacci numbers|the {n}. Fibonacci number], counting F(1) = F(2) = 1"
+)
 DIVISOR = phrased("the [greatest|largest|biggest] [common divisor|common factor] of {a} and {b}")
 MULTIPLE = phrased("the [least|smallest|lowest] common multiple of [the numbers |]{a} and {b}")
 DIGITS = phrased("[the sum of the digits|the digit sum|the sum of all digits|the total of the digits] of {n}")
 MEDIAN = phrased("the median of [the list|the numbers|these numbers:|] {x}")
-DIVISIBLE = phrased("[numbers|whole numbers|integers] from {a} to {b} [that are divisible|divisible|that can be divided] by {k} but not by {m}")
-EITHER = phrased("the sum of the [numbers|whole numbers|integers] from {a} to {b} [that are divisible|divisible|that can be divided] by {k} or by {m}")
-SQUARES_OF = phrased("the sum of the squares of the [numbers|whole numbers|integers] from {a} to {b} [that are divisible|divisible|that can be divided] by {k}")
+DIVISIBLE = phrased(
+    "[numbers|whole numbers|integers] from {a} to {b} [that are divisible|divisible|that can be divided] by {k} but not by {m}"
+)
+EITHER = phrased(
+    "the sum of the [numbers|whole numbers|integers] from {a} to {b} [that are divisible|divisible|that can be divided] by {k} or by {m}"
+)
+SQUARES_OF = phrased(
+    "the sum of the squares of the [numbers|whole numbers|integers] from {a} to {b} [that are divisible|divisible|that can be divided] by {k}"
+)
 
 
 def generate(draw: Draw, tier: int, task_id: str) -> Task:

@@ -10,6 +10,7 @@ from rl.tasks.words import COMMON, NAMES, invented
 
 TIERS = range(1, 5)
 
+
 def spelled_out(which: str) -> tuple[tuple[str, ...], ...]:
     return phrased(
         f'[Take|Write|Find] the {which} [letters|letter] of [the|all|each of these] words in "{{t}}" and [concatenate|join|combine] them[.|]',

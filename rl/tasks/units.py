@@ -80,7 +80,13 @@ def convert(draw: Draw) -> tuple[str, str, str, str, str]:
             plain(value * factor),
             f" {small}",
         )
-    return draw.phrase(DOWN).format(n=n, l=large, s=small), "calculator", f"{n} * {factor}", str(n * factor), f" {small}"
+    return (
+        draw.phrase(DOWN).format(n=n, l=large, s=small),
+        "calculator",
+        f"{n} * {factor}",
+        str(n * factor),
+        f" {small}",
+    )
 
 
 def mixed(draw: Draw) -> tuple[str, str, str, str, str]:

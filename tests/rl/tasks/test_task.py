@@ -89,10 +89,14 @@ def test_a_pattern_that_leaves_nothing_to_hold_out_is_refused() -> None:
 
 @given(st.lists(st.integers(2, 5), min_size=2, max_size=4))
 def test_each_pattern_has_sentences_in_both_splits(sizes: list[int]) -> None:
-    pattern = " ".join(f"[{'|'.join(f'{slot}{i}' for i in range(size))}]" for slot, size in zip("abcd", sizes))
+    pattern = " ".join(
+        f"[{'|'.join(f'{slot}{i}' for i in range(size))}]" for slot, size in zip("abcd", sizes, strict=False)
+    )
     [sentences] = phrased(pattern)
     train, held_out = (set(Draw(split, "").part(sentences)) for split in SPLITS)
-    assert train and held_out and not train & held_out
+    assert train
+    assert held_out
+    assert not train & held_out
 
 
 @given(st.lists(st.integers(), unique=True, min_size=4), KEYS)
