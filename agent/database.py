@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import sqlite3
 import threading
 import zlib
@@ -13,6 +14,7 @@ from pathlib import Path
 from agent import errors
 from agent.migrations import APPLICATION_ID, MIGRATIONS, migrate, version
 
+LITTLE_ROOM = 64 * 1024  # bytes; SQLite's shared memory alone takes 32 KiB
 BUSY_SECONDS = 10.0  # how long one process waits for another's write; a write takes milliseconds
 
 
@@ -132,7 +134,7 @@ def _named_errors(path: Path) -> Iterator[None]:
 def _named(path: Path, error: sqlite3.Error) -> errors.StoreError:
     """The error that a person reads, by SQLite's primary result code."""
     match getattr(error, "sqlite_errorcode", 0) & 0xFF:
-        case sqlite3.SQLITE_FULL:
+        case code if code == sqlite3.SQLITE_FULL or (code == sqlite3.SQLITE_IOERR and _is_full(path)):
             return errors.StoreFull(f"The disk of {path} is full; free some space, then `ponder resume` the run.")
         case sqlite3.SQLITE_READONLY | sqlite3.SQLITE_CANTOPEN | sqlite3.SQLITE_PERM:
             return errors.StoreReadOnly(f"{path} cannot be written; set PONDER_HOME to a folder of yours.")
@@ -143,4 +145,9 @@ def _named(path: Path, error: sqlite3.Error) -> errors.StoreError:
         case sqlite3.SQLITE_NOTADB | sqlite3.SQLITE_CORRUPT:
             return errors.StoreDamaged(f"{path} is not a log or is damaged; move it away, or bring back a copy.")
         case _:
-            return errors.StoreError(f"The log {path} failed: {error}.")
+            return errors.StoreError(f"The log {path} failed ({error}); look after its disk, nothing logged is lost.")
+
+
+def _is_full(path: Path) -> bool:
+    """SQLite calls it an input or output error where its shared memory finds no room."""
+    return shutil.disk_usage(path.parent).free < LITTLE_ROOM
