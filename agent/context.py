@@ -70,9 +70,14 @@ class RunContext:
         return self.agent.store.run(self.run.run_id)
 
     def candidate(self, leaf: Node) -> Candidate:
-        answer = final_answer(leaf.text) or leaf.text
-        score = combine(leaf.verdicts, self.agent.weights).value
-        return Candidate(leaf.path, leaf.ending, canonical(answer, self.run.question) if answer else None, score)
+        return candidate_of(leaf, self.run.question, self.agent.weights)
+
+
+def candidate_of(leaf: Node, question: str, weights: Mapping[str, float]) -> Candidate:
+    """A finished attempt as a strategy sees it; ``weights`` are the verifiers', by name."""
+    answer = final_answer(leaf.text) or leaf.text
+    score = combine(leaf.verdicts, weights).value
+    return Candidate(leaf.path, leaf.ending, canonical(answer, question) if answer else None, score)
 
 
 def seed_of(root_seed: int, parent: Path) -> int:

@@ -11,10 +11,10 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
-from agent.context import Agent
+from agent.context import Agent, candidate_of
 from agent.effort import Effort
 from agent.errors import PonderError
-from agent.records import Ending, Node, Run
+from agent.records import Ending, Run
 from agent.run import Ask, ask
 from agent.search import BestOfN, Candidate, best, majority
 from retrieval.encoder import Encoder
@@ -27,8 +27,6 @@ from rl.tasks.suite import generate
 from rl.tasks.task import Split, Task
 from tools.search import search_tool
 from tools.toolbox import Toolbox
-from verifiers.answers import canonical, final_answer
-from verifiers.reward import combine
 
 
 class EvaluationError(PonderError):
@@ -108,16 +106,8 @@ async def evaluate_pool(
 
 def judged(agent: Agent, task: Task, run: Run) -> tuple[list[Candidate], dict[tuple[int, ...], bool]]:
     """A run's candidates, and which of them are right."""
-    leaves: list[Node] = [trajectory[-1] for trajectory in run.trajectories()]
-    candidates = [
-        Candidate(
-            leaf.path,
-            leaf.ending,
-            canonical(final_answer(leaf.text) or leaf.text, run.question) if leaf.text else None,
-            combine(leaf.verdicts, agent.weights).value,
-        )
-        for leaf in leaves
-    ]
+    leaves = [trajectory[-1] for trajectory in run.trajectories()]
+    candidates = [candidate_of(leaf, run.question, agent.weights) for leaf in leaves]
     return candidates, {leaf.path: is_right(task, leaf.text) for leaf in leaves}
 
 
