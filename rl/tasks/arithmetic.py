@@ -6,7 +6,7 @@ expression. The tier is the number of operations.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
 
@@ -51,6 +51,7 @@ class Story:
     expression: str = ""  # of the part since the last carry
     loose: bool = False  # whether the expression needs parentheses before * or /
     people: set[str] = field(default_factory=set)  # everybody named so far
+    compared: bool = False  # whether somebody else was measured against the first: then a question names whom it means
     operations: int = 0
     in_part: int = 0  # operations since the last carry
     sentences: list[str] = field(default_factory=list)
@@ -103,6 +104,7 @@ def generate(draw: Draw, tier: int, task_id: str) -> Task:
         task = story_task(draw, tier, task_id)
         if task is not None:
             return task
+        draw.numbers.clear()  # those of a draft that is thrown away
 
 
 def story_task(draw: Draw, tier: int, task_id: str) -> Task | None:
@@ -172,6 +174,11 @@ def fill(wording: str, story: Story, draw: Draw, **values: str) -> str:
     return sentence[0].upper() + sentence[1:]
 
 
+def asking(story: Story, draw: Draw, patterns: Sequence[Sequence[str]]) -> str:
+    """A question's wording that leaves no doubt about whose things are meant."""
+    return draw.phrase([p for p in patterns if "{N}" in p[0]] if story.compared else patterns)
+
+
 def other(story: Story, draw: Draw) -> str:
     """Somebody who is not in the story yet."""
     somebody = next(name for name in iter(lambda: person(draw), None) if name not in story.people)
@@ -194,12 +201,12 @@ def begin(story: Story, draw: Draw, tier: int) -> None:
     elif kind == "groups":
         a, b, container = draw.number(2, 15), draw.number(2, 30), draw.pick(CONTAINERS)
         sentence = fill(draw.phrase(BEGIN_GROUPS), story, draw, a=shown(draw, a), b=shown(draw, b), c=container)
-        story.begin(sentence, f"{a} {container} of {b}", f"{a} * {b}", Fraction(a * b), 1)
+        story.begin(sentence, f"{a} of {b}", f"{a} * {b}", Fraction(a * b), 1)
     else:
         a, b = draw.number(2, 60), draw.number(2, 60)
         x, y = draw.several(COLOURS, 2)
         sentence = fill(draw.phrase(BEGIN_TWO_KINDS), story, draw, a=shown(draw, a), b=shown(draw, b), x=x, y=y)
-        story.begin(sentence, f"{a} {x} and {b} {y}", f"{a} + {b}", Fraction(a + b), 1)
+        story.begin(sentence, f"{a} and {b}", f"{a} + {b}", Fraction(a + b), 1)
 
 
 def gain(story: Story, draw: Draw) -> None:
@@ -223,7 +230,7 @@ def lose(story: Story, draw: Draw) -> None:
 def gain_groups(story: Story, draw: Draw) -> None:
     a, b, c = draw.number(2, 9), draw.number(2, 20), draw.pick(CONTAINERS)
     sentence = fill(draw.phrase(GAIN_GROUPS), story, draw, a=shown(draw, a), b=shown(draw, b), c=c)
-    story.apply(sentence, f"{a} {c} of {b} more", "+", f"{a} * {b}", story.value + a * b, 2)
+    story.apply(sentence, f"{a} of {b} more", "+", f"{a} * {b}", story.value + a * b, 2)
 
 
 def lose_groups(story: Story, draw: Draw) -> None:
@@ -268,13 +275,14 @@ def compare(story: Story, draw: Draw, wording: str, line: str, operator: str, a:
     somebody = other(story, draw)
     sentence = fill(wording, story, draw, a=shown(draw, a), M=somebody)
     if "{M}" in wording:
+        story.compared = True
         line = f"{somebody} {line}"
         story.name = somebody
     story.apply(sentence, line, operator, str(a), value)
 
 
 def ask_now(story: Story, draw: Draw) -> str:
-    story.sentences.append(fill(draw.phrase(ASK_NOW), story, draw))
+    story.sentences.append(fill(asking(story, draw, ASK_NOW), story, draw))
     return f"{story.name} has {{result}} {story.objects}."
 
 
@@ -285,7 +293,11 @@ def ask_share(story: Story, draw: Draw) -> str:
     a = draw.any(divisors)
     draw.numbers.add(a)
     story.apply(
-        fill(draw.phrase(ASK_SHARE), story, draw, a=shown(draw, a)), f"shared by {a}", "/", str(a), story.value / a
+        fill(asking(story, draw, ASK_SHARE), story, draw, a=shown(draw, a)),
+        f"shared by {a}",
+        "/",
+        str(a),
+        story.value / a,
     )
     return f"Each gets {{result}} {story.objects}."
 
@@ -293,7 +305,11 @@ def ask_share(story: Story, draw: Draw) -> str:
 def ask_money(story: Story, draw: Draw) -> str:
     a = draw.number(2, 12)
     story.apply(
-        fill(draw.phrase(ASK_MONEY), story, draw, a=shown(draw, a)), f"{a} dollars each", "*", str(a), story.value * a
+        fill(asking(story, draw, ASK_MONEY), story, draw, a=shown(draw, a)),
+        f"{a} dollars each",
+        "*",
+        str(a),
+        story.value * a,
     )
     return "That is {result} dollars."
 
@@ -301,7 +317,7 @@ def ask_money(story: Story, draw: Draw) -> str:
 def ask_together(story: Story, draw: Draw) -> str:
     a = draw.number(2, 99)
     somebody = other(story, draw)
-    sentence = fill(draw.phrase(ASK_TOGETHER), story, draw, a=shown(draw, a), M=somebody)
+    sentence = fill(asking(story, draw, ASK_TOGETHER), story, draw, a=shown(draw, a), M=somebody)
     story.apply(sentence, f"{somebody} {a}", "+", str(a), story.value + a)
     return f"Together they have {{result}} {story.objects}."
 
@@ -322,6 +338,7 @@ def expression_task(draw: Draw, tier: int, task_id: str) -> Task:
         expression = f"{expression} {draw.any('+-*+-*/')} {term}"
     result = worked_out(expression)
     if not result.lstrip("-").isdigit():
+        draw.numbers.clear()
         return expression_task(draw, tier, task_id)
     question = draw.phrase(ASK_EXPRESSION).format(e=expression)
     steps = (
@@ -335,6 +352,7 @@ def everyday_task(draw: Draw, tier: int, task_id: str) -> Task:
     question, expression, unit = everyday(draw, tier)
     result = worked_out(expression)
     if "about" in result:  # no finite decimal: not a number that a person would expect
+        draw.numbers.clear()
         return everyday_task(draw, tier, task_id)
     steps = (
         call(f"Work out {expression}.", "calculator", ("expression", expression), result),

@@ -214,7 +214,7 @@ def numbers(draw: Draw, situation: Situation, cents: bool) -> list[str]:
         a, b, c = (draw.random.randint(2, high) for high in situation.high)
         if situation.holds(a, b, c):
             break
-    draw.numbers |= {a, b, c}
+    draw.numbers |= {n for n, key in ((a, "{a}"), (b, "{b}"), (c, "{c0}")) if key in situation.expression}
     values = zip("abc", (a, b, c), strict=True)
     return [
         f"{n}.{5 * draw.random.randint(1, 19):02d}" if cents and k in situation.prices else str(n) for k, n in values

@@ -60,7 +60,7 @@ def generate(draw: Draw, tier: int, task_id: str) -> Task:
     what, code, gold = draw.any(MAKERS[tier])(draw)
     question = draw.phrase(ASK).format(x=what)
     steps: list[Step] = []
-    thought = f"A program for {what}."
+    thought = "A program."
     if draw.chance(0.05):
         steps.append(mistake(draw, thought, code))
         thought = "The program failed. I correct it."
@@ -149,9 +149,11 @@ def fibonacci(draw: Draw) -> Made:
 
 
 def greatest_divisor(draw: Draw) -> Made:
-    a, b, k = draw.number(4, 60), draw.number(4, 60), draw.number(2, 12)
-    code = f"import math\nprint(math.gcd({a * k}, {b * k}))"
-    return draw.phrase(DIVISOR).format(a=a * k, b=b * k), code, str(math.gcd(a * k, b * k))
+    k = draw.random.randint(2, 12)
+    a, b = (k * draw.random.randint(4, 60) for _ in range(2))
+    draw.numbers |= {a, b}
+    what = draw.phrase(DIVISOR).format(a=a, b=b)
+    return what, f"import math\nprint(math.gcd({a}, {b}))", str(math.gcd(a, b))
 
 
 def least_multiple(draw: Draw) -> Made:

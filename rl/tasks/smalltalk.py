@@ -40,7 +40,8 @@ def generate(draw: Draw, tier: int, task_id: str) -> Task:
     )  # fmt: skip
     a, b = draw.several(COMMON, 2)
     question = wording.format(n=person(draw), a=a, b=b)
-    question = question if draw.chance(0.8) else question.rstrip(".!?").lower()
+    careless = question.rstrip(".!?").lower()
+    question = careless if draw.owns(careless) and draw.chance(0.3) else question  # "Thanks!" and "Thanks" become one
     thought = "A greeting." if reply is GREETING else "Thanks." if reply is THANKS else "This is beyond me."
     tools = draw.any([("calculator", "python", "search"), ("calculator", "python")])
     return Task(

@@ -93,7 +93,7 @@ ASK_SHARE = phrased(
     f"How many [{{o}} |]does each of {{a}} {FRIENDS} get if {{N}} [shares|divides] them [equally|evenly]?",
 )  # fmt: skip
 ASK_MONEY = phrased(
-    "[{N}|{P}] sells [each|each one] for {a} dollars. How [many dollars|much money] does {p} [get|earn|make]?",
+    "{N} sells [each|each one] for {a} dollars. How [many dollars|much money] does {p} [get|earn|make]?",
     "[Each one|Each|One of the {o}] [costs|is worth|sells for] {a} dollars. [How much are all of them worth|How many dollars is that|What do they cost in all]?",
     "If {p} sells [all of them|them all|the {o}] [at|for] {a} dollars each, how [much money|many dollars] does {p} [make|get]?",
     "At {a} dollars [apiece|each], how [much money|many dollars] is that?",
