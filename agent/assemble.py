@@ -5,6 +5,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -84,12 +85,18 @@ async def open_checkpoints(settings: Settings) -> AsyncIterator[AsyncSqliteSaver
 
 
 def forget_checkpoints(settings: Settings, run_ids: Iterable[str]) -> None:
-    """Remove what the graphs of runs kept to be resumed by."""
+    """Remove what the graphs of runs kept to be resumed by. Raises ``SettingsError``."""
     from langgraph.checkpoint.sqlite import SqliteSaver
 
-    with SqliteSaver.from_conn_string(str(settings.home / CHECKPOINTS)) as saver:
-        for run_id in run_ids:
-            saver.delete_thread(run_id)
+    file = settings.home / CHECKPOINTS
+    if not file.exists():
+        return
+    try:
+        with SqliteSaver.from_conn_string(str(file)) as saver:
+            for run_id in run_ids:
+                saver.delete_thread(run_id)
+    except sqlite3.Error as error:
+        raise SettingsError(f"{file} cannot be used ({error}); delete it, the log has what it takes.") from error
 
 
 async def policy_of(settings: Settings) -> Policy:
@@ -152,10 +159,12 @@ def open_reranker(settings: Settings) -> Reranker | None:
 
 
 async def mcp_tools(stack: AsyncExitStack, settings: Settings, name: str) -> list[Tool]:
+    """A server's tools, its name before theirs: two servers may both have a ``search``."""
     from tools.mcp_client import connect
 
     server = settings.mcp_servers[name]
-    return list(await stack.enter_async_context(connect(server.command, server.args, server.env)))
+    program = connect(server.command, server.args, server.env, folder=server.folder)
+    return [replace(tool, name=f"{name}_{tool.name}"[:64]) for tool in await stack.enter_async_context(program)]
 
 
 def panel_of(settings: Settings) -> tuple[list[Verifier], dict[str, float]]:
@@ -170,8 +179,9 @@ def panel_of(settings: Settings) -> tuple[list[Verifier], dict[str, float]]:
     weights: Mapping[str, float] = WITHOUT_GOLD
     for spec in settings.rewards:
         weights = load(spec, "ponder.rewards")
-    own = {verifier.name: verifier for verifier in map(registry.load, settings.verifiers)}
-    verifiers = [registry.load(name) for name in weights if name not in own]
+    sandbox = sandbox_of(settings)
+    own = {verifier.name: verifier for verifier in (registry.load(spec, sandbox) for spec in settings.verifiers)}
+    verifiers = [registry.load(name, sandbox) for name in weights if name not in own]
     return [*verifiers, *own.values()], {**dict.fromkeys(own, 1.0), **weights}
 
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from langgraph.checkpoint.base import BaseCheckpointSaver
 
@@ -53,6 +54,8 @@ class RunContext:
     opening: Opening
     meter: Meter
     emit: Callable[[Event], None]
+    # Set when the run itself is cancelled: only then is a sample that stops half way the last word of its attempt.
+    cancelled: asyncio.Event = field(default_factory=asyncio.Event)
 
     def node(self, path: Path) -> Node:
         node = self.agent.store.node(self.run.run_id, path)

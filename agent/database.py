@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import shutil
 import sqlite3
 import threading
+import time
 import zlib
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
@@ -33,7 +35,7 @@ class Database:
         Raises ``StoreTooNew``, ``StoreReadOnly``, ``StoreFull``, ``StoreDamaged`` or ``StoreBusy``; the file is then as
         it was.
         """
-        with _named_errors(path):
+        with _named_errors(path), _alone(path):
             _create(path)
             _refuse_what_is_not_ours(path)
             connection = _connect(path, "rw")
@@ -87,15 +89,47 @@ class Database:
             raise errors.StoreBusy(sentence)
 
 
+@contextmanager
+def _alone(path: Path) -> Iterator[None]:
+    """One process at a time looks at a new file and prepares it; SQLite's own lock does not span the two.
+
+    Raises ``StoreBusy`` after ``BUSY_SECONDS``.
+    """
+    try:
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    except OSError as error:
+        raise _cannot_be_made(path, error) from error
+    try:
+        until = time.monotonic() + BUSY_SECONDS
+        while not _locked(folder):
+            if time.monotonic() > until:
+                raise errors.StoreBusy(f"Another process has held {path} for {BUSY_SECONDS:.0f} s; try again later.")
+            time.sleep(0.01)
+        yield
+    finally:
+        os.close(folder)
+
+
+def _locked(descriptor: int) -> bool:
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
 def _create(path: Path) -> None:
     """An empty file with mode 0600, where there is none; SQLite gives its side files the same mode."""
     try:
-        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         if not path.exists():
             os.close(os.open(path, os.O_CREAT | os.O_WRONLY, 0o600))
     except OSError as error:
-        sentence = f"{path} cannot be made: {error.strerror}; set PONDER_HOME to a folder of yours."
-        raise errors.StoreReadOnly(sentence) from error
+        raise _cannot_be_made(path, error) from error
+
+
+def _cannot_be_made(path: Path, error: OSError) -> errors.StoreReadOnly:
+    return errors.StoreReadOnly(f"{path} cannot be made: {error.strerror}; set PONDER_HOME to a folder of yours.")
 
 
 def _connect(path: Path, mode: str) -> sqlite3.Connection:

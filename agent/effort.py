@@ -20,6 +20,6 @@ class Effort:
 
 EFFORTS = {
     "low": Effort("low", Single(), temperature=0.3),
-    "medium": Effort("medium", AdaptiveBestOfN(n=4), temperature=0.8),
+    "medium": Effort("medium", AdaptiveBestOfN(n=4, level=0.85), temperature=0.8),
     "high": Effort("high", AdaptiveBestOfN(n=8), temperature=1.0),
 }

@@ -100,9 +100,15 @@ COLUMNS: dict[str, tuple[str, Callable[[Run, Node], Any]]] = {
 
 
 def _rows(store: Store, which: RunFilter | None) -> Iterator[dict[str, Any]]:
+    """Every sample; one that was drawn again under the same seed is no second draw, and is left out of its group."""
+    seen: set[bytes] = set()
     for found in store.runs(which):
         run = store.run(found.run_id)
         for node in run.nodes:
+            drawn = f"{_group(run, node)} {node.sample.params.seed} {node.sample.token_ids}"
+            if (digest := hashlib.blake2b(drawn.encode(), digest_size=16).digest()) in seen:
+                continue
+            seen.add(digest)
             yield {name: value(run, node) for name, (_, value) in COLUMNS.items()}
 
 

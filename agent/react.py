@@ -155,6 +155,8 @@ def tell(context: RunContext, path: Path, results: Sequence[ToolResult], before:
 async def sample_node(context: RunContext, path: Path) -> Node:
     """Draw one step and log it. Whatever stops it half way, what had arrived is logged.
 
+    Except where a sibling's failure ends the process's part of the run: a resume draws the step again.
+
     Raises:
         ContextTooLong: even the shortest form of the prompt leaves no room for an answer.
     """
@@ -167,7 +169,7 @@ async def sample_node(context: RunContext, path: Path) -> Node:
     except PolicyError as error:
         sample, ending, note = drawing.partial("error"), Ending.ERROR, str(error)
     except asyncio.CancelledError:
-        if drawing.token_ids:
+        if drawing.token_ids and context.cancelled.is_set():
             log(context, node_of(context, path, drawing.partial("cancelled"), note))
         raise
     return log(context, node_of(context, path, sample, note, ending))

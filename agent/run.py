@@ -152,6 +152,7 @@ async def driven(agent: Agent, run: Run, effort: Effort) -> AsyncGenerator[Event
         await task
     finally:
         if not task.done():
+            context.cancelled.set()
             task.cancel()
             await asyncio.wait([task])
     yield Finished(agent.store.run(run.run_id))
@@ -207,7 +208,10 @@ def compiled_graph(saver: Any) -> Any:
 async def forget_checkpoints(context: RunContext) -> None:
     """A run that has ended needs none. After a cancel this waits for the saves that are still under way."""
     if context.agent.checkpointer is not None:
-        await context.agent.checkpointer.adelete_thread(context.run.run_id)
+        try:
+            await context.agent.checkpointer.adelete_thread(context.run.run_id)
+        except sqlite3.Error as error:  # they take room and do no harm
+            _log.warning("the checkpoints of run %s stay: %s", context.run.run_id, error)
 
 
 # --- how a run ends ---------------------------------------------------------------------------------------------------

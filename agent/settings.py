@@ -31,6 +31,7 @@ class McpServer(BaseModel, frozen=True, extra="forbid"):
     command: str
     args: tuple[str, ...] = ()
     env: dict[str, str] = Field(default_factory=dict)
+    folder: Path | None = None  # where it is started; in ponder.toml, the file's own folder unless it says another
 
 
 def home_folder() -> Path:
@@ -156,6 +157,18 @@ def _parse(file: Path, content: bytes) -> dict[str, Any]:
         raise SettingsError(f"{file} is not valid TOML: {error}.") from error
     if "home" in values:
         raise SettingsError(f"{file}: 'home' can only be set as PONDER_HOME; remove it from the file.")
+    return anchored(file.parent, values)
+
+
+def anchored(folder: Path, values: dict[str, Any]) -> dict[str, Any]:
+    """Relative paths in a file mean places beside it: what was trusted there must not name other things elsewhere."""
+    for key in ("model", "encoder", "reranker"):
+        if isinstance(value := values.get(key), str) and (folder / value).exists():
+            values[key] = str(folder / value)
+    servers = values.get("mcp_servers")
+    for server in servers.values() if isinstance(servers, dict) else ():
+        if isinstance(server, dict):
+            server["folder"] = str(folder / server.get("folder", ""))
     return values
 
 

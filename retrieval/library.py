@@ -104,6 +104,7 @@ class Library:
             file = self.folder / _FILE
             os.close(os.open(file, os.O_RDWR | os.O_CREAT, 0o600))
             self._db = stack.enter_context(contextlib.closing(_connect(file)))
+            self._db.execute("pragma cache_spill = off")  # a large file's text must not lock readers out until a commit
             if self._db.execute("pragma user_version").fetchone() == (0,):
                 self._db.executescript(f"begin immediate; {_SCHEMA} pragma user_version = {FORMAT}; commit;")
             _meta(self._db, folder)

@@ -87,26 +87,30 @@ class Retriever:
         query = query.encode("utf-8", "replace").decode()  # half a surrogate pair would stop the tokenizer
         if k < 1 or not query.strip():
             return []
-        passages: dict[str, Passage] = {}
-        for row, score in self._ranked(query, k):
-            passage = self._passage(row, score)
-            passages.setdefault(passage.text, passage)
-            if len(passages) == k:
-                break
-        return list(passages.values())
+        if self.reranker is None:
+            return [self._passage(row, score) for row, score in self._distinct(query, k)]
+        rows = [row for row, _ in self._distinct(query, max(_RERANKED, k))]
+        scores = self.reranker.scores(query, [self._passage(row).text for row in rows]) if rows else []
+        best = sorted(zip(rows, scores, strict=True), key=lambda scored: -scored[1])[:k]
+        return [self._passage(row, score) for row, score in best]
 
-    def _ranked(self, query: str, k: int) -> list[tuple[int, float]]:
-        """(row, score) of the candidates, best first."""
-        depth = max(_CANDIDATES, 2 * k)
+    def _distinct(self, query: str, count: int) -> list[tuple[int, float]]:
+        """(row, score) of the best candidates, best first, no text twice."""
+        depth = max(_CANDIDATES, 2 * count)
+        while True:
+            found: dict[str, tuple[int, float]] = {}
+            for row, score in self._fused(query, depth):
+                found.setdefault(self._passage(row).text, (row, score))
+            if len(found) >= count or depth >= len(self.chunks):
+                return list(found.values())[:count]
+            depth *= 4  # a text that is there many times has taken the places of others
+
+    def _fused(self, query: str, depth: int) -> list[tuple[int, float]]:
+        """The fused ranking of the ``depth`` best of each ranking."""
         rankings = [self.lexical.search(query, depth)]
         if self.encoder is not None and self.vectors is not None:
             rankings.append(self.vectors.search(self.encoder.encode([query], query=True)[0], depth))
-        fused = reciprocal_rank_fusion(rankings)
-        if self.reranker is None or not fused:
-            return fused
-        rows = [row for row, _ in fused[: max(_RERANKED, k)]]
-        scores = self.reranker.scores(query, [self._passage(row).text for row in rows])
-        return sorted(zip(rows, scores, strict=True), key=lambda scored: -scored[1])
+        return reciprocal_rank_fusion(rankings)
 
     def _passage(self, row: int, score: float = 0.0) -> Passage:
         chunk = self.chunks[row]

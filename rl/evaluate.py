@@ -94,7 +94,9 @@ async def evaluate_pool(
     tokens = sum(run.usage.total_tokens for run in runs) / len(runs)
     each = seconds / len(runs)
     shares = [sum(right.values()) / n for _, right in scored]
-    rows = [row(suite, effort.name, "pass@1", sum(shares) / len(shares), mean_interval(shares), tokens / n, each / n)]
+    rows = [
+        row(suite, effort.name, "pass@1", sum(shares) / len(shares), mean_interval(shares, n), tokens / n, each / n)
+    ]
     for name, choose in (("majority", majority), ("best_of", best)):
         hits = sum(right[choose(candidates).path] for candidates, right in scored if candidates)
         strategy = f"{name}@{n}" if name == "majority" else f"{name}_{n}"
@@ -126,8 +128,8 @@ async def ask_all(
 
     began = time.monotonic()
     runs = await asyncio.gather(*(one(index, task) for index, task in enumerate(tasks)))
-    if failed := next((run for run in runs if all(node.ending is Ending.ERROR for node in run.nodes)), None):
-        raise EvaluationError(f"A question could not be asked, so nothing was measured: {failed.error}")
+    if failed := next((run for run in runs if not run.nodes or any(n.ending is Ending.ERROR for n in run.nodes)), None):
+        raise EvaluationError(f"An attempt could not be made, so nothing was measured: {failed.error}")
     return runs, time.monotonic() - began
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 
-def wilson(successes: float, trials: int, z: float = 1.959964) -> tuple[float, float]:
+def wilson(successes: float, trials: float, z: float = 1.959964) -> tuple[float, float]:
     """The Wilson score interval of a proportion (Wilson 1927); 95 % by default. (0, 1) where nothing was tried."""
     if trials == 0:
         return 0.0, 1.0
@@ -15,17 +15,19 @@ def wilson(successes: float, trials: int, z: float = 1.959964) -> tuple[float, f
     return max(0.0, centre - half), min(1.0, centre + half)
 
 
-def mean_interval(values: list[float], z: float = 1.959964) -> tuple[float, float]:
-    """The normal interval of a mean of independent values in [0, 1], such as a question's share of right samples.
+def mean_interval(shares: list[float], each: int, z: float = 1.959964) -> tuple[float, float]:
+    """The interval of a mean of questions' shares, each of ``each`` samples of one question.
 
-    Wilson's, which is wider, where the values are all the same and so say nothing of how they scatter.
+    Wilson's, for as many independent samples as scatter like these shares do (Kish's effective sample size): at least
+    one a question, at most all. A normal interval would close up near 0 and 1.
     """
-    n = len(values)
-    if len(set(values)) < 2:
-        return wilson(math.fsum(values), n, z)
-    mean = math.fsum(values) / n
-    half = z * math.sqrt(math.fsum((v - mean) ** 2 for v in values) / (n - 1) / n)
-    return max(0.0, mean - half), min(1.0, mean + half)
+    if not shares:
+        return 0.0, 1.0
+    n, mean = len(shares), math.fsum(shares) / len(shares)
+    variance = math.fsum((share - mean) ** 2 for share in shares) / max(1, n - 1)
+    alike = mean * (1 - mean) * n / variance if variance else n
+    effective = max(n, min(n * each, alike))
+    return wilson(mean * effective, effective, z)
 
 
 def pass_at_k(right: int, drawn: int, k: int) -> float:

@@ -16,6 +16,7 @@ import resource
 import sys
 
 READY = b"\0"  # the first byte on standard output: from here on it is the program that prints
+OPEN_FILES = 16  # at once; a file that was removed takes room for as long as it is open
 NAME = "program.py"  # the program's file name in its own messages
 
 PR_SET_PDEATHSIG, PR_SET_SECCOMP, PR_SET_NO_NEW_PRIVS = 1, 22, 38
@@ -68,7 +69,7 @@ def bound(job: dict) -> None:
         (resource.RLIMIT_CPU, job["cpu_seconds"], job["cpu_seconds"] + 1),  # SIGXCPU, and SIGKILL where that is caught
         (resource.RLIMIT_AS, job["memory_bytes"], job["memory_bytes"]),
         (resource.RLIMIT_FSIZE, job["disk_bytes"], job["disk_bytes"]),
-        (resource.RLIMIT_NOFILE, 64, 64),
+        (resource.RLIMIT_NOFILE, OPEN_FILES, OPEN_FILES),
         (resource.RLIMIT_CORE, 0, 0),
     ):
         ours = resource.getrlimit(kind)[1]  # may be lower already, and cannot be raised

@@ -10,8 +10,10 @@ from __future__ import annotations
 import asyncio
 import os
 import re
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
+from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
 import pydantic_core
@@ -21,7 +23,7 @@ from tools.tool import Call, Tool, ToolError, ToolSetupError
 from tools.toolbox import clean
 
 if TYPE_CHECKING:
-    from mcp import Client
+    from mcp import Client, StdioServerParameters
     from mcp.types import CallToolResult
     from mcp.types import Tool as ServerTool
 
@@ -40,19 +42,25 @@ class Arguments(RootModel[dict[str, Any]]):
 
 @asynccontextmanager
 async def connect(
-    command: str, args: Sequence[str] = (), env: Mapping[str, str] | None = None, timeout_seconds: float = 30.0
+    command: str,
+    args: Sequence[str] = (),
+    env: Mapping[str, str] | None = None,
+    timeout_seconds: float = 30.0,
+    folder: Path | None = None,
 ) -> AsyncIterator[list[Tool]]:
     """Start the server, hold its tools for as long as the block lasts, and stop it.
 
-    The server sees a minimal environment (HOME, PATH, USER and the like) and ``env``. ``timeout_seconds`` bounds the
-    start and each call. The tools may be called from any task of this event loop.
+    It is started in ``folder``, by default in the current one. It sees a minimal environment (HOME, PATH, USER and the
+    like) and ``env``. ``timeout_seconds`` bounds the start and each call. The tools may be called from any task of this
+    event loop.
 
     Raises MCPServerError: it cannot be started, does not answer in time, or does not speak MCP.
     """
     ready: asyncio.Future[list[Tool]] = asyncio.get_running_loop().create_future()
     done = asyncio.Event()
     # The SDK's task groups live in a task of their own: what the caller's block raises reaches the caller as it is.
-    server = asyncio.ensure_future(_serve(command, args, env, timeout_seconds, ready, done))
+    program = partial(_parameters, command, args, env, folder)
+    server = asyncio.ensure_future(_serve(program, timeout_seconds, ready, done))
     try:
         await asyncio.wait({server, ready}, timeout=timeout_seconds, return_when=asyncio.FIRST_COMPLETED)
         if not ready.done():
@@ -68,22 +76,27 @@ async def connect(
 
 
 async def _serve(
-    command: str,
-    args: Sequence[str],
-    env: Mapping[str, str] | None,
+    program: Callable[[], StdioServerParameters],
     timeout_seconds: float,
     ready: asyncio.Future[list[Tool]],
     done: asyncio.Event,
 ) -> None:
     """Hold the connection until ``done``; its tools are the result of ``ready``."""
-    from mcp import Client, StdioServerParameters
+    from mcp import Client
     from mcp.client.stdio import stdio_client
 
-    parameters = StdioServerParameters(command=command, args=list(args), env=dict(env or {}))
     with _nowhere() as log:  # a server's log would land in the middle of the screen
-        async with Client(stdio_client(parameters, log), read_timeout_seconds=timeout_seconds) as client:
+        async with Client(stdio_client(program(), log), read_timeout_seconds=timeout_seconds) as client:
             ready.set_result(_tools(client, await _listed(client), timeout_seconds))
             await done.wait()
+
+
+def _parameters(
+    command: str, args: Sequence[str], env: Mapping[str, str] | None, folder: Path | None
+) -> StdioServerParameters:
+    from mcp import StdioServerParameters
+
+    return StdioServerParameters(command=command, args=list(args), env=dict(env or {}), cwd=folder)
 
 
 def _nowhere() -> TextIO:

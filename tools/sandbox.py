@@ -18,6 +18,7 @@ import marshal
 import os
 import shutil
 import signal
+import stat
 import sys
 import tempfile
 import time
@@ -187,12 +188,12 @@ async def _run_process(tier: Tier, code: str, limits: Limits) -> tuple[str, str 
         command = _bubblewrap(folder, limits) + command if tier is Tier.BUBBLEWRAP else command
         job = _job(tier, code, inside, limits)
         async with _process(command, inside) as process:
-            talk, watch = _talk(process, job, limits), _watch(Path(folder), limits)
+            talk, watch = _talk(process, job, limits), _watch(Path(folder), process.pid, limits)
             status, output, errors = await _guarded(talk, watch)
     if not output.startswith(jail.READY):
         reason = errors.strip().rpartition("\n")[2] or f"its process ended with status {status}"
         raise SandboxUnavailable(f"The {tier} sandbox could not start: {reason}")
-    return output[1:].decode(errors="replace"), _complaint(status, errors, limits)
+    return output[1:].decode(errors="replace"), _complaint(tier, status, errors, limits)
 
 
 def _job(tier: Tier, code: str, folder: str, limits: Limits) -> bytes:
@@ -288,11 +289,13 @@ async def _read(stream: asyncio.StreamReader, limit: int) -> bytes:
     return bytes(data)
 
 
-async def _watch(folder: Path, limits: Limits) -> None:
+async def _watch(folder: Path, pid: int, limits: Limits) -> None:
     """Look at the flat folder 20 times a second, because the kernel bounds a file but not their number."""
     while True:
         await asyncio.sleep(0.05)
-        total = 0
+        total = _removed_but_open(pid)
+        if total > limits.disk_bytes:
+            raise _Overrun(f"wrote more than {limits.files} files or {limits.disk_bytes >> 20} MiB")
         with os.scandir(folder) as entries:
             for count, entry in enumerate(entries, start=1):
                 with suppress(FileNotFoundError):  # removed since
@@ -301,16 +304,28 @@ async def _watch(folder: Path, limits: Limits) -> None:
                     raise _Overrun(f"wrote more than {limits.files} files or {limits.disk_bytes >> 20} MiB")
 
 
-def _complaint(status: int, errors: str, limits: Limits) -> str | None:
+def _removed_but_open(pid: int) -> int:
+    """Bytes in files that a process holds and no folder names. Inside bubblewrap only their number is bounded."""
+    total = 0
+    with suppress(OSError), os.scandir(f"/proc/{pid}/fd") as entries:
+        for entry in entries:
+            with suppress(OSError):  # closed since
+                held = os.stat(entry.path)
+                total += held.st_size if stat.S_ISREG(held.st_mode) and held.st_nlink == 0 else 0
+    return total
+
+
+def _complaint(tier: Tier, status: int, errors: str, limits: Limits) -> str | None:
     """Why a program did not end well, from its exit status and standard error."""
     if status == 0:
         return None
-    killed_by = -status if status < 0 else status - 128  # bubblewrap reports signal s as 128 + s, as a shell does
+    # Bubblewrap reports signal s as 128 + s, as a shell does; an exit status may be as high by itself.
+    killed_by = status - 128 if tier is Tier.BUBBLEWRAP else -status
     if killed_by == signal.SIGXCPU:
         return f"The program used more than {limits.cpu_seconds} seconds of processor time."
     if killed_by == signal.SIGKILL:
         return "The program was killed for using too much processor time or memory; make it do less."
-    if killed_by > 0:
+    if killed_by in signal.valid_signals():
         return f"The program crashed ({signal.strsignal(killed_by) or killed_by})."
     lines = [line for line in errors.splitlines() if line.strip()]
     return lines[-1].strip() if lines else f"The program ended with exit status {status}."

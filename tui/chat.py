@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import io
+import sys
 import uuid
 from contextlib import AsyncExitStack, aclosing
 from typing import TYPE_CHECKING
@@ -27,6 +29,8 @@ def talk(settings: Settings, effort: Effort) -> None:
     event loop, because nothing could interrupt a thread that waits for one.
     """
     console = Console(highlight=False, soft_wrap=True)
+    if isinstance(sys.stdin, io.TextIOWrapper):
+        sys.stdin.reconfigure(errors="replace")  # a byte that is no text must not end the conversation
     how = Ask(effort, thread_id=uuid.uuid4().hex[:12], reference_share=settings.reference_share)
     with asyncio.Runner() as runner:
         stack = AsyncExitStack()

@@ -98,7 +98,7 @@ def delete(
 ) -> None:
     """Delete runs and all that hangs on them; their bytes are overwritten."""
     from agent.assemble import forget_checkpoints, open_log
-    from agent.errors import SettingsError
+    from agent.errors import NotInLog, SettingsError
     from agent.store import RunFilter
 
     if not (run_id or thread or before):
@@ -106,10 +106,11 @@ def delete(
     settings = settings_for()
     with open_log(settings) as store:
         which = RunFilter(run_id=run_id, thread_id=thread, before=before and before.date().isoformat())
-        if run_id:
-            store.run(run_id)  # raises where there is none
-        forget_checkpoints(settings, [run.run_id for run in store.runs(which)])
-        count = store.delete(which)
+        gone = [run.run_id for run in store.runs(which)]
+        count = store.delete(which)  # where a reader was in the way the first time, it is what erases the bytes
+        forget_checkpoints(settings, gone)
+    if run_id and not count:
+        raise NotInLog(f"There is no run {run_id} in the log; `ponder log list` shows those there are.")
     print(f"{count} run{'s' * (count != 1)} deleted")
 
 

@@ -25,7 +25,9 @@ def settings_for(**flags: Any) -> Settings:
 
     settings, notice = read_settings(flags=flags)
     if notice:
-        print(notice, file=sys.stderr)
+        from tui.printer import printable
+
+        print(printable(notice), file=sys.stderr)
     return settings
 
 

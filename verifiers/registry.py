@@ -22,24 +22,25 @@ from verifiers.verdict import Case, Verdict, Verifier, VerifierError
 ENTRY_POINT_GROUP = "ponder.verifiers"
 _log = logging.getLogger("ponder.verifiers")
 
-_BUILT_IN: Mapping[str, Callable[[], Verifier]] = {
-    "exact": Exact,
-    "math": MathAnswers,
-    "format": Format,
-    "grounding": Grounding,
-    "unit_tests": lambda: UnitTests(Sandbox()),
-    "consensus": Consensus,
+_BUILT_IN: Mapping[str, Callable[[Sandbox], Verifier]] = {
+    "exact": lambda sandbox: Exact(),
+    "math": lambda sandbox: MathAnswers(),
+    "format": lambda sandbox: Format(),
+    "grounding": lambda sandbox: Grounding(),
+    "unit_tests": UnitTests,
+    "consensus": lambda sandbox: Consensus(),
 }
 
 
-def load(spec: str) -> Verifier:
+def load(spec: str, sandbox: Sandbox | None = None) -> Verifier:
     """A verifier by its name here, by ``module:object``, or by an entry point's name in the group ``ponder.verifiers``.
 
-    A user's object is a verifier, or a class or function that makes one when called with nothing. Loading runs the
-    module's code: only load what the person chose. Raises VerifierError: it cannot be found, imported or used.
+    Programs run in ``sandbox``, by default in one that admits every tier. A user's object is a verifier, or a class or
+    function that makes one when called with nothing. Loading runs the module's code: only load what the person chose.
+    Raises VerifierError: it cannot be found, imported or used.
     """
     if spec in _BUILT_IN:
-        return _BUILT_IN[spec]()
+        return _BUILT_IN[spec](sandbox or Sandbox())
     point = EntryPoint(spec, spec, ENTRY_POINT_GROUP) if ":" in spec else _installed(spec)
     try:
         found = point.load()
@@ -76,6 +77,8 @@ async def _verdicts(verifier: Verifier, cases: Sequence[Case], seconds: float) -
             verdicts = await verifier.verify(cases)
         if len(verdicts) != len(cases):
             raise VerifierError(f"It gave {len(verdicts)} verdicts for {len(cases)} candidates.")
+        if not all(isinstance(each, Verdict) and each.verifier == verifier.name for each in verdicts):
+            raise VerifierError(f"It gave something else than verdicts in its own name, {verifier.name}.")
         return verdicts
     except TimeoutError:
         reason = f"It took longer than {seconds:g} s."

@@ -110,8 +110,15 @@ class ChatPolicy:
             not_trainable=self.reason,
         )
 
+    def _defused(self, text: str) -> str:
+        """Text that spells a control token gets a word joiner in it: a server may read control tokens in contents."""
+        for token in self.renderer.controls:
+            text = text.replace(token, f"{token[0]}\u2060{token[1:]}")
+        return text
+
     def _body(self, prompt: Sequence[int], params: SamplingParams) -> dict[str, Any]:
         messages, tools = conversation(prompt, self.renderer)
+        messages = [message | {"content": self._defused(message["content"])} for message in messages]
         return {
             "model": self.version.model,
             "messages": messages,

@@ -101,8 +101,17 @@ def parse_call(raw: str) -> Mapping[str, Any] | None:
         return None
     if not isinstance(call, dict) or not isinstance(call.get("name"), str):
         return None
-    arguments = call.get("arguments", {})
-    return {"name": call["name"], "arguments": arguments} if isinstance(arguments, dict) else None
+    call = {"name": call["name"], "arguments": call.get("arguments", {})}
+    return call if isinstance(call["arguments"], dict) and is_text(json.dumps(call, ensure_ascii=False)) else None
+
+
+def is_text(string: str) -> bool:
+    """Whether it can be written down: half of a surrogate pair, which JSON can spell, cannot."""
+    try:
+        string.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 class Splitter:

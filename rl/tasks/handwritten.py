@@ -1,4 +1,7 @@
-"""Questions that people wrote by hand, in ordinary wording that no generator made. A measure, never training data.
+"""Questions written by hand, in ordinary wording that no generator made. A measure, never training data.
+
+They were written after the generators were frozen, by somebody who had not read them; an earlier list was given up
+because patterns of the generators had been modelled on it. Whoever changes a generator does not look at them.
 
 ``handwritten.jsonl`` beside this file has a question a line, with its gold answer, the family it would belong to, and how
 many steps it takes. ``rl.evaluate`` asks them as the suite ``handwritten``, all of them as tier 0.
@@ -13,8 +16,11 @@ from rl.tasks.task import Task
 
 TIERS = range(1)
 FILE = Path(__file__).with_suffix(".jsonl")
-# One of these in an answer counts as declining, or as greeting back.
-DECLINED = ("can't", "cannot", "can not", "unable", "not able", "hello", "hi", "hey", "good morning")
+# For gold answers that are no text to compare with: what an answer has to say, one of these.
+SAYS = {
+    "declined": ("I can't", "I cannot", "I can not", "I'm unable", "I am unable", "I'm not able", "I am not able"),
+    "greeted": ("hello", "hi", "hey", "good morning", "good evening"),
+}
 
 
 def tasks() -> list[Task]:
@@ -24,6 +30,6 @@ def tasks() -> list[Task]:
 
 def task(index: int, written: dict[str, str]) -> Task:
     gold = written["gold"]
-    metadata: dict[str, object] = {"says": DECLINED} if gold == "declined" else {}
+    metadata: dict[str, object] = {"says": SAYS[gold]} if gold in SAYS else {}
     tools = ("calculator", "python")
     return Task(f"handwritten/{index}", "handwritten", 0, written["question"], gold, (), tools=tools, metadata=metadata)

@@ -1,5 +1,6 @@
 """Assembling: settings become an agent that can be asked, and what cannot be had is named."""
 
+import sqlite3
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -7,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from agent.assemble import CHECKPOINTS, assemble
+from agent.assemble import CHECKPOINTS, assemble, forget_checkpoints
 from agent.errors import PonderError, SettingsError
 from agent.policy.embedded import EmbeddedPolicy
 from agent.policy.policy import PolicyError
@@ -113,6 +114,44 @@ async def test_the_tools_of_an_mcp_server_are_offered(settings: Settings) -> Non
     async with assemble(with_(settings, mcp_servers=servers)) as agent:
         names = [schema["function"]["name"] for schema in agent.toolbox.schemas()]
     assert len(names) > 2
+    assert {name for name in names if name not in ("calculator", "python")} == {
+        n for n in names if n.startswith("ours_")
+    }
+
+
+async def test_two_servers_may_have_tools_of_the_same_name(settings: Settings) -> None:
+    script = Path(__file__).parents[1] / "tools" / "server_of_tests.py"
+    server = McpServer(command=sys.executable, args=(script.name,), folder=script.parent)
+    async with assemble(with_(settings, mcp_servers={"one": server, "two": server})) as agent:
+        names = [schema["function"]["name"] for schema in agent.toolbox.schemas()]
+    assert {n.removeprefix("one_") for n in names if n.startswith("one_")} == {
+        n.removeprefix("two_") for n in names if n.startswith("two_")
+    }
+
+
+async def test_checkpoints_that_cannot_be_forgotten_cost_no_answer(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with assemble(settings) as agent:
+
+        async def full(thread_id: str) -> None:
+            raise sqlite3.OperationalError("database or disk is full")
+
+        monkeypatch.setattr(agent.checkpointer, "adelete_thread", full)
+        run = await ask(agent, "Pens?", how())
+    assert run.status in ("finished", "failed")
+
+
+def test_forgetting_where_there_is_nothing_makes_no_file(settings: Settings) -> None:
+    forget_checkpoints(settings, ["a"])
+    assert not (settings.home / CHECKPOINTS).exists()
+
+
+def test_checkpoints_that_are_none_are_named(settings: Settings) -> None:
+    settings.home.mkdir(exist_ok=True)
+    (settings.home / CHECKPOINTS).write_bytes(b"garbage" * 100)
+    with pytest.raises(SettingsError, match="cannot be used"):
+        forget_checkpoints(settings, ["a"])
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,8 @@
 
 import sqlite3
 import stat
+import subprocess
+import sys
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
@@ -70,6 +72,19 @@ def test_a_full_disk_is_named_and_loses_only_the_step_in_flight(store: Store) ->
     store._database._connection.execute("PRAGMA max_page_count = 1000000")
     store.add_node(RUN.run_id, node((1,)))
     assert len(store.run(RUN.run_id).nodes) == 2
+
+
+def test_processes_that_open_a_new_log_together_all_can(tmp_path: Path) -> None:
+    program = "import sys\nfrom pathlib import Path\nfrom agent.database import Database\nsys.stdin.read()\n"
+    program += "for i in range(20):\n    Database.open(Path(sys.argv[1]) / str(i) / 'log.sqlite').close()"
+    command = [sys.executable, "-c", program, str(tmp_path)]
+    started = [subprocess.Popen(command, stdin=subprocess.PIPE, stderr=subprocess.PIPE) for _ in range(3)]
+    for process in started:
+        assert process.stdin is not None
+        process.stdin.close()
+    said = [process.stderr.read().decode() for process in started if process.stderr]
+    assert said == [""] * 3
+    assert [process.wait(60) for process in started] == [0, 0, 0]
 
 
 def test_a_log_that_another_process_holds_is_named(log_path: Path, store: Store) -> None:

@@ -74,6 +74,15 @@ def test_every_sample_is_a_row(store: Store, tmp_path: Path, ending: str) -> Non
     assert json.loads(answer["verdicts"])[0]["score"] == 1.0
 
 
+def test_a_draw_that_was_made_again_under_its_seed_is_one_row(store: Store, tmp_path: Path) -> None:
+    again = replace(DONE, run_id="run-2", started_at="2026-11-02")
+    store.begin(again)
+    for node in (CALL, replace(LOSER, sample=replace(LOSER.sample, token_ids=(7, 9)))):
+        store.add_node(again.run_id, node)
+    store.finish(again)
+    assert export(store, tmp_path / "samples.jsonl") == 4, "the call is known, the other came out differently"
+
+
 @pytest.mark.parametrize("ending", ["jsonl", "parquet"])
 def test_an_export_of_nothing_is_a_file_without_rows(store: Store, tmp_path: Path, ending: str) -> None:
     file = tmp_path / f"samples.{ending}"

@@ -13,7 +13,7 @@ from agent.context import Agent
 from agent.effort import EFFORTS
 from agent.errors import StoreFull
 from agent.policy.embedded import EmbeddedPolicy
-from agent.records import Ending, Run
+from agent.records import Ending, Node, Run
 from agent.run import Ask, QuestionError, ask, resume, stream
 from agent.search import BestOfN
 from agent.store import RunFilter, Store
@@ -243,6 +243,24 @@ async def test_a_defect_ends_the_run_and_says_what_it_was(agent_saying: Saying, 
     run = await ask(agent, QUESTION, how())
     assert run.status == log.runs()[0].status == "failed"
     assert run.error == "Something went wrong inside (ZeroDivisionError: a wheel came off); please report it."
+
+
+async def test_what_a_failing_log_cut_short_is_drawn_again(agent_saying: Saying, log: Store) -> None:
+    """One attempt's step cannot be logged; its siblings are cancelled in the middle of theirs."""
+    agent = agent_saying({(i,): f"Answer: {i} " + "so it is " * 60 * i for i in range(3)})
+    full, add_node = StoreFull("no room"), log.add_node
+
+    def fails(run_id: str, node: Node) -> Node:
+        raise full
+
+    log.add_node = fails
+    with pytest.raises(StoreFull):
+        await ask(agent, QUESTION, how(BestOfN(3), sample_tokens=3000))
+    log.add_node = add_node
+    (left,) = log.runs(RunFilter(status="running"))
+    end = (await heard(resume(agent, left.run_id)))[-1]
+    assert isinstance(end, events.Finished)
+    assert [node.ending for node in end.run.nodes] == [Ending.ANSWER] * 3
 
 
 async def test_a_full_disk_leaves_a_run_that_can_be_resumed(agent_saying: Saying, log: Store) -> None:

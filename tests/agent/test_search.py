@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from agent.effort import EFFORTS
 from agent.errors import SettingsError
 from agent.records import Ending
 from agent.search import (
@@ -68,6 +69,12 @@ def test_adaptive_attempts_come_in_waves_until_the_leader_is_clear() -> None:
     assert strategy.grow(answered("75", "75", "75", "75")) == 0  # 0.969
     assert strategy.grow(answered("75", "75", "75", "80")) == 2  # 0.813
     assert strategy.stopping_rule == "posterior>=0.95 wave=2 n<=8"
+
+
+def test_medium_effort_stops_after_two_attempts_that_agree() -> None:
+    strategy = EFFORTS["medium"].strategy
+    assert strategy.grow(answered("75", "75")) == 0
+    assert strategy.grow(answered("75", "80")) == 2
 
 
 def test_adaptive_attempts_never_pass_n_however_unsure_they_are() -> None:

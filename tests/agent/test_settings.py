@@ -78,7 +78,22 @@ def test_a_folder_reached_by_a_link_is_the_same_folder(folder: Path, tmp_path_fa
 def test_an_mcp_server_is_read_with_its_arguments(folder: Path) -> None:
     (folder / "ponder.toml").write_text('[mcp_servers.files]\ncommand = "npx"\nargs = ["server", "/srv"]')
     trust(folder)
-    assert read_settings(folder)[0].mcp_servers == {"files": McpServer(command="npx", args=("server", "/srv"))}
+    expected = McpServer(command="npx", args=("server", "/srv"), folder=folder)
+    assert read_settings(folder)[0].mcp_servers == {"files": expected}
+
+
+def test_what_a_file_names_stands_beside_it_and_not_where_the_command_is_run(folder: Path) -> None:
+    text = (
+        'model = "weights"\nencoder = "all-MiniLM-L6-v2"\n[mcp_servers.ours]\ncommand = "python3"\nfolder = "servers"'
+    )
+    (folder / "ponder.toml").write_text(text)
+    trust(folder)
+    for place in (folder / "weights", folder / "vendor" / "weights"):
+        place.mkdir(parents=True)
+    settings, _ = read_settings(folder / "vendor")
+    assert settings.model == str(folder / "weights")
+    assert settings.encoder == "all-MiniLM-L6-v2", "no folder of that name: a name on the hub"
+    assert settings.mcp_servers["ours"].folder == folder / "servers"
 
 
 @pytest.mark.parametrize(

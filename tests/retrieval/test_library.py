@@ -75,6 +75,12 @@ def test_one_writer_at_a_time_and_readers_beside_it(folder):
     Library(folder).__exit__()
 
 
+def test_readers_read_while_a_large_text_waits_for_its_commit(folder):
+    with Library(filled(folder)) as shelf:
+        shelf.add_content(b"9", "Large", "word " * 2_000_000)
+        assert len(read_snapshot(folder).documents) == 2
+
+
 def test_a_folder_without_an_index_is_said(tmp_path):
     with pytest.raises(IndexNotFound, match="ponder index PATH"):
         read_snapshot(tmp_path)

@@ -100,6 +100,14 @@ def test_the_same_text_in_two_documents_is_one_passage(encoder):
     assert len({passage.text for passage in found}) == 3
 
 
+@pytest.mark.parametrize("k", [2, 5])
+def test_a_text_that_is_there_many_times_hides_no_other(k):
+    same = [Document("", f"{i}", "The old mill stands at the old bridge.") for i in range(200)]
+    found = Retriever.over([*same, Document("", "other", "A mill is old.")]).search("old mill", k)
+    assert len(found) == 2
+    assert {passage.source for passage in found} == {"0", "other"}
+
+
 def test_a_search_sees_the_index_as_it_was_when_it_was_opened(docs, folder, encoder):
     index([docs], folder, encoder)
     retriever = Retriever.open(folder, encoder)

@@ -1,4 +1,4 @@
-"""A draw that remembers the material it gave out, so that a test can compare what two splits are made of."""
+"""What generators are made of: a draw that remembers the material it gave out, and the wordings of a module."""
 
 from collections.abc import Callable, Container, Sequence
 from itertools import count
@@ -43,3 +43,11 @@ def drawn(split: Split, total: int) -> list[tuple[Task, RecordedDraw]]:
                 made.append((task, draw))
                 break
     return made
+
+
+def wordings(module: object) -> list[tuple[tuple[str, ...], ...]]:
+    """All that a module has made with ``phrased``."""
+    found = [value for name, value in vars(module).items() if name.isupper() and isinstance(value, tuple)]
+    found += [situation.wordings for situation in getattr(module, "SITUATIONS", [])]
+    found += [known.questions for kind in getattr(module, "KINDS", {}).values() for known in kind]
+    return [value for value in found if all(isinstance(pattern, tuple) for pattern in value)]

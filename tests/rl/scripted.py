@@ -44,6 +44,8 @@ class ScriptedPolicy:
         pass
 
     def say(self, question: str, turn: int) -> str:
+        if turn >= len(self.turns[question]):
+            raise PolicyError("The script has nothing more to say; ask another question.")
         return self.turns[question][turn]
 
     def _next(self, prompt_token_ids: Sequence[int]) -> tuple[int, ...]:

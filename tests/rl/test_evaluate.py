@@ -128,6 +128,16 @@ async def test_a_lookup_searches_the_documents_of_its_own_question(
         assert found <= {document.source for document in task.documents}
 
 
+async def test_one_attempt_that_the_server_failed_is_no_wrong_answer(
+    renderer: Renderer, tmp_path: Path, opened: list[Agent]
+) -> None:
+    suite = suite_of("arithmetic", 1, 2, seed=1)
+    first, second = suite.tasks
+    policy = ScriptedPolicy(renderer, {first.question: demonstrated(first), second.question: demonstrated(second)[:1]})
+    with pytest.raises(EvaluationError, match="An attempt could not be made"):
+        await evaluate_effort(harness(policy, tmp_path, opened), suite, LOW, lambda: None)
+
+
 async def test_a_model_that_cannot_be_asked_is_not_measured(
     renderer: Renderer, tmp_path: Path, opened: list[Agent]
 ) -> None:
@@ -148,7 +158,7 @@ async def test_a_pool_is_looked_at_in_every_way(renderer: Renderer, tmp_path: Pa
     by_strategy = {row.strategy: row for row in rows}
     assert list(by_strategy) == ["pass@1", "majority@4", "best_of_4", "pass@4"]
     assert by_strategy["pass@1"].accuracy == pytest.approx((2 / 4 + 1 / 4 + 0) / 3)
-    assert by_strategy["pass@1"].interval == mean_interval([2 / 4, 1 / 4, 0.0])
+    assert by_strategy["pass@1"].interval == mean_interval([2 / 4, 1 / 4, 0.0], 4)
     assert by_strategy["majority@4"].accuracy == pytest.approx(1 / 3)
     assert by_strategy["majority@4"].interval == wilson(1, 3)
     assert by_strategy["pass@4"].accuracy == pytest.approx(2 / 3)

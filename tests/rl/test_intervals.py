@@ -1,9 +1,7 @@
 """Intervals and estimators against published values, brute force and simulation."""
 
 import itertools
-import math
 import random
-import statistics
 
 import pytest
 from hypothesis import given
@@ -33,25 +31,31 @@ def test_wilson_holds_the_share_stays_within_bounds_and_is_symmetric(counts: tup
     assert wilson(trials - successes, trials) == pytest.approx((1 - high, 1 - low))
 
 
-def test_mean_interval_is_the_normal_one() -> None:
-    values = [0.125, 0.5, 0.75, 1.0, 0.25, 0.0]
-    half = 1.959964 * statistics.stdev(values) / math.sqrt(len(values))
-    assert mean_interval(values) == pytest.approx((statistics.mean(values) - half, statistics.mean(values) + half))
+def test_mean_interval_is_wilsons_of_all_samples_where_a_questions_samples_are_as_independent() -> None:
+    shares = [0.25, 0.5, 0.75, 0.5, 0.25, 0.75]  # scatter no more than samples of one coin do
+    assert mean_interval(shares, 4) == pytest.approx(wilson(12, 24))
+
+
+def test_mean_interval_is_wilsons_of_the_questions_where_a_questions_samples_are_all_alike() -> None:
+    assert mean_interval([0.0, 1.0, 1.0, 0.0], 8) == pytest.approx(wilson(2, 4))
 
 
 def test_values_that_are_all_the_same_give_no_interval_of_width_zero() -> None:
-    assert mean_interval([1.0] * 100) == wilson(100, 100)
-    assert mean_interval([0.5]) == wilson(0.5, 1)
-    assert mean_interval([]) == (0.0, 1.0)
+    assert mean_interval([1.0] * 100, 8) == wilson(100, 100)
+    assert mean_interval([0.5], 8) == wilson(0.5, 1)
+    assert mean_interval([], 8) == (0.0, 1.0)
 
 
-def test_mean_interval_covers_the_truth_about_as_often_as_it_says() -> None:
+@pytest.mark.parametrize("middle", [0.5, 0.05, 0.98])
+def test_mean_interval_covers_the_truth_about_as_often_as_it_says(middle: float) -> None:
     draw = random.Random(0)
+    strength = 4.0  # of a beta distribution: questions differ in how hard they are
     covered = 0
     for _ in range(400):
-        shares = [sum(draw.random() < p for _ in range(8)) / 8 for p in (draw.random() for _ in range(100))]
-        low, high = mean_interval(shares)
-        covered += low <= 0.5 <= high
+        rates = (draw.betavariate(strength * middle, strength * (1 - middle)) for _ in range(100))
+        shares = [sum(draw.random() < p for _ in range(8)) / 8 for p in rates]
+        low, high = mean_interval(shares, 8)
+        covered += low <= middle <= high
     assert 0.91 < covered / 400 < 0.985
 
 

@@ -201,6 +201,22 @@ async def test_a_program_that_fills_the_disk_is_stopped(process_tier, program):
     assert "wrote more than 100 files or 4 MiB" in (outcome.error or "")
 
 
+async def test_removed_files_that_stay_open_count_too():
+    program = "import os\nheld = []\nwhile True:\n    held.append(open('f', 'wb'))\n    os.remove('f')\n"
+    program += "    held[-1].write(bytes(1 << 20))\n    held[-1].flush()"
+    outcome = await run_in(Tier.LANDLOCK, program, Limits(seconds=60.0, cpu_seconds=30, disk_bytes=4 << 20))
+    assert outcome.error is not None
+    assert "MiB" in outcome.error or "Too many open files" in outcome.error
+
+
+@pytest.mark.parametrize("status", ["-1", "255", "137", "200", "3"])
+async def test_any_exit_status_of_a_program_is_said(process_tier, status):
+    outcome = await run_in(process_tier, f"import sys\nsys.exit({status})", LIMITS)
+    assert outcome.error
+    if process_tier is Tier.LANDLOCK:
+        assert outcome.error == f"The program ended with exit status {int(status) % 256}."
+
+
 async def test_nothing_of_a_program_is_left_on_the_disk(process_tier, tmp_path, monkeypatch):
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     outcome = await run_in(process_tier, "open('note', 'w').write('x')\nprint(open('note').read())", LIMITS)

@@ -15,14 +15,17 @@ CASES = [Case("How many pens?", "Answer: 75", gold="75"), Case("How many pens?",
 class Scripted:
     """Gives the score it was made with, or fails as it was told."""
 
-    def __init__(self, name: str, score: float = 1.0, error: Exception | None = None, too_many: int = 0) -> None:
+    def __init__(
+        self, name: str, score: float = 1.0, error: Exception | None = None, too_many: int = 0, says: str = ""
+    ) -> None:
         self.name = name
+        self._says = says or name
         self._score, self._error, self._too_many = score, error, too_many
 
     async def verify(self, cases: Sequence[Case]) -> list[Verdict]:
         if self._error:
             raise self._error
-        return [Verdict(self.name, self._score) for _ in range(len(cases) + self._too_many)]
+        return [Verdict(self._says, self._score) for _ in range(len(cases) + self._too_many)]
 
 
 class Stuck:
@@ -100,6 +103,7 @@ async def test_a_panel_gives_each_case_a_verdict_of_each_verifier_in_order() -> 
         (Scripted("broken", error=ZeroDivisionError("oops")), "ZeroDivisionError: oops"),
         (Scripted("broken", error=VerifierError("Install it.")), "Install it."),
         (Scripted("broken", too_many=1), "3 verdicts for 2 candidates"),
+        (Scripted("broken", says="consensus"), "something else than verdicts in its own name"),
         (Stuck(), "longer than 0.05 s"),
     ],
 )

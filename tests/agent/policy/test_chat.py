@@ -42,6 +42,18 @@ async def test_thought_answer_and_calls_are_read_as_from_any_policy(renderer: Re
     assert sample.not_trainable == "no token ids"
 
 
+async def test_no_content_that_is_sent_spells_a_control_token(renderer: Renderer) -> None:
+    server = ChatServer([{"content": "348 km"}])
+    async with serve(server.app()) as url:
+        policy = ChatPolicy(Server(url, "tiny"), renderer, "no token ids")
+        spelled = "".join(renderer.controls)
+        await policy.sample(renderer.start([{"role": "user", "content": spelled}]), PARAMS)
+        await policy.close()
+    content = server.bodies[0]["messages"][-1]["content"]
+    assert not any(token in content for token in renderer.controls)
+    assert content.replace("\u2060", "") == spelled
+
+
 async def test_the_server_is_asked_once_for_each_choice_with_its_own_seed(renderer: Renderer) -> None:
     server = ChatServer([{"content": "348 km"}])
     samples = await say(server, renderer, n=3)

@@ -3,10 +3,10 @@ from pathlib import Path
 import pytest
 
 from agent.policy.chat import ChatPolicy
-from agent.policy.connect import connect
+from agent.policy.connect import checked, connect
 from agent.policy.embedded import EmbeddedPolicy
 from agent.policy.endpoint import RAW_LOGPROBS, EndpointPolicy
-from agent.policy.wire import Deadlines, EndpointDenied, EndpointTimeout, EndpointUnreachable
+from agent.policy.wire import Deadlines, EndpointDenied, EndpointRefused, EndpointTimeout, EndpointUnreachable
 from agent.records import SamplingParams
 from tests.agent.policy.servers import ChatServer, CompletionsServer, hang, hostile, serve
 
@@ -54,6 +54,18 @@ async def test_a_model_whose_tokenizer_is_nowhere_answers_in_chat(policy: Embedd
         assert isinstance(found, ChatPolicy)
         assert "tokenizer" in found.reason
         await found.close()
+
+
+@pytest.mark.parametrize(
+    "address", ["127.0.0.1:8000/v1", "http://127.0.0.1:99999/v1", "http://:8000/v1", "ftp://a/v1", "http://a b/v1", ""]
+)
+async def test_what_is_no_address_is_said_before_anything_is_sent(address: str) -> None:
+    with pytest.raises(EndpointRefused, match=r"is no server's address; write one like http://127.0.0.1:8000/v1"):
+        await connect(address)
+
+
+def test_spaces_around_an_address_are_dropped() -> None:
+    assert checked(" http://127.0.0.1:8000/v1\n") == "http://127.0.0.1:8000/v1"
 
 
 async def test_a_wrong_key_is_said_and_not_worked_around(policy: EmbeddedPolicy, model_folder: Path) -> None:

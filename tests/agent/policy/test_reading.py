@@ -65,6 +65,18 @@ def test_a_thought_that_never_closes_is_said_so(renderer: Renderer) -> None:
     assert not reading.empty
 
 
+@pytest.mark.parametrize(
+    "raw",
+    [
+        '{"name": "a", "arguments": {"\\ud800": 1}}',
+        '{"name": "a", "arguments": {"b": ["\\udfff"]}}',
+        '{"name": "\\ud800"}',
+    ],
+)
+def test_a_call_with_half_a_character_does_not_parse(raw: str) -> None:
+    assert parse_call(raw) is None
+
+
 @pytest.mark.parametrize("raw", ["", "{", "[1]", '{"name": 3}', '{"name": "a", "arguments": "b"}', "[" * 100_000])
 def test_a_call_that_does_not_parse_is_kept_as_it_is(renderer: Renderer, raw: str) -> None:
     assert parse_call(raw) is None

@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 
 from rl.tasks import everyday, lookup, programs, stories, strings, units
 from rl.tasks.task import Draw, Split, expanded, phrased
+from tests.rl.recorded import wordings
 
 KEYS = st.text(max_size=10)
 SPLITS: list[Split] = ["train", "held_out"]
@@ -104,14 +105,6 @@ def test_a_pick_is_of_the_splits_part(items: list[int], key: str) -> None:
     for split in SPLITS:
         draw = Draw(split, key)
         assert {draw.pick(items) for _ in range(20)} <= set(draw.part(items))
-
-
-def wordings(module: object) -> list[tuple[tuple[str, ...], ...]]:
-    """All that a module has made with ``phrased``."""
-    found = [value for name, value in vars(module).items() if name.isupper() and isinstance(value, tuple)]
-    found += [situation.wordings for situation in getattr(module, "SITUATIONS", [])]
-    found += [known.questions for kind in getattr(module, "KINDS", {}).values() for known in kind]
-    return [value for value in found if all(isinstance(pattern, tuple) for pattern in value)]
 
 
 @pytest.mark.parametrize("module", [stories, everyday, lookup, programs, strings, units], ids=lambda m: m.__name__)
