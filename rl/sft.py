@@ -44,7 +44,7 @@ class SFTSettings:
     steps: int = 1500
     batch: int = 32  # demonstrations a step
     # Most tokens, padding included and the shared prefix not, that go through the model at once: more are padded more.
-    micro_tokens: int = 5_000
+    micro_tokens: int = 2_500
     learning_rate: float = 3e-3  # of Muon, at its peak
     embedding_rate: float = 3e-3  # of AdamW, for embeddings and norms
     warmup: int = 50
@@ -314,8 +314,8 @@ def save_checkpoint(
 
 
 def shaping(settings: SFTSettings) -> dict[str, Any]:
-    """All but how often the training is saved."""
-    return {name: value for name, value in asdict(settings).items() if name != "checkpoint_every"}
+    """All but how often the training is saved, and what changes nothing but rounding."""
+    return {name: value for name, value in asdict(settings).items() if name not in ("checkpoint_every", "micro_tokens")}
 
 
 def resume(
@@ -333,7 +333,7 @@ def resume(
     now, then = shaping(settings), state.get("settings", {})
     if then and state["step"] <= (1 - settings.decay) * min(then["steps"], settings.steps):
         now["steps"] = then["steps"]  # still on the plateau, where the length doesn't matter yet
-    if changed := [f"{name} {then[name]}, not {now[name]}" for name in then if then[name] != now[name]]:
+    if changed := [f"{name} {then[name]}, not {now[name]}" for name in now if then.get(name) != now[name]]:
         raise TrainingError(f"{folder} holds a training with {'; '.join(changed)}; use those, or name another folder.")
     try:
         model.load_state_dict(state["model"])
