@@ -70,11 +70,10 @@ class Single:
 
 
 @dataclass(frozen=True, slots=True)
-class MajorityVote:
-    """The answer that most attempts agree on (self-consistency, Wang et al. 2022); the earliest of equals."""
+class FixedN:
+    """``n`` attempts at once. Which of them is chosen is for those who inherit it to say."""
 
     n: int
-    name: str = "majority"
 
     @property
     def stopping_rule(self) -> str:
@@ -82,24 +81,23 @@ class MajorityVote:
 
     def grow(self, candidates: Sequence[Candidate]) -> int:
         return self.n - len(candidates)
+
+
+@dataclass(frozen=True, slots=True)
+class MajorityVote(FixedN):
+    """The answer that most attempts agree on (self-consistency, Wang et al. 2022); the earliest of equals."""
+
+    name: str = "majority"
 
     def choose(self, candidates: Sequence[Candidate]) -> Choice:
         return majority(candidates)
 
 
 @dataclass(frozen=True, slots=True)
-class BestOfN:
+class BestOfN(FixedN):
     """The attempt with the highest verifier score; the earliest of equals."""
 
-    n: int
     name: str = "best_of_n"
-
-    @property
-    def stopping_rule(self) -> str:
-        return f"fixed n={self.n}"
-
-    def grow(self, candidates: Sequence[Candidate]) -> int:
-        return self.n - len(candidates)
 
     def choose(self, candidates: Sequence[Candidate]) -> Choice:
         return best(candidates)
