@@ -18,9 +18,9 @@ def add_to(app: typer.Typer, log_app: typer.Typer, train_app: typer.Typer) -> No
 def sft(
     folder: Annotated[Path, typer.Argument(help="Where checkpoints, metrics, the plot and the model go.")],
     model: ModelName = None,
-    steps: int = 1500,
-    batch: Annotated[int, typer.Option(help="Demonstrations a step.")] = 32,
-    learning_rate: float = 3e-3,
+    steps: int = 3300,
+    batch: Annotated[int, typer.Option(help="Demonstrations a step.")] = 24,
+    learning_rate: float = 4e-3,
     seed: int = 0,
     threads: Annotated[int, typer.Option(help="0: what PyTorch chooses.")] = 0,
 ) -> None:

@@ -32,7 +32,7 @@ from rl.tasks.stories import (
     TIMES,
 )
 from rl.tasks.task import Draw, Step, Task, call, direct
-from rl.tasks.words import COLOURS, CONTAINERS, NUMBER_WORDS, is_he, person, things
+from rl.tasks.words import NUMBER_WORDS, colours, containers, is_he, person, things
 from tools.calculator import evaluate
 from tools.tool import ToolError
 
@@ -199,12 +199,12 @@ def begin(story: Story, draw: Draw, tier: int) -> None:
             fill(draw.phrase(BEGIN_PLAIN), story, draw, a=str(a)), f"{a} {story.objects}", str(a), Fraction(a), 0
         )
     elif kind == "groups":
-        a, b, container = draw.number(2, 15), draw.number(2, 30), draw.pick(CONTAINERS)
+        a, b, container = draw.number(2, 15), draw.number(2, 30), containers(draw)
         sentence = fill(draw.phrase(BEGIN_GROUPS), story, draw, a=shown(draw, a), b=shown(draw, b), c=container)
         story.begin(sentence, f"{a} of {b}", f"{a} * {b}", Fraction(a * b), 1)
     else:
         a, b = draw.number(2, 60), draw.number(2, 60)
-        x, y = draw.several(COLOURS, 2)
+        x, y = colours(draw)
         sentence = fill(draw.phrase(BEGIN_TWO_KINDS), story, draw, a=shown(draw, a), b=shown(draw, b), x=x, y=y)
         story.begin(sentence, f"{a} and {b}", f"{a} + {b}", Fraction(a + b), 1)
 
@@ -228,13 +228,13 @@ def lose(story: Story, draw: Draw) -> None:
 
 
 def gain_groups(story: Story, draw: Draw) -> None:
-    a, b, c = draw.number(2, 9), draw.number(2, 20), draw.pick(CONTAINERS)
+    a, b, c = draw.number(2, 9), draw.number(2, 20), containers(draw)
     sentence = fill(draw.phrase(GAIN_GROUPS), story, draw, a=shown(draw, a), b=shown(draw, b), c=c)
     story.apply(sentence, f"{a} of {b} more", "+", f"{a} * {b}", story.value + a * b, 2)
 
 
 def lose_groups(story: Story, draw: Draw) -> None:
-    a, b, c = draw.number(2, 9), draw.number(2, 12), draw.pick(CONTAINERS)
+    a, b, c = draw.number(2, 9), draw.number(2, 12), containers(draw)
     if a * b >= story.value:
         return gain_groups(story, draw)
     sentence = fill(draw.phrase(LOSE_GROUPS), story, draw, a=shown(draw, a), b=shown(draw, b), c=c)

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from rl.tasks.task import Draw, phrased
-from rl.tasks.words import NUMBER_WORDS, PACKS, is_he, person, things
+from rl.tasks.words import NUMBER_WORDS, PACKS, containers, is_he, person, things
 
 PEOPLE = "children|friends|pupils|people|players|guests|students|workers"
 
@@ -188,7 +188,7 @@ def everyday(draw: Draw, tier: int) -> tuple[str, str, str]:
     question_order = question.find("{a}"), question.find("{b}")
     values = numbers(draw, situation, cents="$" in question and draw.chance(0.3))
     name, somebody = person(draw), person(draw)
-    packs = draw.pick(PACKS)
+    packs = containers(draw, PACKS)
     a, b, c0 = (spelled(draw, value, question) for value in values)
     question = question.format(
         a=a, b=b, c0=c0, N=name, M=somebody, p="he" if is_he(name) else "she", o=things(draw), c=packs,

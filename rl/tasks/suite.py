@@ -34,7 +34,7 @@ HARD_TIERS = {
 
 # What a demonstration is drawn from, as parts of the whole: most for what is hardest to learn. A lookup is five times as long
 # as the others.
-SHARES = {"arithmetic": 0.50, "lookup": 0.12, "strings": 0.12, "programs": 0.12, "units": 0.09, "smalltalk": 0.05}
+SHARES = {"arithmetic": 0.48, "lookup": 0.12, "strings": 0.18, "programs": 0.08, "units": 0.07, "smalltalk": 0.07}
 
 
 def add_families(specs: Iterable[str]) -> None:

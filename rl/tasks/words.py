@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from rl.tasks.task import Draw, digest
 
 
@@ -104,6 +106,17 @@ def person(draw: Draw) -> str:
 def things(draw: Draw) -> str:
     """What is counted, in the plural: now and then something that does not exist."""
     return draw.pick(OBJECTS) if draw.chance(0.75) else invented(draw, 1, 2) + "s"
+
+
+def containers(draw: Draw, known: Sequence[str] = CONTAINERS) -> str:
+    """What things are kept in, in the plural. As often something that does not exist: the few that do are learned by heart."""
+    return draw.pick(known) if draw.chance(0.5) else invented(draw, 1, 2) + "s"
+
+
+def colours(draw: Draw) -> tuple[str, str]:
+    """Two different kinds of a thing: colours, or as often words that nobody has seen."""
+    first, second = draw.several(COLOURS, 2) if draw.chance(0.5) else (invented(draw, 1, 2), invented(draw, 2, 3))
+    return first, second
 
 
 def is_he(name: str) -> bool:
