@@ -134,7 +134,7 @@ def _cannot_be_made(path: Path, error: OSError) -> errors.StoreReadOnly:
 
 def _connect(path: Path, mode: str) -> sqlite3.Connection:
     address = f"{path.absolute().as_uri()}?mode={mode}"
-    db = sqlite3.connect(address, BUSY_SECONDS, isolation_level=None, check_same_thread=False, uri=True)
+    db = sqlite3.connect(address, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False, uri=True)
     db.row_factory = sqlite3.Row
     return db
 

@@ -26,16 +26,16 @@ def talkative(tmp_path_factory: pytest.TempPathFactory) -> str:
     return str(save_tiny_model(tmp_path_factory.mktemp("talkative"), context=4096))
 
 
-def sample(prompt: tuple[int, ...], temperature: float) -> Sample:
-    return Sample(prompt, (7, 8), (-0.5, -0.25), "stop", POLICY, SamplingParams(temperature=temperature))
+def sample(prompt: tuple[int, ...], seed: int) -> Sample:
+    return Sample(prompt, (7, 8), (-0.5, -0.25), "stop", POLICY, SamplingParams(temperature=0.7, seed=seed))
 
 
 def run_of(run_id: str, thread: str, day: str) -> Run:
     """A finished run of two steps; its question, its tool's output and its answer hold control characters."""
     result = ToolResult("python", {"code": f"print({HOSTILE!r})"}, f"printed {HOSTILE}", seconds=0.1)
-    verdict = Verdict("format", 1.0)
-    call = Node((0,), sample((1, 2), 0.7), Ending.TOOL_CALL, thought="I look.", tool_results=(result,))
-    last = Node((0, 0), sample((1, 2, 7, 8, 9), 0.7), Ending.ANSWER, text=f"Answer: {HOSTILE}", verdicts=(verdict,))
+    verdict, seed = Verdict("format", 1.0), int(day.replace("-", ""))  # each run draws for itself
+    call = Node((0,), sample((1, 2), seed), Ending.TOOL_CALL, thought="I look.", tool_results=(result,))
+    last = Node((0, 0), sample((1, 2, 7, 8, 9), seed), Ending.ANSWER, text=f"Answer: {HOSTILE}", verdicts=(verdict,))
     return Run(
         run_id, f"How many {HOSTILE}?", thread, "low", "single", {}, "fixed n=1", 1, POLICY, f"{day}T10:00:00+00:00",
         "finished", (call, last), (0, 0), f"Answer: {HOSTILE}",
