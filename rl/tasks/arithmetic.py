@@ -188,16 +188,14 @@ def other(story: Story, draw: Draw) -> str:
 
 def shown(draw: Draw, n: int) -> str:
     """A number as a person writes it: digits, now and then a word."""
-    return NUMBER_WORDS[n] if n < len(NUMBER_WORDS) and draw.chance(0.15) else str(n)
+    return NUMBER_WORDS[n] if n < len(NUMBER_WORDS) and draw.chance(0.25) else str(n)
 
 
 def begin(story: Story, draw: Draw, tier: int) -> None:
     kind = draw.any(["plain", "groups", "groups", "two kinds"]) if tier > 1 or draw.chance(0.5) else "plain"
     if kind == "plain":
         a = draw.number(3, draw.any([20, 99, 99, 400]))
-        story.begin(
-            fill(draw.phrase(BEGIN_PLAIN), story, draw, a=str(a)), f"{a} {story.objects}", str(a), Fraction(a), 0
-        )
+        story.begin(fill(draw.phrase(BEGIN_PLAIN), story, draw, a=shown(draw, a)), "at first", str(a), Fraction(a), 0)
     elif kind == "groups":
         a, b, container = draw.number(2, 15), draw.number(2, 30), containers(draw)
         sentence = fill(draw.phrase(BEGIN_GROUPS), story, draw, a=shown(draw, a), b=shown(draw, b), c=container)

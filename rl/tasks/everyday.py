@@ -205,7 +205,7 @@ def everyday(draw: Draw, tier: int) -> tuple[str, str, str]:
 def spelled(draw: Draw, value: str, question: str) -> str:
     """Digits, now and then a word; an amount after a dollar sign is in digits."""
     small = value.isdigit() and int(value) < len(NUMBER_WORDS) and "$" not in question and "%" not in question
-    return NUMBER_WORDS[int(value)] if small and draw.chance(0.1) else value
+    return NUMBER_WORDS[int(value)] if small and draw.chance(0.25) else value
 
 
 def numbers(draw: Draw, situation: Situation, cents: bool) -> list[str]:

@@ -85,6 +85,10 @@ HOUSE = (
               ("[It|{s}] has {v} [workers|employees].", "[It|{s}] has a staff of {v} people.", "{v} people work [there|in it]."),
               ("How many [people|men and women] work [at|in|for] {s}?", "How many [workers|employees] does {s} have[?| today?]", "How [large|big] is the staff of {s}[?| today?]")),
 )  # fmt: skip
+# What an article of any kind may state besides: the {w} is any word, so that what is asked for has to be read, not known.
+DETAIL = fact("{w}", "{w}",
+              ("[Its|The] {w} is {v}.", "[It|{s}] has the {w} {v}.", "[For its|As] {w} it has {v}.", "{v} is [its|the] {w}."),
+              ("[Which|What] {w} does {s} have[?| today?]", "[Look up|Give me|I need|I want to know] the {w} of {s}[.|]"))  # fmt: skip
 KINDS = {"town": TOWN, "person": PERSON, "bridge": BRIDGE, "house": HOUSE}
 OPENINGS = {
     "town": [*expanded("{s} is [a|a small|an old] town in {r}."), "The town of {s} lies in {r}."],
@@ -99,6 +103,9 @@ ASIDES = [
     *expanded("The [railway|road|telegraph] [reached|came to] [it|the place] in {y}."), *expanded("A [train|bus] to {t} takes {n} minutes."), *expanded("The [tower|wall|gate] is {n} metres [high|wide]."),
     *expanded("It was [closed|repaired|painted] in {y}[ for a year|]."), *expanded("It [cost|needed] {n} thousand crowns."), *expanded("A [ticket|map|guide] costs {n} crowns."),
     *expanded("A book about [it|this] was printed in {y}."), *expanded("A street in {t} bears [the|this] name."), *expanded("At night it is lit by {n} lamps."),
+    *expanded("[The|Its] {w} [holds|has|keeps] {n} [{x} parts|old books|rooms]."), *expanded("[Every|The] {w} [is|was] [kept in|next to] the {x}."),
+    *expanded("[In {y}|Later] the {w} was [sold|moved|renewed]."), *expanded("[Visitors|Guests|Children] like the {w}[ and the {x}|]."),
+    *expanded("[Nobody|Everybody] [knows|likes] the {x} {w}."), *expanded("{t} has [a|another] {w} of {n} [metres|tons|years]."),
 ]  # fmt: skip
 
 
@@ -109,6 +116,7 @@ class Entry:
     kind: str
     name: str
     values: dict[str, str]  # label -> value
+    attributes: tuple[Attribute, ...]  # what the article states
     document: Document
 
 
@@ -133,6 +141,10 @@ UNKNOWN = [
     "Who is responsible for the {w} {x}?", "What happens when the {w} is {x}?", "Explain the {w} and the {x} to me.", "When do we change the {w} {x}?",
     "Which {w} do we use with the {x}?", "Is there a {w} for the {x}?", "What is the {w} of the {x}?", "How many {w} parts does the {x} have?",
     "Can I use the {w} without the {x}?", "What should I do about the {w} {x}?", "How long does the {w} {x} take?", "What do the documents say about {w} {x}?",
+    "Who invented the {w}?", "Who painted the {w} {x}?", "How does a {w} work?", "Why is the {w} so {x}?",
+    "Tell me about the history of the {w}.", "What are the rules of {w}?", "What is the difference between a {w} and a {x}?", "Explain how a {w} is made.",
+    "Who wrote the {w}?", "What is a {w}?", "Where does the {w} come from?", "Where is the nearest {w}?",
+    "Why does the {w} look like a {x}?", "What does {w} mean?", "Do we have a {w} {x}?", "Which {w} is the best {x}?",
 ]  # fmt: skip
 
 
@@ -146,8 +158,8 @@ def generate(draw: Draw, tier: int, task_id: str) -> Task:
 
 def one_source(draw: Draw, tier: int, task_id: str) -> Task:
     entry = entry_of(draw, draw.any(list(KINDS)))
-    attribute = draw.any(KINDS[entry.kind])
-    others = [entry_of(draw, entry.kind) for _ in range(5)]
+    attribute = draw.any(entry.attributes)
+    others = neighbours(draw, entry.kind, 5)
     found = found_passages(draw, entry, others)
     at = found.index(entry.document) + 1
     value = entry.values[attribute.label]
@@ -175,12 +187,9 @@ def two_sources(draw: Draw, tier: int, task_id: str) -> Task:
     )
     second = entry_of(draw, second_kind)
     first = entry_of(draw, first_kind, {link.label: second.name})
-    attribute = draw.any(KINDS[second_kind])
+    attribute = draw.any(second.attributes)
     question = draw.phrase(wordings).format(n=attribute.noun, s=first.name)
-    first_others, second_others = (
-        [entry_of(draw, first_kind) for _ in range(3)],
-        [entry_of(draw, second_kind) for _ in range(3)],
-    )
+    first_others, second_others = neighbours(draw, first_kind, 3), neighbours(draw, second_kind, 3)
     found_first, found_second = found_passages(draw, first, first_others), found_passages(draw, second, second_others)
     at_first, at_second = found_first.index(first.document) + 1, found_second.index(second.document) + 1 + PASSAGES
     value = second.values[attribute.label]
@@ -206,7 +215,7 @@ def two_sources(draw: Draw, tier: int, task_id: str) -> Task:
 
 def difference(draw: Draw, tier: int, task_id: str) -> Task:
     entries = sorted((entry_of(draw, "town") for _ in range(2)), key=lambda e: number_in(e), reverse=True)
-    others = [entry_of(draw, "town") for _ in range(4)]
+    others = neighbours(draw, "town", 4)
     found = [found_passages(draw, entry, others[2 * i : 2 * i + 2]) for i, entry in enumerate(entries)]
     at = [found[i].index(entry.document) + 1 + PASSAGES * i for i, entry in enumerate(entries)]
     values = [entry.values["population"] for entry in entries]
@@ -246,13 +255,14 @@ def difference(draw: Draw, tier: int, task_id: str) -> Task:
 def unanswerable(draw: Draw, tier: int, task_id: str) -> Task:
     """What no document says: the closest passage is named and nothing is invented."""
     first, second = draw.several(COMMON, 2)
-    question = draw.pick(UNKNOWN).format(w=first, x=second)
+    wording = draw.pick(UNKNOWN)
+    question = wording.format(w=first, x=second)
     if draw.chance(0.5):
         name = name_of(draw, "town")
         question = draw.phrase(draw.any(TOWN).questions).format(s=name)
         query = name
     else:
-        query = f"{first} {second}"
+        query = f"{first} {second}" if "{x}" in wording else first
     found = [
         prose(draw) if draw.chance(0.5) else entry_of(draw, draw.any(list(KINDS))).document for _ in range(PASSAGES)
     ]
@@ -282,18 +292,34 @@ def without_documents(draw: Draw, tier: int, task_id: str) -> Task:
 
 def entry_of(draw: Draw, kind: str, fixed: dict[str, str] | None = None) -> Entry:
     name = name_of(draw, kind)
-    values = {attribute.label: value_of(draw, attribute.label) for attribute in KINDS[kind]} | (fixed or {})
-    region = draw.any(REGIONS)
+    detail = draw.pick(COMMON)
+    attributes = (*KINDS[kind], named(DETAIL, detail))
+    values = {known.label: value_of(draw, known.label) for known in attributes} | (fixed or {})
     facts = [
         draw.any(draw.any(known.statements)).format(s=name, v=values[known.label], p=name.split()[0])
-        for known in KINDS[kind]
+        for known in attributes
     ]
-    for _ in range(draw.any([0, 0, 1, 2])):
+    for _ in range(draw.any([0, 0, 1, 2, 3, 7])):
         year, n, town = draw.random.randint(1100, 1990), draw.random.randint(2, 90), name_of(draw, "town")
-        facts.append(draw.any(ASIDES).format(y=year, n=n, t=town))
+        w, x = draw.several(COMMON, 2)
+        facts.append(draw.any(ASIDES).format(y=year, n=n, t=town, w=w, x=x))
     draw.random.shuffle(facts)
-    text = " ".join([draw.any(OPENINGS[kind]).format(s=name, r=region), *facts])
-    return Entry(kind, name, values, article(draw, name, re.sub(r"\ba (?=[aeiou])", "an ", text)))
+    text = " ".join([draw.any(OPENINGS[kind]).format(s=name, r=draw.any(REGIONS)), *facts])
+    return Entry(kind, name, values, attributes, article(draw, name, re.sub(r"\ba (?=[aeiou])", "an ", text)))
+
+
+def named(attribute: Attribute, word: str) -> Attribute:
+    """``DETAIL`` with its word filled in."""
+
+    def fill(banks: tuple[tuple[str, ...], ...]) -> tuple[tuple[str, ...], ...]:
+        return tuple(tuple(wording.replace("{w}", word) for wording in bank) for bank in banks)
+
+    return Attribute(word, word, fill(attribute.statements), fill(attribute.questions))
+
+
+def neighbours(draw: Draw, kind: str, count: int) -> list[Entry]:
+    """Other articles: as often of the same kind as of any."""
+    return [entry_of(draw, kind if draw.chance(0.5) else draw.any(list(KINDS))) for _ in range(count)]
 
 
 def article(draw: Draw, title: str, text: str) -> Document:
@@ -322,11 +348,11 @@ def value_of(draw: Draw, label: str) -> str:
         return draw.any(PRODUCTS)
     if label == "work":
         return draw.any(JOBS)
-    return (
-        invented(draw, 1, 2).capitalize()
-        if label == "river"
-        else name_of(draw, "town" if label == "born in" else "person")
-    )
+    if label == "river":
+        return invented(draw, 1, 2).capitalize()
+    if label in ("born in", "designer", "founder"):
+        return name_of(draw, "town" if label == "born in" else "person")
+    return draw.any([str(draw.number(2, 3000)), draw.pick(COMMON), name_of(draw, "person"), name_of(draw, "town")])
 
 
 def sentence(entry: Entry, attribute: Attribute) -> str:
@@ -340,9 +366,9 @@ def number_in(entry: Entry) -> int:
 
 
 def found_passages(draw: Draw, entry: Entry, others: list[Entry]) -> list[Document]:
-    """What a search would show: the article asked for, usually first, among others of its kind."""
+    """What a search would show: the article asked for, often first, among others."""
     found = [other.document for other in others[: PASSAGES - 1]]
-    found.insert(0 if draw.chance(0.6) else draw.random.randrange(PASSAGES), entry.document)
+    found.insert(0 if draw.chance(0.4) else draw.random.randrange(PASSAGES), entry.document)
     return found
 
 

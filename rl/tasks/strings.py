@@ -55,7 +55,7 @@ def generate(draw: Draw, tier: int, task_id: str) -> Task:
 
 
 def word(draw: Draw) -> str:
-    if draw.chance(0.4):
+    if draw.chance(0.3):
         return draw.pick(NAMES)
     if draw.chance(0.5):
         return draw.pick(COMMON)

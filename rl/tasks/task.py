@@ -90,7 +90,8 @@ class Draw:
 
     def owned(self, make: Callable[[], str], without: Container[str] = ()) -> str:
         """What ``make`` gives, drawn until it belongs to this split and is not in ``without``."""
-        return next(text for text in iter(make, None) if self.owns(text) and text not in without)
+        made = (text for text in iter(make, None) if text not in without)
+        return next(text for text in made if self.owns(text) and self.owns(text.lower()))
 
     def any(self, items: Sequence[T]) -> T:
         """A choice that both splits share: the kind of a problem, not its material."""
