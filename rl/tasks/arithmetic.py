@@ -160,7 +160,7 @@ def failed_call(draw: Draw, thought: str, expression: str) -> Step:
         error = "Error: calculator took longer than 30 seconds and was stopped; ask for less."
         return call(thought, "calculator", ("expression", expression), error)
     slip = expression + " )"
-    broken = call(thought, "calculator", ("expression", slip), f"Error: {refusal(slip)}")
+    broken = call(thought, "calculator", ("expression", slip), worked_out(slip))
     return Step(broken.thought, calls=broken.calls, results=broken.results, learn=False)
 
 
@@ -349,7 +349,7 @@ def expression_task(draw: Draw, tier: int, task_id: str) -> Task:
 def everyday_task(draw: Draw, tier: int, task_id: str) -> Task:
     question, expression, unit = everyday(draw, tier)
     result = worked_out(expression)
-    if "about" in result:  # no finite decimal: not a number that a person would expect
+    if not result.replace(".", "", 1).isdigit():  # no finite decimal: not a number that a person would expect
         draw.numbers.clear()
         return everyday_task(draw, tier, task_id)
     steps = (
@@ -359,17 +359,9 @@ def everyday_task(draw: Draw, tier: int, task_id: str) -> Task:
     return Task(task_id, "arithmetic", tier, question, result, steps)
 
 
-def refusal(expression: str) -> str:
-    """What the calculator says of an expression that it refuses."""
+def worked_out(expression: str) -> str:
+    """What the model reads when the calculator has been called: the result, or why there is none."""
     try:
         return evaluate(expression)
     except ToolError as error:
-        return str(error)
-
-
-def worked_out(expression: str) -> str:
-    """What the calculator prints; an empty string where it refuses (a division by zero)."""
-    try:
-        return evaluate(expression)
-    except ToolError:
-        return ""
+        return f"Error: {error}"
