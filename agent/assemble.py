@@ -100,15 +100,28 @@ def forget_checkpoints(settings: Settings, run_ids: Iterable[str]) -> None:
 
 
 async def policy_of(settings: Settings) -> Policy:
-    """The model that the settings name: a server's, a folder's, or the miniature."""
+    """The model that the settings name, what ``ponder model serve`` serves, or the miniature."""
+    from agent.policy import note
+
     if settings.base_url is not None:
         from agent.policy.connect import connect
 
         key = settings.api_key.get_secret_value() if settings.api_key else None
         return await connect(settings.base_url, settings.model, key)
+    served = note.read(settings.home)
+    if served and not names_folder(settings.model):
+        from agent.policy import adapters
+        from agent.policy.connect import connect
+
+        model = settings.model or adapters.loaded(settings.home).current or served.model
+        return await connect(served.base_url, model, served.api_key, tokenizer=served.model)
     from agent.policy.embedded import EmbeddedPolicy
 
     return EmbeddedPolicy.load(settings.model or MINI)
+
+
+def names_folder(model: str | None) -> bool:
+    return model is not None and Path(model).is_dir()
 
 
 def own_tools(settings: Settings) -> list[Tool]:

@@ -10,7 +10,6 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import tempfile
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
@@ -21,6 +20,7 @@ from pydantic_settings import BaseSettings, EnvSettingsSource, SettingsConfigDic
 from pydantic_settings.exceptions import SettingsError as UnreadableEnvironment
 
 from agent.errors import SettingsError
+from agent.files import write_private
 
 FILE_NAME = "ponder.toml"
 
@@ -95,7 +95,7 @@ def settings_file(folder: Path) -> Path | None:
 def trust(folder: Path) -> Path:
     """Allow the ponder.toml in ``folder``, exactly as it stands now; returns its path."""
     file = folder.resolve() / FILE_NAME
-    _write_private(_trust_file(), json.dumps(_trusted() | {str(file): _digest(_read(file))}, indent=1))
+    write_private(_trust_file(), json.dumps(_trusted() | {str(file): _digest(_read(file))}, indent=1))
     return file
 
 
@@ -126,18 +126,6 @@ def _trusted() -> dict[str, str]:
 
 def _digest(content: bytes) -> str:
     return hashlib.sha256(content).hexdigest()
-
-
-def _write_private(file: Path, text: str) -> None:
-    """Replace ``file`` at once or not at all, readable by its owner only."""
-    try:
-        file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile("w", dir=file.parent, delete=False) as temporary:  # created with mode 0600
-            temporary.write(text)
-        os.replace(temporary.name, file)
-    except OSError as error:
-        sentence = f"{file} cannot be written ({error.strerror}); set PONDER_HOME to a folder of yours."
-        raise SettingsError(sentence) from error
 
 
 # --- reading ----------------------------------------------------------------------------------------------------------

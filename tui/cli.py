@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from tui import evaluation, log, training
+from tui import evaluation, log, serving, training
 from tui.options import AsJson, BaseUrl, EffortName, ModelName, effort_named, print_json, settings_for
 
 if TYPE_CHECKING:
@@ -29,6 +29,7 @@ log_app = typer.Typer(help="What was asked, sampled and answered.", no_args_is_h
 train_app = typer.Typer(help="Make or improve a model.", no_args_is_help=True, rich_markup_mode=None)
 app.add_typer(log_app, name="log")
 app.add_typer(train_app, name="train")
+app.add_typer(serving.app, name="model")
 
 
 INTERRUPTED = 130  # what a shell makes of SIGINT

