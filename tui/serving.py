@@ -126,3 +126,34 @@ def stop() -> None:
         if time.monotonic() > end:
             raise ServerFailed(f"Process {found.pid} has not ended within {STOP_SECONDS:.0f} seconds; kill -9 it.")
         time.sleep(0.1)
+
+
+@app.command()
+def plan(
+    model: Annotated[str, typer.Argument(help="A folder of weights or a name on the hub; only its config is read.")],
+    gpu_memory: Annotated[str, typer.Option(help="Of one GPU: 80GB.")] = "80GB",
+    context: Annotated[str, typer.Option(help="Tokens of the longest request: 32k.")] = "32k",
+    goal: Annotated[str | None, typer.Option(help="latency, throughput or cost; all three by default.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """What a model takes on a GPU, and which flags to serve it with."""
+    from dataclasses import asdict
+
+    from agent.policy import plan as planning
+
+    planned = planning.plan(model, planning.bytes_of(gpu_memory), planning.tokens_of(context))
+    flags = {name: planning.recommend(planned, name) for name in ([goal] if goal else planning.GOALS)}
+    if as_json:
+        return print_json(asdict(planned) | {"flags": {name: list(map(asdict, each)) for name, each in flags.items()}})
+    size = planning.size
+    print(f"{planned.model}: {planned.parameters:,} parameters; a request of {planned.context:,} tokens keeps "
+          f"{size(planned.request_bytes)} of keys and values (16 bit)")  # fmt: skip
+    print(f"on GPUs of {size(planned.gpu_bytes)}:")
+    for precision, weights in planned.weight_bytes.items():
+        print(f"  {precision:5} weights {size(weights):>10}   GPUs {planned.gpus[precision]:>2}   "
+              f"requests at once {planned.requests[precision]:>6,}")  # fmt: skip
+    for name, each in flags.items():
+        print(f"for {name}:")
+        for flag in each:
+            print(f"  {flag.text}\n      {flag.reason}")
+    print("Any of them goes after --:  ponder model serve MODEL -- FLAGS")
