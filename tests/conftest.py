@@ -5,11 +5,24 @@ from pathlib import Path
 
 import pytest
 
+from agent.policy.note import Note
+from tests import vllm_server
+
 # Before torch is imported anywhere: xdist runs one worker per core, and a second thread in each only makes them wait.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ.pop("LANGSMITH_TRACING", None)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    vllm_server.register(config)
+
+
+@pytest.fixture(scope="session")
+def vllm() -> Note:
+    """Where a real vLLM serves the shipped miniature. A test that uses it has "vllm" in its id."""
+    return vllm_server.running()
 
 
 @pytest.fixture(autouse=True)

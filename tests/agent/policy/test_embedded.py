@@ -1,5 +1,4 @@
 import asyncio
-from collections import defaultdict
 from contextlib import aclosing
 from dataclasses import replace
 
@@ -18,37 +17,6 @@ def question(policy: Policy, text: str = "How long is the Orla?") -> list[int]:
     return policy.renderer.start([{"role": "user", "content": text}])
 
 
-async def test_sample_i_is_drawn_with_seed_plus_i_whatever_n_is(policy: EmbeddedPolicy) -> None:
-    eight = await policy.sample(question(policy), PARAMS, 8)
-    assert [sample.params.seed for sample in eight] == list(range(3, 11))
-    for i, sample in enumerate(eight):
-        (alone,) = await policy.sample(question(policy), replace(PARAMS, seed=3 + i))
-        assert alone.token_ids == sample.token_ids
-        assert alone.logprobs == pytest.approx(sample.logprobs, abs=1e-5)
-    assert len({sample.token_ids for sample in eight}) > 1
-
-
-async def test_questions_asked_together_get_the_answers_they_get_alone(policy: EmbeddedPolicy) -> None:
-    prompts = [question(policy, f"What is {i} times 7?") for i in range(12)]
-    together = await asyncio.gather(*(policy.sample(prompt, PARAMS, 2) for prompt in prompts))
-    for prompt, samples in zip(prompts, together, strict=True):
-        assert [s.token_ids for s in samples] == [s.token_ids for s in await policy.sample(prompt, PARAMS, 2)]
-
-
-async def test_a_stream_is_the_sample_as_it_grows(policy: EmbeddedPolicy) -> None:
-    grown: dict[int, list[tuple[int, float]]] = defaultdict(list)
-    samples: dict[int, Sample] = {}
-    async for piece in policy.stream(question(policy), PARAMS, 3):
-        if isinstance(piece, Delta):
-            grown[piece.choice] += zip(piece.token_ids, piece.logprobs, strict=True)
-        else:
-            samples[piece.params.seed - PARAMS.seed] = piece
-    at_once = await policy.sample(question(policy), PARAMS, 3)
-    for choice, sample in enumerate(at_once):
-        assert [token for token, _ in grown[choice]] == list(sample.token_ids) == list(samples[choice].token_ids)
-        assert tuple(logprob for _, logprob in grown[choice]) == samples[choice].logprobs
-
-
 async def test_a_sample_says_what_it_is(policy: EmbeddedPolicy) -> None:
     prompt = question(policy)
     first, second = await policy.sample(prompt, PARAMS, 2)
@@ -61,17 +29,6 @@ async def test_a_sample_says_what_it_is(policy: EmbeddedPolicy) -> None:
     (greedy,) = await policy.sample(prompt, replace(PARAMS, temperature=0))
     assert greedy.not_trainable is not None
     assert greedy.not_trainable.startswith("greedy: ")
-
-
-async def test_the_turns_of_a_trajectory_are_a_chain_of_prefixes(policy: EmbeddedPolicy) -> None:
-    prompt = question(policy)
-    for turn in range(3):
-        (sample,) = await policy.sample(prompt, replace(PARAMS, seed=turn))
-        appended = policy.renderer.tool_results([f"result {turn}"], after=sample.token_ids)
-        following = [*prompt, *sample.token_ids, *appended]
-        assert following[: len(prompt)] == list(sample.prompt_token_ids)
-        prompt = following
-    assert (await policy.sample(prompt, PARAMS))[0].prompt_token_ids == tuple(prompt)
 
 
 @pytest.mark.parametrize("changes", [{}, {"temperature": 0.7, "top_p": 0.9, "top_k": 50}])
