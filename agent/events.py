@@ -62,6 +62,13 @@ class Repaired:
 
 
 @dataclass(frozen=True, slots=True)
+class Retrying:
+    path: Path
+    reason: str  # why the model could not be asked, or broke off
+    seconds: float  # until it is asked again
+
+
+@dataclass(frozen=True, slots=True)
 class CandidateFinished:
     path: Path
     ending: Ending
@@ -95,6 +102,7 @@ Event = (
     | ToolFinished
     | PassagesFound
     | Repaired
+    | Retrying
     | CandidateFinished
     | Scored
     | Selected

@@ -105,7 +105,7 @@ def case_of(question: str, attempt: Sequence[Node]) -> Case:
     return Case(
         question=question,
         answer=leaf.text,
-        thought="\n".join(node.thought for node in attempt if node.thought),
+        thought="\n".join(node.thought for node in attempt if node.thought and node.ending is not Ending.ERROR),
         passages=tuple(p for node in attempt for result in node.tool_results for p in result.passages),
         finished=leaf.ending is Ending.ANSWER,
         outcome=leaf.ending.value,

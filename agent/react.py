@@ -2,7 +2,9 @@
 
 A LangGraph of two nodes. Each step is in the log before the state names it, and growing is get-or-sample: a step that a
 crashed process had already logged is read, not drawn again. A failed tool is a result that the model reads; an empty
-answer, an unclosed thought and a call that does not parse get one repair each attempt. Called by ``graph``.
+answer, an unclosed thought and a call that does not parse get one repair each attempt. A model that cannot be asked is
+asked again for as long as the run has time; what it had said before it broke off stays in the log, as a step that the
+next one repeats. Called by ``graph``.
 """
 
 from __future__ import annotations
@@ -18,13 +20,14 @@ from typing import Any
 from langgraph.graph import END, START, StateGraph
 from langgraph.graph.state import CompiledStateGraph
 from langgraph.runtime import Runtime
+from tenacity import AsyncRetrying, RetryCallState, retry_if_exception, stop_before_delay, wait_random_exponential
 
 from agent import events
 from agent.context import RunContext, seed_of
 from agent.policy.policy import ContextTooLong, Delta, PolicyError
 from agent.policy.reading import Reading
 from agent.records import Ending, Node, Path, Sample, SamplingParams
-from agent.state import OVER, REPAIRABLE, AttemptState, path_of
+from agent.state import AGAIN, OVER, REPAIRABLE, AttemptState, path_of
 from tools.search import numbered
 from tools.tool import ToolResult
 from tools.toolbox import clean
@@ -33,6 +36,8 @@ PROMPTS = FilePath(__file__).parent / "prompts"
 ROOM = 64  # fewest tokens worth sampling; a prompt that leaves less is compacted
 CUT = "[cut to make room: {count} more characters]"
 INTERRUPTED = "this call was interrupted and may have happened; it was not made again"
+RETRIES = 3  # steps of an attempt that may break off half way
+PAUSE = (0.5, 15.0)  # seconds before a model is asked again: at most the first, doubling up to the second, at random
 NO_CALLS_LEFT = "the budget of {limit} is spent; give the answer without another call"
 
 
@@ -58,16 +63,19 @@ async def reason(state: AttemptState, runtime: Runtime[RunContext]) -> dict[str,
             node = await sample_node(context, path)
         except ContextTooLong as error:
             return {"ending": Ending.ERROR.value, "failure": str(error)}
-    repairing = node.ending in REPAIRABLE
+    repairing, again = node.ending in REPAIRABLE, broke_off(node) and state["retries"] < RETRIES
     if repairing and state["repairs"] == 0:
         context.emit(events.Repaired(path, node.ending, repair_text(node.ending)))
+    if again:
+        context.emit(events.Retrying(path, node.note, 0.0))
     return {
         "steps": steps + 1,
         "repairs": state["repairs"] + repairing,
+        "retries": state["retries"] + again,
         "tokens": state["tokens"] + len(node.sample.token_ids),
-        "ending": node.ending.value,
+        "ending": AGAIN if again else node.ending.value,
         "limit": cut_by(context, node) if node.ending is Ending.BUDGET else state["limit"],
-        "failure": node.note if node.ending is Ending.ERROR else "",
+        "failure": node.note if node.ending is Ending.ERROR and not again else "",
     }
 
 
@@ -89,7 +97,12 @@ def after_reasoning(state: AttemptState) -> str:
         return "act"
     if state["ending"] in REPAIRABLE and state["repairs"] <= 1:
         return "reason"
-    return END
+    return "reason" if state["ending"] == AGAIN else END
+
+
+def broke_off(node: Node) -> bool:
+    """Whether the model had begun to answer and failed: the next step asks it the same again."""
+    return node.ending is Ending.ERROR and bool(node.sample.token_ids)
 
 
 async def act(state: AttemptState, runtime: Runtime[RunContext]) -> dict[str, Any]:
@@ -155,15 +168,34 @@ def tell(context: RunContext, path: Path, results: Sequence[ToolResult], before:
 async def sample_node(context: RunContext, path: Path) -> Node:
     """Draw one step and log it. Whatever stops it half way, what had arrived is logged.
 
-    Except where a sibling's failure ends the process's part of the run: a resume draws the step again.
+    Except where a sibling's failure ends the process's part of the run: a resume draws the step again. A model that
+    fails before its first token, in a way that may pass, is asked again until the run's time is over.
 
     Raises:
         ContextTooLong: even the shortest form of the prompt leaves no room for an answer.
     """
     prompt, note = prompt_for(context, path)
     drawing, ending = Drawing(context, path, prompt), None
+    sample: Sample | None = None
+
+    def may_pass(error: BaseException) -> bool:
+        return isinstance(error, PolicyError) and error.passing and not drawing.token_ids
+
+    def tell(call: RetryCallState) -> None:
+        assert call.outcome is not None
+        assert call.next_action is not None
+        context.emit(events.Retrying(path, str(call.outcome.exception()), call.next_action.sleep))
+
     try:
-        sample = await drawing.finish()
+        async for attempt in AsyncRetrying(
+            retry=retry_if_exception(may_pass),
+            wait=wait_random_exponential(PAUSE[0], PAUSE[1]),
+            stop=stop_before_delay(context.meter.seconds_left),
+            before_sleep=tell,
+            reraise=True,
+        ):
+            with attempt:
+                sample = await drawing.finish()
         if sample is None:
             sample, ending = drawing.partial("cancelled"), Ending.BUDGET
     except PolicyError as error:
@@ -291,8 +323,9 @@ def prompt_for(context: RunContext, path: Path) -> tuple[list[int], str]:
     if len(path) == 1:
         return list(context.opening.prompt_token_ids), context.opening.note
     parent = context.node(path[:-1])
-    prompt = [*parent.sample.prompt_token_ids, *parent.sample.token_ids, *appended(context, parent)]
+    prompt = [*parent.sample.prompt_token_ids, *carried(context, parent)]
     note = f"repair: {parent.ending.value}" if parent.ending in REPAIRABLE else ""
+    note = f"retry: {parent.note}" if parent.ending is Ending.ERROR else note
     if fits(context, prompt):
         return prompt, note
     prompt, compaction = compacted(context, path[:-1])
@@ -311,10 +344,9 @@ def compacted(context: RunContext, path: Path) -> tuple[list[int], str]:
     *earlier, last = [context.node(path[: i + 1]) for i in range(len(path))]
     before = list(context.opening.prompt_token_ids)
     for node in earlier:
-        before += [*node.sample.token_ids, *appended(context, node, keep=0)]
-    before += last.sample.token_ids
+        before += carried(context, node, keep=0)
     keep = longest = max((len(result.text) for result in last.tool_results), default=0)
-    while not fits(context, prompt := [*before, *appended(context, last, keep)]):
+    while not fits(context, prompt := [*before, *carried(context, last, keep)]):
         if keep == 0:
             raise ContextTooLong(
                 f"The attempt has come to {len(prompt)} tokens and the model reads "
@@ -324,6 +356,11 @@ def compacted(context: RunContext, path: Path) -> tuple[list[int], str]:
     done = [f"tool results of the first {len(earlier)} steps left out"] if earlier else []
     done += [f"those of the last cut to {keep} characters"] if keep < longest else []
     return prompt, f"compacted: {', '.join(done)}"
+
+
+def carried(context: RunContext, node: Node, keep: int | None = None) -> list[int]:
+    """What the next prompt has beyond the node's own: its tokens and what follows; of one that broke off, nothing."""
+    return [] if broke_off(node) else [*node.sample.token_ids, *appended(context, node, keep)]
 
 
 def appended(context: RunContext, node: Node, keep: int | None = None) -> list[int]:

@@ -14,9 +14,10 @@ class AttemptState(TypedDict):
     candidate: int
     steps: int
     repairs: int
+    retries: int  # steps that broke off half way
     tokens: int  # sampled so far
     passages: int  # found so far: citations number on from there
-    ending: str  # of the last node; "" before the first, "over" where the budget allows no further step
+    ending: str  # of the last node; "" before the first, OVER or AGAIN where something else decides what follows
     limit: str  # of the budget, that it ran into; "" where it has not
     failure: str  # why the policy could not go on, in a sentence; "" where it could
 
@@ -31,14 +32,17 @@ class RunState(TypedDict):
     chosen: list[int] | None
 
 
-OVER = "over"
+OVER = "over"  # the budget allows no further step
+AGAIN = "again"  # the last step broke off, and is asked for again
 RUN = "run"
 REPAIRABLE = frozenset({Ending.EMPTY, Ending.UNCLOSED_THOUGHT, Ending.BAD_CALL})
 
 
 def attempt_state(candidate: int) -> AttemptState:
     """Before its first step."""
-    return AttemptState(candidate=candidate, steps=0, repairs=0, tokens=0, passages=0, ending="", limit="", failure="")
+    return AttemptState(
+        candidate=candidate, steps=0, repairs=0, retries=0, tokens=0, passages=0, ending="", limit="", failure=""
+    )
 
 
 def path_of(candidate: int, steps: int) -> Path:

@@ -41,6 +41,9 @@ class Printer:
             case events.Repaired(path, ending, note):
                 self.flush()
                 self.line(path, f"! {ending.value}: {note}", "yellow")
+            case events.Retrying(path, reason, seconds):
+                self.flush()
+                self.line(path, f"! {reason} Asked again{f' in {seconds:.0f} s' if seconds >= 1 else ''}.", "yellow")
             case events.CandidateFinished(path, ending, _, tokens):
                 self.flush()
                 self.line(path, f"■ {ending.value}, {tokens} tokens", "bold")

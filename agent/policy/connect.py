@@ -14,7 +14,15 @@ import openai
 from agent.policy.chat import ChatPolicy
 from agent.policy.endpoint import EndpointPolicy
 from agent.policy.renderer import Renderer, RendererError
-from agent.policy.wire import Deadlines, EndpointBroken, EndpointRefused, Server, make_client, named_errors
+from agent.policy.wire import (
+    Deadlines,
+    EndpointFailed,
+    EndpointMalformed,
+    EndpointRefused,
+    Server,
+    make_client,
+    named_errors,
+)
 
 T = TypeVar("T")
 MINI = Path(__file__).parent / "mini"
@@ -43,7 +51,7 @@ async def connect(
         try:
             renderer = await _load(tokenizer or card.get("root") or server.model, server.deadlines)
             processed = await _within(server, _probe(client, server.model, renderer.start(PROBE)))
-        except (RendererError, EndpointRefused, EndpointBroken) as error:
+        except (RendererError, EndpointRefused, EndpointFailed, EndpointMalformed) as error:
             return ChatPolicy(server, await asyncio.to_thread(Renderer.load, carrier), f"no token ids: {error}")
     return EndpointPolicy(server, renderer, processed)
 
@@ -90,7 +98,7 @@ async def _model_card(client: openai.AsyncOpenAI, model: str) -> dict[str, Any]:
 async def _probe(client: openai.AsyncOpenAI, model: str, prompt: list[int]) -> bool:
     """Sample one token twice, at temperatures 1 and 50: are there ids, and do log-probabilities follow the temperature?
 
-    At 50 any distribution is nearly flat; rounding alone makes no such difference. Raises ``EndpointBroken`` where
+    At 50 any distribution is nearly flat; rounding alone makes no such difference. Raises ``EndpointMalformed`` where
     there are no ids.
     """
     best = []
@@ -107,6 +115,6 @@ async def _probe(client: openai.AsyncOpenAI, model: str, prompt: list[int]) -> b
         )
         choice: Any = completion.choices[0]
         if len(getattr(choice, "token_ids", None) or ()) != 1 or list(choice.prompt_token_ids or ()) != prompt:
-            raise EndpointBroken("its completions do not give them back")
+            raise EndpointMalformed("its completions do not give them back")
         best.append(max(choice.logprobs.top_logprobs[0].values()))
     return abs(best[0] - best[1]) > 0.5

@@ -17,7 +17,7 @@ from openai.types import Completion
 
 from agent.policy.policy import GREEDY, ContextTooLong, Delta, PolicyError
 from agent.policy.renderer import Renderer
-from agent.policy.wire import EndpointBroken, Server, make_client, named_errors, timely
+from agent.policy.wire import EndpointBroken, EndpointMalformed, Server, make_client, named_errors, timely
 from agent.records import PolicyVersion, Sample, SamplingParams
 
 RAW_LOGPROBS = (
@@ -136,19 +136,19 @@ class _Choice:
     first_token_seconds: float = 0.0
 
     def take(self, piece: Any) -> Delta | None:
-        """Add what a chunk, or a whole completion, says of this choice. Raises ``EndpointBroken``."""
+        """Add what a chunk, or a whole completion, says of this choice. Raises ``EndpointMalformed``."""
         if self.finish_reason:
-            raise EndpointBroken("The server went on with a sample that it had ended; look at its log.")
+            raise EndpointMalformed("The server went on with a sample that it had ended; look at its log.")
         ids = getattr(piece, "token_ids", None)
         logprobs = piece.logprobs.token_logprobs if piece.logprobs else []
         if ids is None and (piece.text or logprobs):
-            raise EndpointBroken("The server gives no token ids; use vLLM, or connect to its chat completions.")
+            raise EndpointMalformed("The server gives no token ids; use vLLM, or connect to its chat completions.")
         delta = Delta(self.index, tuple(map(int, ids or ())), tuple(map(float, logprobs)))
         if len(delta.token_ids) != len(delta.logprobs) or not all(map(math.isfinite, delta.logprobs)):
-            raise EndpointBroken("The server did not give one log-probability for each token; look at its settings.")
+            raise EndpointMalformed("The server did not give one log-probability for each token; look at its settings.")
         prompt = getattr(piece, "prompt_token_ids", None)
         if prompt is not None and tuple(prompt) != self.template.prompt_token_ids:
-            raise EndpointBroken("The server sampled from another prompt than it was given; look at its settings.")
+            raise EndpointMalformed("The server sampled from another prompt than it was given; look at its settings.")
         if piece.finish_reason:
             self.finish_reason = FINISH.get(piece.finish_reason, "error")
         if not delta.token_ids:

@@ -28,6 +28,8 @@ class Delta:
 class PolicyError(PonderError):
     """The policy could not sample. The message is one sentence that says what to do next."""
 
+    passing = False  # whether the same request may well succeed a little later
+
 
 class ContextTooLong(PolicyError):
     """The prompt leaves no room for an answer in the model's context."""

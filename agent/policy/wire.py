@@ -20,15 +20,31 @@ class EndpointError(PolicyError):
 
 
 class EndpointUnreachable(EndpointError):
-    """Nobody answers at that address."""
+    """Nobody answers at that address; it may be starting again."""
+
+    passing = True
 
 
 class EndpointTimeout(EndpointError):
     """The server was silent for longer than a deadline."""
 
+    passing = True
+
 
 class EndpointRefused(EndpointError):
     """The server answered with an error."""
+
+
+class EndpointBusy(EndpointError):
+    """The server's queue is full, or it is about to start or to end."""
+
+    passing = True
+
+
+class EndpointFailed(EndpointError):
+    """The server failed inside."""
+
+    passing = True
 
 
 class EndpointDenied(EndpointError):
@@ -36,7 +52,13 @@ class EndpointDenied(EndpointError):
 
 
 class EndpointBroken(EndpointError):
-    """The server's answer is not what the protocol says, or ended half way."""
+    """The server's answer ended half way."""
+
+    passing = True
+
+
+class EndpointMalformed(EndpointError):
+    """The server's answer is not what the protocol says."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,9 +104,11 @@ def named_errors(base_url: str) -> Iterator[None]:
             sentence = f"No server answers at {base_url}; start it or correct PONDER_BASE_URL."
             raise EndpointUnreachable(sentence) from error
         raise EndpointBroken(f"The server at {base_url} broke off its answer; look at its log.") from error
+    except openai.APIError as error:  # told in the middle of a stream
+        raise EndpointFailed(f"The server at {base_url} failed: {error.message}; look at its log.") from error
     except (openai.OpenAIError, ValueError, LookupError, TypeError, AttributeError) as error:
         sentence = f"The server at {base_url} gave an answer that is not of its protocol ({error!r}); look at its log."
-        raise EndpointBroken(sentence) from error
+        raise EndpointMalformed(sentence) from error
 
 
 def _refusal(base_url: str, error: openai.APIStatusError) -> PolicyError:
@@ -92,11 +116,13 @@ def _refusal(base_url: str, error: openai.APIStatusError) -> PolicyError:
         return ContextTooLong(f"The server at {base_url} has no room for the prompt ({error.message}); shorten it.")
     if error.status_code in (401, 403):
         return EndpointDenied(f"The server at {base_url} wants another key ({error.message}); set PONDER_API_KEY.")
-    advice = {
-        404: "correct PONDER_BASE_URL or PONDER_MODEL",
-        429: "ask again later or with fewer runs at once",
-    }.get(error.status_code, "look at its log")
-    return EndpointRefused(f"The server at {base_url} refused: {error.message}; {advice}.")
+    said = f"The server at {base_url} refused: {error.message}"
+    if error.status_code in (429, 503):
+        return EndpointBusy(f"{said}; ask again later or with fewer runs at once.")
+    if error.status_code >= 500:
+        return EndpointFailed(f"{said}; look at its log.")
+    advice = "correct PONDER_BASE_URL or PONDER_MODEL" if error.status_code == 404 else "look at its log"
+    return EndpointRefused(f"{said}; {advice}.")
 
 
 async def timely(items: AsyncIterator[T], deadlines: Deadlines) -> AsyncGenerator[T, None]:

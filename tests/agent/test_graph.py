@@ -9,12 +9,13 @@ import pytest
 from agent import events
 from agent.context import Agent
 from agent.graph import case_of
-from agent.records import Ending, group_key
+from agent.policy.wire import EndpointUnreachable
+from agent.records import Ending, SamplingParams, group_key
 from agent.run import Ask, ask, stream
 from agent.search import AdaptiveBestOfN, BestOfN, MajorityVote
 from retrieval.passage import Passage
 from tests.agent.logs import node
-from tests.agent.scripted import ROOT_SEED, Say, assert_chained, call, heard, how
+from tests.agent.scripted import ROOT_SEED, Say, assert_chained, call, heard, how, model_of
 from tools.tool import ToolError, ToolResult, tool
 from verifiers.verdict import Case, Verdict
 
@@ -120,14 +121,62 @@ async def test_an_attempt_that_the_model_fails_does_not_stop_its_siblings(agent_
 
     turns = {
         (0,): Say("Answer: 1", after=3, wait=failed.wait),
-        (2,): Say("Answer: 3, or perhaps", after=6, wait=fail, fails="The server is on fire; call somebody."),
+        (2,): Say(after=0, wait=fail, fails="The server is on fire; call somebody."),
     }
     run = await ask(agent_saying(turns), QUESTION, how(BestOfN(3)))
     assert [node.ending for node in run.nodes] == [Ending.ANSWER, Ending.ANSWER, Ending.ERROR]
-    partial = run.nodes[2]
-    assert (partial.note, len(partial.sample.token_ids)) == ("The server is on fire; call somebody.", 6)
-    assert partial.sample.not_trainable is not None
+    assert run.nodes[2].note == "The server is on fire; call somebody."
+    assert run.nodes[2].sample.not_trainable is not None
     assert (run.status, run.error) == ("finished", "The server is on fire; call somebody.")
+
+
+async def test_an_attempt_that_breaks_off_is_asked_the_same_again_and_keeps_what_came(agent_saying: Saying) -> None:
+    turns = {(1,): Say("Answer: 3, or perhaps", after=6, fails="The server broke off; look at its log.")}
+    run = await ask(agent_saying(turns), QUESTION, how(BestOfN(2)))
+    assert [(node.path, node.ending) for node in run.nodes] == [
+        ((0,), Ending.ANSWER), ((1,), Ending.ERROR), ((1, 0), Ending.ANSWER),
+    ]  # fmt: skip
+    broken, again = run.nodes[1:]
+    assert (len(broken.sample.token_ids), broken.note) == (6, "The server broke off; look at its log.")
+    assert broken.sample.not_trainable is not None
+    assert again.sample.prompt_token_ids == broken.sample.prompt_token_ids
+    assert again.note == "retry: The server broke off; look at its log."
+    assert (run.status, run.error) == ("finished", None)
+
+
+async def test_an_attempt_that_breaks_off_every_time_is_given_up(agent_saying: Saying) -> None:
+    turns = {(0,) * n: Say("Answer: 3, or perhaps", after=6, fails="It broke off.") for n in range(1, 9)}
+    run = await ask(agent_saying(turns), QUESTION, how())
+    assert [node.ending for node in run.nodes] == [Ending.ERROR] * 4
+    assert (run.status, run.error) == ("failed", "It broke off.")
+
+
+async def test_a_model_that_cannot_be_reached_is_asked_again_until_it_can(agent_saying: Saying) -> None:
+    agent, left = agent_saying({}), [3]
+    answering = model_of(agent).script
+
+    def script(prompt: Sequence[int], params: SamplingParams) -> Say | str:
+        left[0] -= 1
+        if left[0] > 0:
+            raise EndpointUnreachable("Nobody answers; start it.")
+        return answering(prompt, params)
+
+    model_of(agent).script = script
+    told = await heard(stream(agent, QUESTION, how()))
+    assert [event.reason for event in told if isinstance(event, events.Retrying)] == ["Nobody answers; start it."] * 2
+    last = told[-1]
+    assert isinstance(last, events.Finished)
+    assert [node.ending for node in last.run.nodes] == [Ending.ANSWER]
+
+
+async def test_a_model_that_cannot_be_reached_ends_the_run_when_its_time_is_over(agent_saying: Saying) -> None:
+    def script(prompt: Sequence[int], params: SamplingParams) -> Say | str:
+        raise EndpointUnreachable("Nobody answers; start it.")
+
+    agent = agent_saying({})
+    model_of(agent).script = script
+    run = await ask(agent, QUESTION, how(seconds=2))
+    assert (run.status, run.error) == ("failed", "Nobody answers; start it.")
 
 
 async def test_where_every_attempt_fails_the_run_fails_with_the_reason_once(agent_saying: Saying) -> None:

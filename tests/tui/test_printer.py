@@ -89,6 +89,7 @@ def test_an_attempt_is_told_from_its_calls_to_its_score() -> None:
         events.ToolStarted((0,), 0, "calculator", {"expression": "3 * 4"}),
         events.ToolFinished((0,), 0, ToolResult("calculator", {}, "12", seconds=0.25, sandbox_tier="landlock")),
         events.Repaired((0, 0), Ending.EMPTY, "asked again"),
+        events.Retrying((0, 0), "Nobody answers.", 4.2),
         events.CandidateFinished((0, 0), Ending.ANSWER, "12", 40),
         events.Scored((0, 0), 0.5, (Verdict("format", 1.0), Verdict("exact", None))),
         events.Scored((1,), None, ()),
@@ -98,6 +99,7 @@ def test_an_attempt_is_told_from_its_calls_to_its_score() -> None:
         " 1│ → calculator(3 * 4)",
         " 1│ ← 12 [landlock] (0.25 s)",
         " 1│ ! empty: asked again",
+        " 1│ ! Nobody answers. Asked again in 4 s.",
         " 1│ ■ answer, 40 tokens",
         " 1│   score 0.50 (format 1.00)",
         " 2│   score none (no verdict)",
@@ -119,9 +121,10 @@ def test_nothing_that_happens_writes_a_control_character() -> None:
         events.ToolFinished((0,), 0, found),
         events.ToolFinished((0,), 0, ToolResult(HOSTILE, {}, error=HOSTILE)),
         events.Repaired((0,), Ending.EMPTY, HOSTILE),
+        events.Retrying((0,), HOSTILE, 0.1),
         events.Selected((0,), HOSTILE),
     )
-    assert len(lines) == 8
+    assert len(lines) == 9
     assert not CONTROL.search("\n".join(lines).replace("\n", ""))
     assert "\u202e" not in "".join(lines)
 

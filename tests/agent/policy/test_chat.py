@@ -5,7 +5,7 @@ import pytest
 from agent.policy.chat import ChatPolicy
 from agent.policy.policy import ContextTooLong, Delta, PolicyError
 from agent.policy.renderer import Renderer
-from agent.policy.wire import Deadlines, EndpointBroken, EndpointTimeout, EndpointUnreachable, Server
+from agent.policy.wire import Deadlines, EndpointBroken, EndpointMalformed, EndpointTimeout, EndpointUnreachable, Server
 from agent.records import Sample, SamplingParams
 from tests.agent.policy.servers import Answer, ChatServer, hang, hostile, says, serve
 from tests.agent.policy.test_renderer import tool
@@ -106,8 +106,8 @@ EVENTS = "text/event-stream"
         (says(EVENTS, CHUNK, then=hang), EndpointTimeout),
         (says(EVENTS, CHUNK), EndpointBroken),
         (says(EVENTS, CHUNK, length=9999), EndpointBroken),
-        (says(EVENTS, "data: {not json\n\n"), EndpointBroken),
-        (says(EVENTS, CHUNK.replace('{"content": "a"}', "7")), EndpointBroken),
+        (says(EVENTS, "data: {not json\n\n"), EndpointMalformed),
+        (says(EVENTS, CHUNK.replace('{"content": "a"}', "7")), EndpointMalformed),
         (says("text/html", "<h1>It works</h1>"), EndpointBroken),
         (None, EndpointUnreachable),
     ],

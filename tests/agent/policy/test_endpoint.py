@@ -14,6 +14,8 @@ from agent.policy.wire import (
     Deadlines,
     EndpointBroken,
     EndpointDenied,
+    EndpointFailed,
+    EndpointMalformed,
     EndpointRefused,
     EndpointTimeout,
     EndpointUnreachable,
@@ -120,7 +122,7 @@ async def test_the_answer_is_cut_to_the_context_and_a_longer_prompt_is_refused(
 
 async def test_a_server_without_ids_is_refused(endpoint: EndpointPolicy, server: CompletionsServer) -> None:
     server.with_ids = False
-    with pytest.raises(EndpointBroken, match="no token ids"):
+    with pytest.raises(EndpointMalformed, match="no token ids"):
         await endpoint.sample(PROMPT, PARAMS)
 
 
@@ -168,14 +170,14 @@ JSON, EVENTS = "application/json", "text/event-stream"
         (says(EVENTS, CHUNK, then=hang), EndpointTimeout),
         (says(EVENTS, CHUNK), EndpointBroken),
         (says(EVENTS, CHUNK, length=9999), EndpointBroken),
-        (says(EVENTS, "data: {not json\n\n"), EndpointBroken),
-        (says(EVENTS, 'data: {"error": {"message": "engine died"}}\n\n'), EndpointBroken),
-        (says(EVENTS, CHUNK.replace('"index": 0', '"index": 7')), EndpointBroken),
-        (says(EVENTS, CHUNK.replace("null", '"stop"') * 2), EndpointBroken),
-        (says(EVENTS, CHUNK.replace("[-1.0]", "[]")), EndpointBroken),
-        (says(EVENTS, CHUNK.replace("[-1.0]", "[null]")), EndpointBroken),
-        (says(EVENTS, CHUNK.replace("[-1.0]", "[NaN]")), EndpointBroken),
-        (says(EVENTS, CHUNK.replace('"text"', '"prompt_token_ids": [1], "text"')), EndpointBroken),
+        (says(EVENTS, "data: {not json\n\n"), EndpointMalformed),
+        (says(EVENTS, 'data: {"error": {"message": "engine died"}}\n\n'), EndpointFailed),
+        (says(EVENTS, CHUNK.replace('"index": 0', '"index": 7')), EndpointMalformed),
+        (says(EVENTS, CHUNK.replace("null", '"stop"') * 2), EndpointMalformed),
+        (says(EVENTS, CHUNK.replace("[-1.0]", "[]")), EndpointMalformed),
+        (says(EVENTS, CHUNK.replace("[-1.0]", "[null]")), EndpointMalformed),
+        (says(EVENTS, CHUNK.replace("[-1.0]", "[NaN]")), EndpointMalformed),
+        (says(EVENTS, CHUNK.replace('"text"', '"prompt_token_ids": [1], "text"')), EndpointMalformed),
         (says("text/html", "<h1>It works</h1>"), EndpointBroken),
     ],
 )
@@ -193,11 +195,11 @@ async def test_a_stream_that_goes_wrong_has_a_name_for_it(
         (hang, EndpointTimeout),
         (says(JSON, '{"choices": [', then=hang, length=9999), EndpointTimeout),
         (says(JSON, '{"choices": [', length=9999), EndpointBroken),
-        (says(JSON, '{"choices": 7}'), EndpointBroken),
+        (says(JSON, '{"choices": 7}'), EndpointMalformed),
         (says(JSON, '{"choices": []}'), EndpointBroken),
-        (says(JSON, "[1"), EndpointBroken),
+        (says(JSON, "[1"), EndpointMalformed),
         (says(JSON, f'{{"choices": [{PIECE}]}}'), EndpointBroken),
-        (says("text/html", "<h1>It works</h1>"), EndpointBroken),
+        (says("text/html", "<h1>It works</h1>"), EndpointMalformed),
     ],
 )
 async def test_an_answer_that_goes_wrong_has_a_name_for_it(
