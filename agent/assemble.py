@@ -113,8 +113,13 @@ async def policy_of(settings: Settings) -> Policy:
         from agent.policy import adapters
         from agent.policy.connect import connect
 
-        model = settings.model or adapters.loaded(settings.home).current or served.model
-        return await connect(served.base_url, model, served.api_key, tokenizer=served.model)
+        return await connect(
+            served.base_url,
+            settings.model or served.model,
+            served.api_key,
+            tokenizer=served.model,
+            current=lambda: adapters.loaded(settings.home).current,
+        )
     from agent.policy.embedded import EmbeddedPolicy
 
     return EmbeddedPolicy.load(settings.model or MINI)

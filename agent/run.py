@@ -63,15 +63,12 @@ async def ask(agent: Agent, question: str, how: Ask | None = None) -> Run:
 async def resume(agent: Agent, run_id: str) -> AsyncGenerator[Event, None]:
     """Go on with a run that was under way.
 
-    Raises ``NotInLog``, ``RunUnderWay``, and ``QuestionError`` where it is over already.
+    Raises ``NotInLog``, ``RunUnderWay``, ``OtherVersion``, and ``QuestionError`` where it is over already.
     """
     run = agent.store.run(run_id)
     if run.status != "running":
         raise QuestionError(f"Run {run_id} is {run.status}; `ponder log show {run_id}` shows its answer.")
-    if run.policy != agent.policy.version:
-        raise QuestionError(
-            f"Run {run_id} was begun by {run.policy} and this is {agent.policy.version}; start that model."
-        )
+    agent = replace(agent, policy=agent.policy.at(run.policy))
     async with aclosing(drive(agent, run, effort_of(run))) as events:
         async for event in events:
             yield event
@@ -84,6 +81,7 @@ async def stream(agent: Agent, question: str, how: Ask | None = None) -> AsyncGe
         QuestionError: the question is empty, or longer than the model's context.
     """
     how = how or Ask()
+    agent = replace(agent, policy=agent.policy.at(None))
     run = begin(agent, question, how)
     async with aclosing(drive(agent, run, effort_of(run))) as events:
         async for event in events:

@@ -13,7 +13,7 @@ from contextlib import aclosing
 from dataclasses import replace
 from typing import Any
 
-from agent.policy.policy import ContextTooLong, Delta, PolicyError
+from agent.policy.policy import ContextTooLong, Delta, OtherVersion, PolicyError
 from agent.policy.renderer import Renderer
 from agent.policy.transcript import TurnWriter, conversation
 from agent.policy.wire import EndpointBroken, Server, make_client, named_errors, timely
@@ -32,6 +32,11 @@ class ChatPolicy:
         self.reason = reason
         self._server = server
         self._client = make_client(server)
+
+    def at(self, version: PolicyVersion | None) -> ChatPolicy:
+        if version not in (None, self.version):
+            raise OtherVersion(version, self.version)
+        return self
 
     async def sample(self, prompt_token_ids: Sequence[int], params: SamplingParams, n: int = 1) -> list[Sample]:
         """Draw ``n`` samples. Raises ``ContextTooLong``, ``TranscriptError`` and ``EndpointError``s."""

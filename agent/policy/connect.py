@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
@@ -23,6 +23,7 @@ from agent.policy.wire import (
     make_client,
     named_errors,
 )
+from agent.records import PolicyVersion
 
 T = TypeVar("T")
 MINI = Path(__file__).parent / "mini"
@@ -37,23 +38,37 @@ async def connect(
     tokenizer: str | Path | None = None,
     carrier: str | Path = MINI,
     deadlines: Deadlines | None = None,
+    current: Callable[[], str | None] = lambda: None,
 ) -> EndpointPolicy | ChatPolicy:
-    """The policy for a server and a model there, by default the first that it lists.
+    """The policy for a server and a model or adapter there, by default the first that it lists.
 
     ``tokenizer`` is the folder or hub name of the model's tokenizer, where it is not what the server says; ``carrier``
-    of the one that carries text where the server has no ids. Raises ``EndpointError``s.
+    of the one that carries text where the server has no ids. ``current`` names the adapter that new runs take, where
+    there is one. Raises ``EndpointError``s.
     """
     server = Server(checked(base_url), model or "", api_key, deadlines=deadlines or Deadlines())
     async with make_client(server) as client:
-        card = await _within(server, _model_card(client, server.model))
-        length = card.get("max_model_len") or server.context_length
+        card, base = await _within(server, _model_cards(client, server.model))
+        length = base.get("max_model_len") or server.context_length
         server = replace(server, model=card["id"], context_length=length)
         try:
-            renderer = await _load(tokenizer or card.get("root") or server.model, server.deadlines)
+            renderer = await _load(tokenizer or base.get("root") or base["id"], server.deadlines)
             processed = await _within(server, _probe(client, server.model, renderer.start(PROBE)))
         except (RendererError, EndpointRefused, EndpointFailed, EndpointMalformed) as error:
             return ChatPolicy(server, await asyncio.to_thread(Renderer.load, carrier), f"no token ids: {error}")
-    return EndpointPolicy(server, renderer, processed)
+    fixed = None if card is base else card["id"]
+    return EndpointPolicy(
+        server,
+        renderer,
+        processed,
+        version=version_of(base["id"], fixed),
+        current=lambda: version_of(base["id"], fixed or current()),
+    )
+
+
+def version_of(base: str, adapter: str | None) -> PolicyVersion:
+    """An adapter's name ends in its version: ``ponder-3f9ac21b04de``."""
+    return PolicyVersion(base, adapter, adapter.rpartition("-")[2]) if adapter else PolicyVersion(base)
 
 
 def checked(base_url: str) -> str:
@@ -83,16 +98,19 @@ async def _within(server: Server, request: Awaitable[T]) -> T:
             return await request
 
 
-async def _model_card(client: openai.AsyncOpenAI, model: str) -> dict[str, Any]:
-    """What the server says of a model; only its name where it does not list any."""
+async def _model_cards(client: openai.AsyncOpenAI, model: str) -> tuple[dict[str, Any], dict[str, Any]]:
+    """What the server says of a model and of the one that it is an adapter of: itself where it is none.
+
+    Only its name where the server does not list any.
+    """
     try:
-        cards = [card.model_dump() for card in (await client.models.list()).data]
+        cards = {card.id: card.model_dump() for card in (await client.models.list()).data}
     except openai.NotFoundError:
-        cards = []
-    named = [card for card in cards if not model or model == card["id"]]
-    if not named and not model:
+        cards = {}
+    if not model and not cards:
         raise EndpointRefused(f"The server at {client.base_url} lists no model; set PONDER_MODEL.")
-    return named[0] if named else {"id": model}
+    card = cards.get(model or next(iter(cards)), {"id": model})
+    return card, cards.get(card.get("parent") or "", card)
 
 
 async def _probe(client: openai.AsyncOpenAI, model: str, prompt: list[int]) -> bool:

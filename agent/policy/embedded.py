@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 
 from agent.policy.batch import Batch, Limits, Request, Row
 from agent.policy.model import load_model, prepare, redraw, use_threads, version_of
-from agent.policy.policy import GREEDY, ContextTooLong, Delta, PolicyError
+from agent.policy.policy import GREEDY, ContextTooLong, Delta, OtherVersion, PolicyError
 from agent.policy.renderer import Renderer
 from agent.policy.sampling import Draw
 from agent.records import PolicyVersion, Sample, SamplingParams
@@ -55,6 +55,11 @@ class EmbeddedPolicy:
         renderer = Renderer.load(folder)
         model = load_model(folder, device)
         return cls(model, renderer, version_of(model))
+
+    def at(self, version: PolicyVersion | None) -> EmbeddedPolicy:
+        if version not in (None, self.version):
+            raise OtherVersion(version, self.version)
+        return self
 
     async def sample(self, prompt_token_ids: Sequence[int], params: SamplingParams, n: int = 1) -> list[Sample]:
         """Draw ``n`` samples. Raises ``ContextTooLong`` and ``PolicyError``."""

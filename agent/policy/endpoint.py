@@ -8,14 +8,15 @@ from __future__ import annotations
 import asyncio
 import math
 import time
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+import openai
 from openai.types import Completion
 
-from agent.policy.policy import GREEDY, ContextTooLong, Delta, PolicyError
+from agent.policy.policy import GREEDY, ContextTooLong, Delta, OtherVersion, PolicyError
 from agent.policy.renderer import Renderer
 from agent.policy.wire import EndpointBroken, EndpointMalformed, Server, make_client, named_errors, timely
 from agent.records import PolicyVersion, Sample, SamplingParams
@@ -32,16 +33,42 @@ class EndpointPolicy:
 
     ``processed_logprobs`` says whether the server gives the log-probabilities of the distribution it samples from, as
     vLLM does with ``--logprobs-mode processed_logprobs``. Where it does not, only samples at temperature 1 without
-    truncation are trainable.
+    truncation are trainable. ``current`` says which version new runs take.
     """
 
-    def __init__(self, server: Server, renderer: Renderer, processed_logprobs: bool = False) -> None:
-        self.version = PolicyVersion(server.model)
+    def __init__(
+        self,
+        server: Server,
+        renderer: Renderer,
+        processed_logprobs: bool = False,
+        *,
+        version: PolicyVersion | None = None,
+        current: Callable[[], PolicyVersion] | None = None,
+        client: openai.AsyncOpenAI | None = None,
+    ) -> None:
+        self.version = version or PolicyVersion(server.model)
         self.renderer = renderer
         self.context_length = server.context_length
         self._server = server
         self._processed_logprobs = processed_logprobs
-        self._client = make_client(server)
+        self._current = current or (lambda: self.version)
+        self._client = client or make_client(server)
+
+    def at(self, version: PolicyVersion | None) -> EndpointPolicy:
+        """An adapter's version is asked for by its name; the server says so where it has none of that name."""
+        wanted = version or self._current()
+        if wanted == self.version:
+            return self
+        if wanted.model != self.version.model:
+            raise OtherVersion(wanted, self.version)
+        return EndpointPolicy(
+            replace(self._server, model=wanted.adapter or wanted.model),
+            self.renderer,
+            self._processed_logprobs,
+            version=wanted,
+            current=self._current,
+            client=self._client,
+        )
 
     async def sample(self, prompt_token_ids: Sequence[int], params: SamplingParams, n: int = 1) -> list[Sample]:
         """Draw ``n`` samples in one request. Raises ``ContextTooLong`` and ``EndpointError``s.
@@ -90,7 +117,7 @@ class EndpointPolicy:
         if not prompt or n < 1 or params.max_tokens < 1:
             raise PolicyError("Ask for at least one sample of at least one token, of a prompt of at least one.")
         return {
-            "model": self.version.model,
+            "model": self._server.model,
             "prompt": list(prompt),
             "n": n,
             "seed": params.seed,

@@ -35,6 +35,15 @@ class ContextTooLong(PolicyError):
     """The prompt leaves no room for an answer in the model's context."""
 
 
+class OtherVersion(PolicyError):
+    """Another model, or another version of it, is wanted than there is."""
+
+    exit_code = 2
+
+    def __init__(self, wanted: PolicyVersion, here: PolicyVersion) -> None:
+        super().__init__(f"It was begun by {wanted} and this is {here}; start that model.")
+
+
 class Policy(Protocol):
     """Samples from a model. Cancelling a call stops the sampling behind it."""
 
@@ -47,6 +56,14 @@ class Policy(Protocol):
     @property
     def context_length(self) -> int:
         """Most tokens that a prompt and its sample may have together."""
+        ...
+
+    def at(self, version: PolicyVersion | None) -> Policy:
+        """The same model at a version: None is the one that new runs take. A run asks for one, and keeps to it.
+
+        Raises:
+            PolicyError: there is no such version here.
+        """
         ...
 
     async def sample(self, prompt_token_ids: Sequence[int], params: SamplingParams, n: int = 1) -> list[Sample]:

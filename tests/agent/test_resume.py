@@ -17,7 +17,7 @@ from agent.assemble import assemble
 from agent.context import Agent
 from agent.errors import NotInLog
 from agent.policy.embedded import EmbeddedPolicy
-from agent.policy.policy import Delta
+from agent.policy.policy import Delta, OtherVersion
 from agent.records import PolicyVersion, Run, Sample, SamplingParams
 from agent.run import QuestionError, ask, resume, seconds_spent
 from agent.search import AdaptiveBestOfN, BestOfN
@@ -81,7 +81,7 @@ async def test_a_run_that_nobody_knows_is_not_resumed(agent_saying: Saying) -> N
 
 async def test_a_run_is_not_resumed_by_another_model(agent_saying: Saying, log: Store) -> None:
     log.begin(replace(RUN, policy=PolicyVersion("Qwen3-8B")))
-    with pytest.raises(QuestionError, match="was begun by Qwen3-8B@base and this is scripted@1; start that model"):
+    with pytest.raises(OtherVersion, match="was begun by Qwen3-8B@base and this is scripted@1; start that model"):
         await resumed(agent_saying({}), RUN.run_id)
 
 

@@ -1,0 +1,111 @@
+"""Adapters: named by what is in them, loaded into a real vLLM, never mixed."""
+
+from __future__ import annotations
+
+import json
+import zlib
+from pathlib import Path
+
+import pytest
+
+from agent.errors import PonderError
+from agent.policy import adapters
+from agent.policy.adapters import CONFIG, WEIGHTS, AdapterError, Loaded
+from agent.policy.connect import connect
+from agent.policy.endpoint import EndpointPolicy
+from agent.policy.note import Note
+from agent.records import PolicyVersion, SamplingParams
+from tests.adapters import adapted, difference, random_adapter
+
+PARAMS = SamplingParams(max_tokens=40, seed=5)
+waits_for_vllm = pytest.mark.timeout(700)
+
+
+@pytest.fixture
+def adapter(tmp_path: Path, request: pytest.FixtureRequest) -> Path:
+    """An adapter that no other test has, so that tests that share a server do not meet."""
+    return random_adapter(tmp_path / "adapter", seed=zlib.crc32(request.node.nodeid.encode()))
+
+
+def test_a_version_is_named_by_what_is_in_it_and_kept_where_nobody_changes_it(home: Path, adapter: Path) -> None:
+    place, name = adapters.kept(home, adapter, "ponder")
+    assert (place / WEIGHTS).read_bytes() == (adapter / WEIGHTS).read_bytes()
+    assert adapters.kept(home, adapter, "ponder") == (place, name)
+    (adapter / CONFIG).write_text(json.dumps(json.loads((adapter / CONFIG).read_text()) | {"lora_alpha": 4}))
+    other, changed = adapters.kept(home, adapter, "ponder")
+    assert changed != name
+    assert (place / WEIGHTS).read_bytes() == (other / WEIGHTS).read_bytes()
+    assert not list(place.parent.glob("tmp*"))
+
+
+def test_a_folder_that_is_no_adapter_is_refused(home: Path, tmp_path: Path) -> None:
+    with pytest.raises(AdapterError, match="is no adapter"):
+        adapters.kept(home, tmp_path, "ponder")
+
+
+def test_a_list_of_adapters_that_cannot_be_read_says_what_to_do(home: Path) -> None:
+    assert adapters.loaded(home) == Loaded({})
+    adapters.remember(home, Loaded({"a": "/a"}, "a"))
+    assert adapters.loaded(home) == Loaded({"a": "/a"}, "a")
+    (home / "server" / "adapters.json").write_text("{")
+    with pytest.raises(AdapterError, match="delete it"):
+        adapters.loaded(home)
+
+
+async def test_a_server_that_is_gone_has_a_name(home: Path, adapter: Path) -> None:
+    gone = Note("http://127.0.0.1:9/v1", "k", "m", 1, "vllm.log")
+    with pytest.raises(AdapterError, match=r"does not answer .* see vllm\.log"):
+        await adapters.load(home, gone, adapter)
+    assert adapters.loaded(home) == Loaded({})
+
+
+@waits_for_vllm
+async def test_new_runs_take_a_version_that_vllm_has_just_loaded_and_others_keep_theirs(
+    home: Path, vllm: Note, adapter: Path
+) -> None:
+    policy = await connect(vllm.base_url, vllm.model, vllm.api_key, current=lambda: adapters.loaded(home).current)
+    assert isinstance(policy, EndpointPolicy)
+    prompt = policy.renderer.start([{"role": "user", "content": "What is 12 * 7?"}])
+    begun = policy.at(None)
+    try:
+        name = await adapters.load(home, vllm, adapter)
+        newest, kept = policy.at(None), begun.at(begun.version)
+        assert newest.version == PolicyVersion(vllm.model, name, name.removeprefix("ponder-"))
+        assert kept.version == PolicyVersion(vllm.model)
+        (new,) = await newest.sample(prompt, PARAMS)
+        (old,) = await kept.sample(prompt, PARAMS)
+        assert (new.policy, old.policy) == (newest.version, kept.version)
+        assert difference(adapted(adapter), new) < 1e-4
+        assert difference(adapted(adapter), old) > 1e-2
+        assert name in await adapters.served(vllm)
+        await adapters.unload(home, vllm, name)
+        assert name not in await adapters.served(vllm)
+        assert policy.at(None).version == PolicyVersion(vllm.model)
+        with pytest.raises(PonderError, match="does not exist"):
+            await newest.sample(prompt, PARAMS)
+    finally:
+        await policy.close()
+
+
+@waits_for_vllm
+async def test_an_adapter_can_be_asked_for_by_its_name_in_vllm(home: Path, vllm: Note, adapter: Path) -> None:
+    name = await adapters.load(home, vllm, adapter, "mine")
+    policy = await connect(vllm.base_url, name, vllm.api_key)
+    try:
+        assert policy.version == PolicyVersion(vllm.model, name, name.removeprefix("mine-"))
+        assert policy.at(None) is policy
+        (sample,) = await policy.sample(policy.renderer.start([{"role": "user", "content": "Hi"}]), PARAMS)
+        assert difference(adapted(adapter), sample) < 1e-4
+    finally:
+        await policy.close()
+        await adapters.unload(home, vllm, name)
+
+
+@waits_for_vllm
+async def test_what_vllm_refuses_is_told_and_not_remembered(home: Path, vllm: Note, adapter: Path) -> None:
+    (adapter / WEIGHTS).write_bytes(b"not a tensor")
+    with pytest.raises(AdapterError, match="refused"):
+        await adapters.load(home, vllm, adapter)
+    assert adapters.loaded(home) == Loaded({})
+    with pytest.raises(AdapterError, match="No adapter 'x' is loaded"):
+        await adapters.unload(home, vllm, "x")
