@@ -29,6 +29,17 @@ def claimed(folder: Path, run_id: str) -> Iterator[None]:
         os.close(file)
 
 
+def is_claimed(folder: Path, run_id: str) -> bool:
+    """Whether some process drives the run at this moment."""
+    path = folder / f"{run_id}.lock"
+    if not path.exists():
+        return False
+    file = locked(path)
+    if file is not None:
+        os.close(file)
+    return file is None
+
+
 def locked(path: Path) -> int | None:
     """The locked file's descriptor; None where somebody else has it."""
     while True:

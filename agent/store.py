@@ -19,7 +19,7 @@ from pathlib import Path as FilePath
 from typing import Any
 
 from agent import errors
-from agent.claim import claimed
+from agent.claim import claimed, is_claimed
 from agent.database import Database
 from agent.packing import pack_ids, shared_length, unpack_ids
 from agent.records import Feedback, Node, Path, Run, Sample
@@ -100,7 +100,15 @@ class Store:
 
     def claim(self, run_id: str) -> AbstractContextManager[None]:
         """Drive a run alone while the context is open. Raises ``RunUnderWay``."""
-        return claimed(self._database.path.parent / "running", run_id)
+        return claimed(self._claims, run_id)
+
+    def under_way(self) -> list[Run]:
+        """The runs that some process drives at this moment, without their nodes."""
+        return [run for run in self.runs(RunFilter(status="running")) if is_claimed(self._claims, run.run_id)]
+
+    @property
+    def _claims(self) -> FilePath:
+        return self._database.path.parent / "running"
 
     # --- writing ------------------------------------------------------------------------------------------------------
 

@@ -106,10 +106,16 @@ def load(
 @app.command()
 def unload(name: Annotated[str, typer.Argument(help="As `ponder model list` shows it.")]) -> None:
     """Take an adapter away, once the runs that use it have ended."""
+    from agent.assemble import open_log
     from agent.policy import adapters
 
     settings = settings_for()
-    asyncio.run(adapters.unload(settings.home, note_of(settings), name))
+    with open_log(settings) as store:
+
+        def in_use() -> int:
+            return sum(run.policy.adapter == name for run in store.under_way())
+
+        asyncio.run(adapters.unload(settings.home, note_of(settings), name, in_use))
 
 
 @app.command()

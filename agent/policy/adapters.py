@@ -7,13 +7,15 @@ files, and the files are copied to where nobody changes them.
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import json
 import shutil
 import tempfile
-from collections.abc import AsyncIterator
+import time
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import httpx
@@ -24,6 +26,7 @@ from agent.policy.note import Note, folder
 
 CONFIG, WEIGHTS = "adapter_config.json", "adapter_model.safetensors"
 DEADLINE = 120.0  # seconds that a server has to load one
+LAST_RUN = 600.0  # seconds that runs have to end before it is unloaded
 
 
 class AdapterError(PonderError):
@@ -71,15 +74,25 @@ async def load_again(home: Path, note: Note) -> None:
         await _post(note, "load_lora_adapter", {"lora_name": name, "lora_path": place})
 
 
-async def unload(home: Path, note: Note, name: str) -> None:
-    """Take an adapter away. Whoever calls has seen to it that no run uses it. Raises ``AdapterError``."""
+async def unload(home: Path, note: Note, name: str, in_use: Callable[[], int] = lambda: 0) -> None:
+    """Take an adapter away: new runs no longer get it at once, the server loses it when ``in_use`` counts 0 runs.
+
+    Raises ``AdapterError``, also where it is still in use after ``LAST_RUN`` seconds.
+    """
     before = loaded(home)
     if name not in before.folders:
         known = ", ".join(before.folders) or "none is loaded"
         raise AdapterError(f"No adapter {name!r} is loaded ({known}).")
     current = None if before.current == name else before.current
-    remember(home, Loaded({n: f for n, f in before.folders.items() if n != name}, current))
+    remember(home, replace(before, current=current))
+    end = time.monotonic() + LAST_RUN
+    while runs := in_use():
+        if time.monotonic() > end:
+            raise AdapterError(f"{runs} runs still use {name}; new ones do not. Unload it when they have ended.")
+        await asyncio.sleep(0.2)
     await _post(note, "unload_lora_adapter", {"lora_name": name})
+    now = loaded(home)
+    remember(home, replace(now, folders={n: f for n, f in now.folders.items() if n != name}))
 
 
 def kept(home: Path, source: Path, name: str) -> tuple[Path, str]:

