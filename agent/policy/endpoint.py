@@ -14,7 +14,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 import openai
-from openai.types import Completion
+from openai.types import CompletionUsage
 
 from agent.policy.policy import GREEDY, ContextTooLong, Delta, OtherVersion, PolicyError
 from agent.policy.renderer import Renderer
@@ -81,29 +81,31 @@ class EndpointPolicy:
                 completion = await self._client.completions.create(**body, stream=False)
             for choice in completion.choices:
                 choices[choice.index].take(choice)
-            _check_finished(choices)
-            cached = _cached_tokens(completion)
-        return [replace(choice.sample(), cached_prompt_tokens=cached) for choice in choices]
+            return _finished(choices, completion.usage)
 
     async def stream(
         self, prompt_token_ids: Sequence[int], params: SamplingParams, n: int = 1
     ) -> AsyncGenerator[Delta | Sample, None]:
-        """The same draw as it happens. Closing it ends the request, and with it the sampling."""
+        """The same draw as it happens. Closing it ends the request, and with it the sampling.
+
+        The samples come together at the end: only then the server says how many tokens it counted.
+        """
         body, choices = self._body(prompt_token_ids, params, n), self._choices(prompt_token_ids, params, n)
+        usage: CompletionUsage | None = None
         with named_errors(self._server.base_url):
             async with asyncio.timeout(self._server.deadlines.first_token):
-                response = await self._client.completions.create(**body, stream=True)
+                response = await self._client.completions.create(
+                    **body, stream=True, stream_options={"include_usage": True}
+                )
             async with aclosing(response), aclosing(timely(aiter(response), self._server.deadlines)) as chunks:
                 async for chunk in chunks:
                     for piece in chunk.choices:
-                        choice = choices[piece.index]
-                        if delta := choice.take(piece):
+                        if delta := choices[piece.index].take(piece):
                             yield delta
-                        if choice.finish_reason:
-                            yield choice.sample()
-                    if all(choice.finish_reason for choice in choices):
-                        return
-            _check_finished(choices)
+                    if chunk.usage and not chunk.choices:
+                        usage = chunk.usage
+            for sample in _finished(choices, usage):
+                yield sample
 
     async def close(self) -> None:
         await self._client.close()
@@ -161,6 +163,7 @@ class _Choice:
     logprobs: list[float] = field(default_factory=list)
     finish_reason: str | None = None
     first_token_seconds: float = 0.0
+    total_seconds: float = 0.0
 
     def take(self, piece: Any) -> Delta | None:
         """Add what a chunk, or a whole completion, says of this choice. Raises ``EndpointMalformed``."""
@@ -178,6 +181,7 @@ class _Choice:
             raise EndpointMalformed("The server sampled from another prompt than it was given; look at its settings.")
         if piece.finish_reason:
             self.finish_reason = FINISH.get(piece.finish_reason, "error")
+            self.total_seconds = time.perf_counter() - self.started
         if not delta.token_ids:
             return None
         self.token_ids += delta.token_ids
@@ -192,15 +196,20 @@ class _Choice:
             logprobs=tuple(self.logprobs),
             finish_reason=self.finish_reason or "error",
             first_token_seconds=self.first_token_seconds,
-            total_seconds=time.perf_counter() - self.started,
+            total_seconds=self.total_seconds,
         )
 
 
-def _check_finished(choices: Sequence[_Choice]) -> None:
+def _finished(choices: Sequence[_Choice], usage: CompletionUsage | None) -> list[Sample]:
+    """The samples of a request that is over; not trainable where the server counted other tokens than it gave.
+
+    Raises ``EndpointBroken`` where one has no end.
+    """
     if not all(choice.finish_reason for choice in choices):
         raise EndpointBroken("The server closed its answer before every sample had ended; ask again.")
-
-
-def _cached_tokens(completion: Completion) -> int:
-    details = completion.usage and completion.usage.prompt_tokens_details
-    return (details and details.cached_tokens) or 0
+    samples = [choice.sample() for choice in choices]
+    counted, given = usage.completion_tokens if usage else None, sum(len(sample.token_ids) for sample in samples)
+    why = None if counted == given else f"usage: the server counted {counted} tokens and gave {given}"
+    details = usage.prompt_tokens_details if usage else None
+    cached = (details.cached_tokens if details else None) or 0
+    return [replace(s, cached_prompt_tokens=cached, not_trainable=s.not_trainable or why) for s in samples]

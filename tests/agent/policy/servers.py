@@ -51,6 +51,9 @@ def models(app: FastAPI, **card: Any) -> None:
 # --- with ids ---------------------------------------------------------------------------------------------------------
 
 
+HEAD = {"id": "1", "object": "text_completion", "created": 0, "model": "tiny"}
+
+
 @dataclass
 class CompletionsServer:
     """``/v1/completions`` as vLLM has it, in front of the embedded policy."""
@@ -59,6 +62,7 @@ class CompletionsServer:
     card: dict[str, Any] = field(default_factory=dict)
     raw_logprobs: bool = False  # they do not change with the temperature, as vLLM's unless it is told otherwise
     with_ids: bool = True
+    miscounts: int = 0  # tokens that its usage has more than it gave
     api_key: str | None = None
     bodies: list[dict[str, Any]] = field(default_factory=list)
 
@@ -90,16 +94,26 @@ class CompletionsServer:
         except PolicyError as error:
             return JSONResponse({"error": {"message": f"maximum context length: {error}"}}, status_code=400)
         choices = [self.choice(sample, sample.params.seed - params.seed, body) for sample in samples]
-        return JSONResponse({"id": "1", "object": "text_completion", "created": 0, "model": "tiny", "choices": choices})
+        usage = self.usage(body, sum(len(sample.token_ids) for sample in samples))
+        return JSONResponse(HEAD | {"choices": choices, "usage": usage})
+
+    def usage(self, body: dict[str, Any], sampled: int) -> dict[str, Any]:
+        prompt, counted = len(body["prompt"]), sampled + self.miscounts
+        return {"prompt_tokens": prompt, "completion_tokens": counted, "total_tokens": prompt + counted,
+                "prompt_tokens_details": {"cached_tokens": 7}}  # fmt: skip
 
     async def chunks(self, stream: Any, body: dict[str, Any]) -> AsyncIterator[dict[str, Any]]:
+        sampled = 0
         async with aclosing(stream):
             async for piece in stream:
                 ended = isinstance(piece, Sample)
+                sampled += len(piece.token_ids) if ended else 0
                 index = piece.params.seed - body["seed"] if ended else piece.choice
                 choice = self.choice(Delta(index, (), ()) if ended else piece, index, body)
                 choice["finish_reason"] = piece.finish_reason if ended else None
-                yield {"id": "1", "object": "text_completion", "created": 0, "model": "tiny", "choices": [choice]}
+                yield HEAD | {"choices": [choice]}
+        if body.get("stream_options", {}).get("include_usage"):
+            yield HEAD | {"choices": [], "usage": self.usage(body, sampled)}
 
     def choice(self, piece: Sample | Delta, index: int, body: dict[str, Any]) -> dict[str, Any]:
         logprobs = list(piece.logprobs)

@@ -94,6 +94,23 @@ async def test_log_probabilities_from_before_the_temperature_are_not_trained_on(
     await raw.close()
 
 
+@pytest.mark.parametrize("streaming", [True, False])
+async def test_samples_of_a_server_that_counts_other_tokens_than_it_gave_are_not_trained_on(
+    endpoint: EndpointPolicy, server: CompletionsServer, streaming: bool
+) -> None:
+    async def drawn() -> list[Sample]:
+        if not streaming:
+            return await endpoint.sample(PROMPT, PARAMS, 2)
+        return [piece async for piece in endpoint.stream(PROMPT, PARAMS, 2) if isinstance(piece, Sample)]
+
+    counted = await drawn()
+    assert [(sample.not_trainable, sample.cached_prompt_tokens) for sample in counted] == [(None, 7)] * 2
+    server.miscounts = 1
+    given = sum(len(sample.token_ids) for sample in counted)
+    why = f"usage: the server counted {given + 1} tokens and gave {given}"
+    assert [sample.not_trainable for sample in await drawn()] == [why] * 2
+
+
 async def test_closing_a_stream_stops_the_sampling_behind_it(endpoint: EndpointPolicy, policy: EmbeddedPolicy) -> None:
     async with aclosing(endpoint.stream(PROMPT, replace(PARAMS, max_tokens=1000), 4)) as pieces:
         assert isinstance(await anext(pieces), Delta)
