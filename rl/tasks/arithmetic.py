@@ -6,7 +6,7 @@ expression. The tier is the number of operations.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Container, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
 
@@ -26,13 +26,15 @@ from rl.tasks.stories import (
     GAIN,
     GAIN_GROUPS,
     HALF,
+    LEADS,
     LOSE,
     LOSE_GROUPS,
     MORE,
+    REMARKS,
     TIMES,
 )
 from rl.tasks.task import Draw, Step, Task, call, direct
-from rl.tasks.words import NUMBER_WORDS, colours, containers, is_he, person, things
+from rl.tasks.words import COMMON, NUMBER_WORDS, colours, containers, is_he, person, things
 from tools.calculator import evaluate
 from tools.tool import ToolError
 
@@ -51,6 +53,7 @@ class Story:
     expression: str = ""  # of the part since the last carry
     loose: bool = False  # whether the expression needs parentheses before * or /
     people: set[str] = field(default_factory=set)  # everybody named so far
+    lead: Callable[[], str] = lambda: ""  # what a sentence begins with, now and then
     compared: bool = False  # whether somebody else was measured against the first: then a question names whom it means
     operations: int = 0
     in_part: int = 0  # operations since the last carry
@@ -77,7 +80,7 @@ class Story:
         self.in_part += operations
 
     def tell(self, sentence: str) -> None:
-        self.sentences.append(sentence)
+        self.sentences.append(led(self.lead(), sentence, self.people))
         self.subjects.append(self.name)
 
     def carry(self) -> None:
@@ -110,7 +113,7 @@ def generate(draw: Draw, tier: int, task_id: str) -> Task:
 def story_task(draw: Draw, tier: int, task_id: str) -> Task | None:
     """One attempt at a story; None where the drawn operations cannot end in exactly ``tier``."""
     name = person(draw)
-    story = Story(name=name, objects=things(draw), people={name})
+    story = Story(name=name, objects=things(draw), people={name}, lead=lambda: lead(draw))
     begin(story, draw, tier)
     finish = draw.any(FINISHES) if story.operations < tier else ask_now
     while story.operations < tier - (finish is not ask_now):
@@ -120,6 +123,8 @@ def story_task(draw: Draw, tier: int, task_id: str) -> Task | None:
     if tier >= 2 and draw.chance(0.3):
         place = draw.random.randrange(1, len(story.sentences) + 1)
         story.sentences.insert(place, fill(draw.phrase(DISTRACTORS), story, draw, a=str(draw.number(3, 60))))
+    if draw.chance(0.25):
+        story.sentences.insert(draw.random.randrange(len(story.sentences) + 1), remark(story, draw))
     answer = finish(story, draw)
     if story.operations != tier or story.value < 0 or story.value > LARGEST:
         return None
@@ -172,6 +177,24 @@ def fill(wording: str, story: Story, draw: Draw, **values: str) -> str:
         values["M"] = other(story, draw)
     sentence = wording.format(**values)
     return sentence[0].upper() + sentence[1:]
+
+
+def lead(draw: Draw) -> str:
+    """Now and then, words before a sentence that change nothing: what matters has no fixed place."""
+    return draw.phrase(LEADS).format(w=draw.pick(COMMON)) if draw.chance(0.06) else ""
+
+
+def led(lead: str, sentence: str, names: Container[str]) -> str:
+    if not lead:
+        return sentence
+    first = sentence.split()[0].removesuffix("'s")
+    return f"{lead} {sentence if first in names else sentence[0].lower() + sentence[1:]}"
+
+
+def remark(story: Story, draw: Draw) -> str:
+    """A sentence with no number in it."""
+    w, x = draw.several(COMMON, 2)
+    return fill(draw.phrase(REMARKS), story, draw, w=w, x=x)
 
 
 def asking(story: Story, draw: Draw, patterns: Sequence[Sequence[str]]) -> str:

@@ -8,8 +8,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from rl.tasks.stories import REMARKS
 from rl.tasks.task import Draw, phrased
-from rl.tasks.words import NUMBER_WORDS, PACKS, containers, is_he, person, things
+from rl.tasks.words import COMMON, NUMBER_WORDS, PACKS, containers, is_he, person, things
 
 PEOPLE = "children|friends|pupils|people|players|guests|students|workers"
 
@@ -120,7 +121,7 @@ SITUATIONS = [
         "[{N} has|I have|{N} had|I had] {b} {c} [of|with] {a} {o} [each |]and [gives|gave|give] {c0} away. How many [{o} |]are left?",
         "[{N} has|{N} buys|{N} owns] {b} {c} with {a} {o} in each and [gives away|loses|sells] {c0}[ {o}|]. How many [{o} |][does {N} have|are left][ now|]?",
         "The hall has {b} rows [with|of] {a} seats[ in each|], and {c0} [seats |][are|stay|were] empty. How many [people|guests] [sit|are] there?",
-        "[{N} baked|I baked|My sister baked] {b} [batches|trays] of {a} [cookies|rolls|{o}], and [we have eaten|we ate|{M} ate] {c0}. How many are left?",
+        "[{N} baked|I baked|My sister baked] {b} [batches|trays] of {a} [buns|rolls|{o}], and [we have eaten|we ate|{M} ate] {c0}. How many are left?",
         "Each of [my|{N}'s|our] {b} [plants|trees|fields] gave {a} [tomatoes|apples|{o}], and [I gave|{M} took] {c0} [of them|away]. How many [are left|did I keep|remain]?",
         "A [shop|farmer|library] [gets|has|had] {b} {c} of {a} {o} and [sells|sold] {c0}[ of them|]. How many [are left|remain]?",
         "[My|A|Our] car [does|goes] {a} km on a litre and there are {b} litres in the tank. How far can [I|it|we] go after [a trip of {c0}|driving {c0}] km?",
@@ -194,6 +195,9 @@ def everyday(draw: Draw, tier: int) -> tuple[str, str, str]:
         a=a, b=b, c0=c0, N=name, M=somebody, p="he" if is_he(name) else "she", o=things(draw), c=packs,
         c1=packs.removesuffix("es") if packs.endswith(("xes", "ches")) else packs.removesuffix("s"),
     )  # fmt: skip
+    if draw.chance(0.12):
+        w, x = draw.several(COMMON, 2)
+        question = f"{draw.phrase(REMARKS).format(w=w, x=x, M=person(draw))} {question[0].upper()}{question[1:]}"
     question = question if draw.chance(0.85) else question.lower()
     expression = situation.expression
     if question_order[1] < question_order[0]:  # factors in the order in which they are read

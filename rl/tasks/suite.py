@@ -34,7 +34,7 @@ HARD_TIERS = {
 
 # What a demonstration is drawn from, as parts of the whole: most for what is hardest to learn. A lookup is five times as long
 # as the others.
-SHARES = {"arithmetic": 0.48, "lookup": 0.12, "strings": 0.18, "programs": 0.08, "units": 0.07, "smalltalk": 0.07}
+SHARES = {"arithmetic": 0.42, "lookup": 0.25, "strings": 0.14, "programs": 0.06, "units": 0.05, "smalltalk": 0.08}
 
 
 def add_families(specs: Iterable[str]) -> None:
