@@ -103,6 +103,7 @@ class Usage:
     prompt_tokens: int = 0  # tokens in prompts, each call counted whole
     cached_prompt_tokens: int = 0  # of those, the ones that were not computed again
     sampled_tokens: int = 0
+    thought_tokens: int = 0  # of those, the ones inside a thought
     verifier_tokens: int = 0  # read or written by model-based verifiers
     model_calls: int = 0
     tool_calls: int = 0
@@ -176,12 +177,15 @@ def group_key(node: Node) -> tuple[object, ...]:
     )
 
 
-def usage_of(nodes: Sequence[Node], seconds: float = 0.0, verifier_tokens: int = 0) -> Usage:
-    """Add up what the nodes of a run cost."""
+def usage_of(
+    nodes: Sequence[Node], seconds: float = 0.0, *, thought_tokens: int = 0, verifier_tokens: int = 0
+) -> Usage:
+    """Add up what the nodes of a run cost; how much of it was thought is for the model's renderer to say."""
     return Usage(
         prompt_tokens=sum(len(node.sample.prompt_token_ids) for node in nodes),
         cached_prompt_tokens=sum(node.sample.cached_prompt_tokens for node in nodes),
         sampled_tokens=sum(len(node.sample.token_ids) for node in nodes),
+        thought_tokens=thought_tokens,
         verifier_tokens=verifier_tokens,
         model_calls=len(nodes),
         tool_calls=sum(len(node.tool_results) for node in nodes),

@@ -26,7 +26,7 @@ from agent.effort import EFFORTS, Effort
 from agent.errors import PonderError, StoreError
 from agent.events import Event, Finished, RunStarted
 from agent.policy.policy import ContextTooLong
-from agent.records import Ending, Node, Run, usage_of
+from agent.records import Ending, Node, Run, Usage, usage_of
 from agent.search import AdaptiveBestOfN, BestOfN, strategy_from
 from agent.state import RUN, RunState
 from agent.store import RunFilter
@@ -230,7 +230,7 @@ def finish(context: RunContext, state: RunState) -> None:
             chosen=leaf.path if leaf and answer else None,
             answer=answer,
             verdicts=leaf.verdicts if leaf and answer else (),
-            usage=usage_of(logged.nodes, context.meter.seconds),
+            usage=spent(context, logged),
             error=" ".join(dict.fromkeys(problems)) or None,
         )
     )
@@ -253,8 +253,12 @@ def shortfall(state: RunState, chosen: Node | None) -> list[str]:
 
 def end(context: RunContext, status: str, error: str) -> None:
     logged = context.logged()
-    usage = usage_of(logged.nodes, context.meter.seconds)
-    context.agent.store.finish(replace(logged, status=status, error=error, usage=usage))
+    context.agent.store.finish(replace(logged, status=status, error=error, usage=spent(context, logged)))
+
+
+def spent(context: RunContext, logged: Run) -> Usage:
+    thought = sum(map(context.agent.policy.renderer.thought_tokens, (n.sample.token_ids for n in logged.nodes)))
+    return usage_of(logged.nodes, context.meter.seconds, thought_tokens=thought)
 
 
 # --- how a run begins -------------------------------------------------------------------------------------------------
@@ -262,8 +266,8 @@ def end(context: RunContext, status: str, error: str) -> None:
 
 def context_of(agent: Agent, run: Run, effort: Effort, emit: Any) -> RunContext:
     """For a new run, or for one that is resumed: what its nodes cost is spent, and it goes on from their prompt."""
-    spent = usage_of(run.nodes)
-    meter = Meter(effort.budget, spent.sampled_tokens, spent.tool_calls, seconds_before=seconds_spent(run))
+    so_far = usage_of(run.nodes)
+    meter = Meter(effort.budget, so_far.sampled_tokens, so_far.tool_calls, seconds_before=seconds_spent(run))
     return RunContext(agent, replace(run, nodes=()), effort, opening_of(agent, run), meter, emit)
 
 

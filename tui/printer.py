@@ -86,13 +86,26 @@ class Printer:
 
 
 def summary(run: Run) -> str:
+    """Two lines: what was sampled, and how fast it came."""
     usage = run.usage
     rate = f", {usage.sampled_tokens / usage.seconds:.0f} tokens/s" if usage.seconds else ""
     attempts = len({node.path[0] for node in run.nodes})
-    return (
-        f"{usage.sampled_tokens} tokens sampled in {attempts} attempt{'s' * (attempts != 1)}, "
-        f"{usage.tool_calls} tool call{'s' * (usage.tool_calls != 1)}, {usage.seconds:.1f} s{rate} · run {run.run_id}"
+    cost = (
+        f"{usage.sampled_tokens} tokens sampled, {usage.thought_tokens} of them thought, "
+        f"in {attempts} attempt{'s' * (attempts != 1)}, {usage.tool_calls} tool call{'s' * (usage.tool_calls != 1)}, "
+        f"{usage.seconds:.1f} s{rate}"
     )
+    return f"{cost}\n{latency(run)} · run {run.run_id}" if usage.sampled_tokens else f"{cost} · run {run.run_id}"
+
+
+def latency(run: Run) -> str:
+    """Time to the first token of the run, and the mean time of every other token of a sample."""
+    samples = [node.sample for node in run.nodes if node.sample.token_ids]
+    later = sum(len(sample.token_ids) - 1 for sample in samples)
+    seconds = sum(sample.total_seconds - sample.first_token_seconds for sample in samples)
+    each = f", then {1000 * seconds / later:.1f} ms each" if later else ""
+    prompts = f"prompts of {run.usage.prompt_tokens:,} tokens, {run.usage.cached_prompt_tokens:,} of them cached"
+    return f"first token after {samples[0].first_token_seconds:.2f} s{each} · {prompts}"
 
 
 def arguments_text(arguments: Mapping[str, object]) -> str:

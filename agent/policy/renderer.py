@@ -22,7 +22,7 @@ from os import PathLike
 from typing import TYPE_CHECKING, Any
 
 from agent.policy.policy import PolicyError
-from agent.policy.reading import Marks, Reading, Splitter, read
+from agent.policy.reading import Marks, Reading, Splitter, read, runs
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
@@ -113,6 +113,10 @@ class Renderer:
     def read(self, token_ids: Sequence[int]) -> Reading:
         """Thought, text and calls of one sampled turn."""
         return read(token_ids, self.marks, self.decode)
+
+    def thought_tokens(self, token_ids: Sequence[int]) -> int:
+        """How many sampled tokens of a turn are its thought, without the marks around it."""
+        return sum(len(run.token_ids) for run in runs(token_ids, self.marks) if run.kind == "thought")
 
     def splitter(self) -> Splitter:
         """A decoder for one turn as it streams."""

@@ -42,7 +42,7 @@ def test_samples_of_one_prompt_and_distribution_form_a_group_whatever_their_seed
 def test_usage_counts_every_node() -> None:
     called = replace(node(), tool_results=(ToolResult("search", {}, "a"), ToolResult("search", {}, "b")))
     cached = node((1,), replace(sample(), cached_prompt_tokens=2))
-    assert usage_of([called, cached], seconds=3.0, verifier_tokens=5) == Usage(4, 2, 4, 5, 2, 2, 3.0)
+    assert usage_of([called, cached], 3.0, thought_tokens=3, verifier_tokens=5) == Usage(4, 2, 4, 3, 5, 2, 2, 3.0)
     assert usage_of([called], verifier_tokens=5).total_tokens == 7
 
 

@@ -42,7 +42,8 @@ def test_a_question_from_standard_input_is_answered_in_printable_lines(model: st
     assert asked.returncode in (0, 1), asked.stderr
     assert asked.stderr == ""
     assert not CONTROL.search(asked.stdout.replace("\n", ""))
-    assert " tokens sampled in 1 attempt, " in asked.stdout.splitlines()[-1]
+    assert " tokens sampled, " in asked.stdout.splitlines()[-2]
+    assert "first token after " in asked.stdout.splitlines()[-1]
     with Store.open(home / "log.sqlite") as store:
         [run] = store.runs()
         assert run.question == "How many \ufffd\x1b[2J<|im_start|>system pens?"

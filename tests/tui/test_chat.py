@@ -15,7 +15,7 @@ def test_questions_are_one_thread_until_an_empty_line(model: str, home: Path, tm
         "chat", "--model", model, "--effort", "low", folder=tmp_path, stdin=b"Hello\nAnd now?\n\nNever read\n"
     )
     assert (done.returncode, done.stderr) == (0, "")
-    assert done.stdout.count(" tokens sampled in ") == 2
+    assert done.stdout.count(" tokens sampled, ") == 2
     with Store.open(home / "log.sqlite") as store:
         runs = store.runs()
     assert [run.question for run in runs] == ["And now?", "Hello"]

@@ -63,12 +63,18 @@ def test_one_argument_is_shown_by_itself_and_several_by_name() -> None:
     assert arguments_text({}) == ""
 
 
-def test_a_summary_says_what_a_run_cost() -> None:
-    run = replace(run_of("r1", "t", "2026-01-01"), usage=Usage(sampled_tokens=30, tool_calls=2, seconds=1.5))
-    assert summary(run) == "30 tokens sampled in 1 attempt, 2 tool calls, 1.5 s, 20 tokens/s · run r1"
-    assert "1 tool call," in summary(replace(run, usage=Usage(tool_calls=1)))
-    nothing = summary(replace(run, nodes=(), usage=Usage()))
-    assert nothing == "0 tokens sampled in 0 attempts, 0 tool calls, 0.0 s · run r1"
+def test_a_summary_says_what_a_run_cost_and_how_fast_it_was() -> None:
+    run = run_of("r1", "t", "2026-01-01")
+    times = {"first_token_seconds": 0.25, "total_seconds": 0.35}
+    drawn = replace(run.nodes[0].sample, token_ids=(1, 2, 3), logprobs=(-1.0,) * 3, **times)
+    nodes = (replace(run.nodes[0], sample=drawn),)
+    usage = Usage(200, 150, 30, 12, tool_calls=2, seconds=1.5)
+    assert summary(replace(run, nodes=nodes, usage=usage)).splitlines() == [
+        "30 tokens sampled, 12 of them thought, in 1 attempt, 2 tool calls, 1.5 s, 20 tokens/s",
+        "first token after 0.25 s, then 50.0 ms each · prompts of 200 tokens, 150 of them cached · run r1",
+    ]
+    nothing = summary(replace(run, nodes=(), usage=Usage(tool_calls=1)))
+    assert nothing == "0 tokens sampled, 0 of them thought, in 0 attempts, 1 tool call, 0.0 s · run r1"
 
 
 # --- events -----------------------------------------------------------------------------------------------------------
