@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from tui import evaluation, log, serving, training
+from tui import bench, evaluation, log, serving, training
 from tui.options import AsJson, BaseUrl, EffortName, ModelName, effort_named, print_json, settings_for
 
 if TYPE_CHECKING:
@@ -30,6 +30,7 @@ train_app = typer.Typer(help="Make or improve a model.", no_args_is_help=True, r
 app.add_typer(log_app, name="log")
 app.add_typer(train_app, name="train")
 app.add_typer(serving.app, name="model")
+app.add_typer(bench.app, name="bench")
 
 
 INTERRUPTED = 130  # what a shell makes of SIGINT

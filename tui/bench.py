@@ -1,0 +1,111 @@
+"""``ponder bench``: how fast a model is served."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from tui.options import AsJson, BaseUrl, ModelName, print_json, settings_for
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from agent.settings import Settings
+    from rl.load import Load
+
+app = typer.Typer(help="How fast it is.", no_args_is_help=True, rich_markup_mode=None)
+
+
+@app.callback()
+def bench() -> None:
+    """How fast it is."""
+
+
+@app.command()
+def serve(
+    at_once: Annotated[str, typer.Option(help="Requests under way at once, by commas.")] = "1,4,16,64",
+    requests: Annotated[int, typer.Option(min=1, help="Of each of them.")] = 64,
+    tokens: Annotated[int, typer.Option(min=1, help="Most tokens a request.")] = 128,
+    seed: Annotated[int, typer.Option(help="Which questions.")] = 1,
+    model: ModelName = None,
+    base_url: BaseUrl = None,
+    plot: Annotated[Path | None, typer.Option(help="Write a picture here, as PNG or SVG.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Time to the first token, time of each other, and tokens a second, under load."""
+    import asyncio
+    from dataclasses import asdict
+
+    from agent.errors import SettingsError
+
+    try:
+        levels = [int(part) for part in at_once.split(",")]
+    except ValueError:
+        levels = [0]
+    if min(levels) < 1:
+        raise SettingsError(f"--at-once {at_once!r} is not a list of whole numbers above 0, like 1,4,16.")
+    settings = settings_for(model=model, base_url=base_url)
+    version, loads = asyncio.run(measured(settings, levels, requests, tokens, seed))
+    if plot:
+        draw(loads, version, plot)
+    if as_json:
+        return print_json([asdict(load) | {"tokens_per_second": load.tokens_per_second} for load in loads])
+    print(f"{version}: {requests} requests of at most {tokens} tokens, seed {seed}")
+    print(f"{'at once':>7}  {'first token, ms':>24}  {'each token, ms':>24}  {'tokens/s':>8}  {'failed':>6}")
+    print(f"{'':7}  {'p50':>8}{'p90':>8}{'p99':>8}  {'p50':>8}{'p90':>8}{'p99':>8}")
+    for load in loads:
+        first, each = ("".join(f"{1000 * s:8.1f}" for s in q) for q in (load.first_token, load.each_token))
+        print(f"{load.at_once:7}  {first}  {each}  {load.tokens_per_second:8.0f}  {load.failed:6}")
+
+
+async def measured(
+    settings: Settings, levels: Sequence[int], requests: int, tokens: int, seed: int
+) -> tuple[str, list[Load]]:
+    from agent.assemble import SYSTEM_PROMPT, policy_of
+    from agent.records import SamplingParams
+    from rl import load
+    from tui.progress import bar
+
+    policy = await policy_of(settings)
+    try:
+        asked = load.prompts(policy, SYSTEM_PROMPT.read_text().strip(), requests, seed)
+        params = SamplingParams(max_tokens=tokens, seed=seed)
+        loads = []
+        with bar() as shown:
+            for level in levels:
+                done = iter(range(1, requests + 1))
+                loads.append(
+                    await load.measure(
+                        policy, asked, level, params,
+                        lambda level=level, done=done: shown(requests, next(done), f"{level} at once"),
+                    )
+                )  # fmt: skip
+        return str(policy.version), loads
+    finally:
+        await policy.close()
+
+
+def draw(loads: Sequence[Load], title: str, file: Path) -> None:
+    """Tokens a second and times of tokens against the load."""
+    import matplotlib as mpl
+
+    mpl.use("Agg")
+    from matplotlib import pyplot
+
+    figure, (left, right) = pyplot.subplots(1, 2, figsize=(9, 3.4), layout="constrained")
+    levels = [load.at_once for load in loads]
+    left.plot(levels, [load.tokens_per_second for load in loads], marker="o")
+    left.set(xlabel="requests at once", ylabel="tokens a second", xscale="log", ylim=(0, None))
+    for name, pick in (("first", lambda load: load.first_token), ("each", lambda load: load.each_token)):
+        middle = [1000 * pick(load)[0] for load in loads]
+        right.plot(levels, middle, marker="o", label=f"{name} token, median")
+        right.fill_between(levels, middle, [1000 * pick(load)[1] for load in loads], alpha=0.2, label="to 90 %")
+    right.set(xlabel="requests at once", ylabel="milliseconds", xscale="log", yscale="log")
+    right.legend()
+    for axes in (left, right):
+        axes.set_xticks(levels, [str(level) for level in levels])
+    figure.suptitle(title)
+    figure.savefig(file, dpi=150)
+    pyplot.close(figure)
