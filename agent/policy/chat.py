@@ -13,7 +13,7 @@ from contextlib import aclosing
 from dataclasses import replace
 from typing import Any
 
-from agent.policy.policy import ContextTooLong, Delta, OtherVersion, PolicyError
+from agent.policy.policy import ContextTooLong, Delta, PolicyError, expect
 from agent.policy.renderer import Renderer
 from agent.policy.transcript import TurnWriter, conversation
 from agent.policy.wire import EndpointBroken, Server, make_client, named_errors, timely
@@ -34,8 +34,7 @@ class ChatPolicy:
         self._client = make_client(server)
 
     def at(self, version: PolicyVersion | None) -> ChatPolicy:
-        if version not in (None, self.version):
-            raise OtherVersion(version, self.version)
+        expect(version, self.version)
         return self
 
     async def sample(self, prompt_token_ids: Sequence[int], params: SamplingParams, n: int = 1) -> list[Sample]:

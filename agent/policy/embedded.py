@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 
 from agent.policy.batch import Batch, Limits, Request, Row
 from agent.policy.model import load_model, prepare, redraw, use_threads, version_of
-from agent.policy.policy import GREEDY, ContextTooLong, Delta, OtherVersion, PolicyError
+from agent.policy.policy import GREEDY, ContextTooLong, Delta, PolicyError, expect
 from agent.policy.renderer import Renderer
 from agent.policy.sampling import Draw
 from agent.records import PolicyVersion, Sample, SamplingParams
@@ -57,8 +57,7 @@ class EmbeddedPolicy:
         return cls(model, renderer, version_of(model))
 
     def at(self, version: PolicyVersion | None) -> EmbeddedPolicy:
-        if version not in (None, self.version):
-            raise OtherVersion(version, self.version)
+        expect(version, self.version)
         return self
 
     async def sample(self, prompt_token_ids: Sequence[int], params: SamplingParams, n: int = 1) -> list[Sample]:

@@ -44,6 +44,12 @@ class OtherVersion(PolicyError):
         super().__init__(f"It was begun by {wanted} and this is {here}; start that model.")
 
 
+def expect(wanted: PolicyVersion | None, here: PolicyVersion) -> None:
+    """For a policy of one version. Raises ``OtherVersion``."""
+    if wanted not in (None, here):
+        raise OtherVersion(wanted, here)
+
+
 class Policy(Protocol):
     """Samples from a model. Cancelling a call stops the sampling behind it."""
 

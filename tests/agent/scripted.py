@@ -12,7 +12,7 @@ from typing import TypeVar
 from agent.budget import Budget
 from agent.context import Agent, seed_of
 from agent.effort import Effort
-from agent.policy.policy import Delta, OtherVersion, PolicyError
+from agent.policy.policy import Delta, PolicyError, expect
 from agent.policy.renderer import Renderer
 from agent.records import Path, PolicyVersion, Run, Sample, SamplingParams
 from agent.run import Ask
@@ -61,8 +61,7 @@ class ScriptedPolicy:
         self.broken_off = 0  # streams that were closed before their end
 
     def at(self, version: PolicyVersion | None) -> ScriptedPolicy:
-        if version not in (None, self.version):
-            raise OtherVersion(version, self.version)
+        expect(version, self.version)
         return self
 
     async def sample(self, prompt_token_ids: Sequence[int], params: SamplingParams, n: int = 1) -> list[Sample]:

@@ -93,7 +93,7 @@ async def main(swaps: int) -> int:
         home = Path(folder)
         async with assemble(Settings(home=home, encoder="none")) as agent:
             runs, failed, sizes = await swap(agent, home, found, swaps)
-        failed += [run.error or run.status for run in runs if run.status == "failed" and "No attempt" not in run.error]
+        failed += [why for run in runs if run.status == "failed" and "No attempt" not in (why := run.error or "")]
         mixed, wrong, samples, largest = check(home, runs)
         versions = Counter(run.policy.adapter for run in runs)
     print(

@@ -5,7 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from agent.context import Agent
-from agent.policy.policy import Delta, PolicyError
+from agent.policy.policy import Delta, PolicyError, expect
 from agent.policy.renderer import Renderer
 from agent.records import PolicyVersion, Sample, SamplingParams
 from agent.store import Store
@@ -26,6 +26,10 @@ class ScriptedPolicy:
         """``turns`` are the texts of assistant turns by question, control tokens included, the end of the turn not."""
         self.renderer = renderer
         self.turns = turns
+
+    def at(self, version: PolicyVersion | None) -> ScriptedPolicy:
+        expect(version, self.version)
+        return self
 
     async def sample(self, prompt_token_ids: Sequence[int], params: SamplingParams, n: int = 1) -> list[Sample]:
         token_ids = self._next(prompt_token_ids)
