@@ -12,7 +12,6 @@ from dataclasses import dataclass, replace
 from itertools import zip_longest
 from typing import Protocol, runtime_checkable
 
-from agent.errors import PonderError
 from agent.policy.policy import Policy
 from agent.policy.sampling import Draw
 from agent.records import Node, Path, Run, Sample
@@ -20,10 +19,6 @@ from agent.records import Node, Path, Run, Sample
 ROUNDING = 1e-5  # probability mass
 SHOWN = 5  # differences that the sentence names
 END = -1  # in the place of a token: the sample had ended
-
-
-class ReplayError(PonderError):
-    """The run cannot be replayed with this model."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,10 +71,9 @@ async def replay(policy: Policy, run: Run) -> Replay:
     """Sample every node of ``run`` again.
 
     Raises:
-        ReplayError: the run was made by other weights.
+        OtherVersion: the run was made by other weights.
     """
-    if run.policy != policy.version:
-        raise ReplayError(f"Run {run.run_id} was made by {run.policy}, and this is {policy.version}; name that model.")
+    policy = policy.at(run.policy)
     nodes = [node for node in run.nodes if node.sample.token_ids]
     differences = await asyncio.gather(*(replayed(policy, node) for node in nodes))
     tokens = sum(len(node.sample.token_ids) for node in nodes)

@@ -8,9 +8,10 @@ import pytest
 
 from agent.context import Agent
 from agent.policy.embedded import EmbeddedPolicy
+from agent.policy.policy import OtherVersion
 from agent.policy.sampling import Draw
 from agent.records import Node, Run, Sample, SamplingParams
-from agent.replay import ROUNDING, Difference, Replay, ReplayError, replay
+from agent.replay import ROUNDING, Difference, Replay, replay
 from agent.run import ask
 from agent.search import BestOfN
 from tests.agent.scripted import how
@@ -115,7 +116,7 @@ async def test_a_model_that_cannot_explain_its_draws_has_no_rounding(agent_sayin
 
 
 async def test_another_models_run_is_refused(run: Run, agent_saying: With) -> None:
-    with pytest.raises(ReplayError, match=f"was made by {run.policy}, and this is scripted@1; name that model"):
+    with pytest.raises(OtherVersion, match=f"begun by {run.policy} and this is scripted@1; start that model"):
         await replay(agent_saying({}).policy, run)
 
 

@@ -3,6 +3,7 @@
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Self
 
 from agent.context import Agent
 from agent.policy.policy import Delta, PolicyError, expect
@@ -27,7 +28,7 @@ class ScriptedPolicy:
         self.renderer = renderer
         self.turns = turns
 
-    def at(self, version: PolicyVersion | None) -> ScriptedPolicy:
+    def at(self, version: PolicyVersion | None) -> Self:
         expect(version, self.version)
         return self
 
