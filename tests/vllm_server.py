@@ -20,7 +20,7 @@ import pytest
 from agent.policy import note
 from agent.policy.note import Note
 
-HOME = "PONDER_TESTS_VLLM_HOME"  # where the server leaves its note; workers inherit it
+HOME = "TESTS_VLLM_HOME"  # where the server leaves its note; workers inherit it
 START_SECONDS = 600.0
 PONDER = "from tui.cli import main; main()"
 ARGUMENTS = ("--max-model-len", "4096", "--max-num-seqs", "64", "--max-loras", "4")

@@ -114,18 +114,18 @@ async def _model_cards(client: openai.AsyncOpenAI, model: str) -> tuple[dict[str
 
 
 async def _probe(client: openai.AsyncOpenAI, model: str, prompt: list[int]) -> bool:
-    """Sample one token twice, at temperatures 1 and 50: are there ids, and do log-probabilities follow the temperature?
+    """Sample one token at temperatures 1 and 2: are there ids, and do log-probabilities follow the temperature?
 
-    At 50 any distribution is nearly flat; rounding alone makes no such difference. Raises ``EndpointMalformed`` where
-    there are no ids.
+    The distance between the most likely token and the fifth is then half as large; where it is the same, they are those
+    before the temperature. Raises ``EndpointMalformed`` where there are no ids.
     """
-    best = []
-    for temperature in (1.0, 50.0):
+    distances = []
+    for temperature in (1.0, 2.0):
         completion = await client.completions.create(
             model=model,
             prompt=prompt,
             max_tokens=1,
-            logprobs=1,
+            logprobs=5,
             seed=0,
             temperature=temperature,
             top_p=1.0,
@@ -134,5 +134,6 @@ async def _probe(client: openai.AsyncOpenAI, model: str, prompt: list[int]) -> b
         choice: Any = completion.choices[0]
         if len(getattr(choice, "token_ids", None) or ()) != 1 or list(choice.prompt_token_ids or ()) != prompt:
             raise EndpointMalformed("its completions do not give them back")
-        best.append(max(choice.logprobs.top_logprobs[0].values()))
-    return abs(best[0] - best[1]) > 0.5
+        likely = sorted(choice.logprobs.top_logprobs[0].values(), reverse=True)[:5]
+        distances.append(likely[0] - likely[-1])
+    return distances[1] < 0.75 * distances[0]

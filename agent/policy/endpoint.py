@@ -179,14 +179,14 @@ class _Choice:
         prompt = getattr(piece, "prompt_token_ids", None)
         if prompt is not None and tuple(prompt) != self.template.prompt_token_ids:
             raise EndpointMalformed("The server sampled from another prompt than it was given; look at its settings.")
+        now = time.perf_counter() - self.started
         if piece.finish_reason:
-            self.finish_reason = FINISH.get(piece.finish_reason, "error")
-            self.total_seconds = time.perf_counter() - self.started
+            self.finish_reason, self.total_seconds = FINISH.get(piece.finish_reason, "error"), now
         if not delta.token_ids:
             return None
         self.token_ids += delta.token_ids
         self.logprobs += delta.logprobs
-        self.first_token_seconds = self.first_token_seconds or time.perf_counter() - self.started
+        self.first_token_seconds = self.first_token_seconds or now
         return delta
 
     def sample(self) -> Sample:

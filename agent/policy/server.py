@@ -101,6 +101,9 @@ def command(serving: Serving, build: str, model_type: str | None) -> list[str]:
     if build == "cpu":
         own["--dtype"] = "float32"  # exact, and no slower on a processor without bfloat16 matrix units
         switches.append("--enforce-eager")  # compiling takes minutes and gains nothing for small models
+        # vLLM 0.32 winds a seeded request's generator back when it reads a prompt in parts. A processor's generator
+        # cannot be wound back, and the engine dies of it.
+        switches.append("--no-enable-chunked-prefill")
     if model_type in PARSERS:
         own["--tool-call-parser"], own["--reasoning-parser"] = PARSERS[model_type]
         switches.append("--enable-auto-tool-choice")
@@ -131,11 +134,11 @@ def model_type(model: str) -> str | None:
 class Engine:
     """One process tree of vLLM."""
 
-    def __init__(self, serving: Serving, process: asyncio.subprocess.Process, log: Path) -> None:
+    def __init__(self, serving: Serving, process: asyncio.subprocess.Process, begins: int) -> None:
         self.serving = serving
         self._process = process
-        self._log = log
-        self._from = log.stat().st_size if log.exists() else 0
+        self._log = serving.log
+        self._begins = begins  # where its part of the log begins
 
     async def healthy(self, tell: Callable[[str], None] = lambda line: None) -> None:
         """Wait until it answers. Raises ``ServerFailed``."""
@@ -182,7 +185,7 @@ class Engine:
     def said(self) -> str:
         """What it has written since it was started."""
         with self._log.open("rb") as file:
-            file.seek(self._from)
+            file.seek(self._begins)
             return file.read().decode(errors="replace")
 
     def doing(self) -> str:
@@ -229,11 +232,12 @@ async def engine(serving: Serving) -> AsyncIterator[Engine]:
     line = command(serving, build(), model_type(serving.model))
     serving.log.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     with serving.log.open("ab") as log:
+        begins = log.tell()
         process = await asyncio.create_subprocess_exec(
             sys.executable, "-m", "agent.policy.guard", *line,
             stdin=subprocess.PIPE, stdout=log, stderr=log, env=environment(serving), start_new_session=True,
         )  # fmt: skip
-    started = Engine(serving, process, serving.log)
+    started = Engine(serving, process, begins)
     try:
         yield started
     finally:

@@ -70,10 +70,8 @@ async def test_a_run_is_sampled_again_as_it_was(agent_with: With, real: Policy) 
 async def test_a_run_that_is_left_keeps_what_had_come_and_none_of_it_is_trained_on(
     agent_with: With, real: Policy
 ) -> None:
-    agent = agent_with(real)
-    hot = how(BestOfN(3))
-    hot = replace(hot, effort=replace(hot.effort, temperature=20.0))  # so that no attempt ends soon
-    async with aclosing(stream(agent, QUESTION, hot)) as told:
+    agent = asked_well(agent_with(real))
+    async with aclosing(stream(agent, QUESTION, few(3))) as told:
         async for event in told:
             if isinstance(event, events.ThoughtDelta | events.AnswerDelta):
                 break

@@ -115,13 +115,18 @@ class CompletionsServer:
         if body.get("stream_options", {}).get("include_usage"):
             yield HEAD | {"choices": [], "usage": self.usage(body, sampled)}
 
+    def likely(self, body: dict[str, Any]) -> dict[str, float]:
+        """The five most likely tokens of some distribution, which is flatter where the temperature is higher."""
+        temperature = 1.0 if self.raw_logprobs else body["temperature"] or 1.0
+        return {str(place): -0.1 - place / temperature for place in range(5)}
+
     def choice(self, piece: Sample | Delta, index: int, body: dict[str, Any]) -> dict[str, Any]:
         logprobs = list(piece.logprobs)
         choice: dict[str, Any] = {
             "index": index,
             "text": self.policy.renderer.decode(piece.token_ids),
             "finish_reason": getattr(piece, "finish_reason", None),
-            "logprobs": {"token_logprobs": logprobs, "top_logprobs": [{"top": logprob} for logprob in logprobs]},
+            "logprobs": {"token_logprobs": logprobs, "top_logprobs": [self.likely(body) for _ in logprobs]},
         }
         if self.with_ids and body.get("return_token_ids"):
             choice |= {"token_ids": list(piece.token_ids), "prompt_token_ids": body["prompt"]}
