@@ -22,7 +22,7 @@ from agent.context import Agent
 from agent.effort import EFFORTS
 from agent.policy import adapters
 from agent.policy.note import Note
-from agent.records import Run
+from agent.records import Ending, Run
 from agent.run import Ask, ask
 from agent.search import BestOfN
 from agent.settings import Settings
@@ -93,7 +93,7 @@ async def main(swaps: int) -> int:
         home = Path(folder)
         async with assemble(Settings(home=home, encoder="none")) as agent:
             runs, failed, sizes = await swap(agent, home, found, swaps)
-        failed += [why for run in runs if run.status == "failed" and "No attempt" not in (why := run.error or "")]
+        failed += [node.note for run in runs for node in run.nodes if node.ending is Ending.ERROR]
         mixed, wrong, samples, largest = check(home, runs)
         versions = Counter(run.policy.adapter for run in runs)
     print(

@@ -16,7 +16,8 @@ from tools.tool import ToolSetupError
 from tui.cli import sentence
 from tui.options import print_json
 
-COMMANDS = {"ask", "chat", "index", "search", "eval", "log", "replay", "resume", "doctor", "train", "trust"}
+COMMANDS = {"ask", "bench", "chat", "doctor", "eval", "index", "log", "model", "replay", "resume", "search", "train"}
+COMMANDS |= {"trust"}
 HEAVY = {"torch", "transformers", "langgraph", "openai", "pydantic", "rich", "numpy", "faiss", "textual", "fastapi"}
 
 
