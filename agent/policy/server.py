@@ -44,8 +44,8 @@ STAGES = (  # a line of vLLM's log -> what it is doing, the latest that was seen
     ("KV cache size", "cache ready; opening the door"),
     ("Application startup complete", "ready"),
 )
-RESTARTS = 5  # crashes in a row after which it is given up; a server that was healthy for STEADY seconds starts anew
-STEADY = 600.0
+RESTARTS = 5  # crashes in a row after which it is given up
+STEADY = 15.0  # seconds of health after which a crash is the first in a row again
 PULSE, SILENCE = 5.0, 60.0  # seconds between looks at its health, and of silence after which it is started again
 BACKOFF = (1.0, 60.0)  # seconds before the first and at most before any other start
 
@@ -194,8 +194,9 @@ class Engine:
 
     def reason(self) -> str:
         """The last line of its log that names an error."""
-        lines = re.findall(r"^.*?(\w*(?:Error|error|Exception): .*)$", self.said(), re.MULTILINE)
-        return lines[-1].strip() if lines else "it gave no reason."
+        lines = [line for line in self.said().splitlines() if "WARNING" not in line]
+        named = [found[0] for line in lines if (found := re.search(r"\w*(?:Error|Exception): .*$", line))]
+        return named[-1].strip() if named else "it gave no reason."
 
 
 async def watch(serving: Serving, tell: Callable[[str], None], ready: Callable[[], Awaitable[None]]) -> None:
@@ -206,18 +207,18 @@ async def watch(serving: Serving, tell: Callable[[str], None], ready: Callable[[
     crashes, clock = 0, asyncio.get_running_loop().time
     was_healthy = False
     while True:
+        healthy_since = None
         async with engine(serving) as started:
-            began = clock()
             try:
                 await started.healthy(tell)
-                was_healthy = True
+                was_healthy, healthy_since = True, clock()
                 await ready()
                 what = await started.wait()
             except ServerFailed as error:
                 if not was_healthy:
                     raise
                 what = str(error)
-        crashes = 1 if clock() - began > STEADY else crashes + 1
+        crashes = 1 if healthy_since and clock() - healthy_since > STEADY else crashes + 1
         if crashes > RESTARTS:
             raise ServerFailed(f"{what}; it was started {crashes} times in a row. See {serving.log}.")
         pause = min(BACKOFF[0] * 2 ** (crashes - 1), BACKOFF[1])
