@@ -53,7 +53,7 @@ def adapted(folder: Path) -> Any:
             if name.endswith("lora_A.weight"):
                 module = name.removeprefix("base_model.model.").removesuffix(".lora_A.weight")
                 up = tensors[name.replace("lora_A", "lora_B")]
-                model.get_submodule(module).weight += ALPHA / RANK * (up @ down)
+                model.get_parameter(f"{module}.weight").add_(up @ down, alpha=ALPHA / RANK)
     return model
 
 

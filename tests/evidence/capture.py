@@ -27,6 +27,7 @@ from typing import Any
 import httpx
 from fastapi import FastAPI, Request
 from fastapi.responses import Response, StreamingResponse
+from pydantic import SecretStr
 
 from agent.assemble import assemble
 from agent.budget import Budget
@@ -182,14 +183,17 @@ async def main(wanted: int) -> int:
     chances, seen, kept = random.Random(0), Transcript(), list[Sample]()
     with tempfile.TemporaryDirectory() as folder, serving(Path(folder)) as found:
         async with serve(proxy(found, seen, chances)) as url:
-            settings = Settings(home=Path(folder) / "asker", base_url=url, api_key=found.api_key, encoder="none")
+            settings = Settings(
+                home=Path(folder) / "asker", base_url=url, api_key=SecretStr(found.api_key), encoder="none"
+            )
             async with assemble(settings) as agent:
                 index = 0
                 while seen.requests < wanted:
                     asked = [ask_or_cancel(agent, index + i, chances) for i in range(4)]
                     drawn = [plain(agent.policy, index + i, chances) for i in range(4)]
-                    *samples, _ = await asyncio.gather(*drawn, asyncio.gather(*asked))
-                    kept += [sample for each in samples for sample in each]
+                    others = asyncio.gather(*asked)
+                    kept += [sample for samples in await asyncio.gather(*drawn) for sample in samples]
+                    await others
                     index += 4
                     print(f"{seen.requests} requests", file=sys.stderr, end="\r", flush=True)
                 runs = [agent.store.run(run.run_id) for run in agent.store.runs(RunFilter())]
