@@ -39,7 +39,7 @@ PARSERS = {
 STAGES = (  # a line of vLLM's log -> what it is doing, the latest that was seen
     ("Starting to load model", "loading the weights"),
     ("Loading weights took", "weights loaded; making room for the cache"),
-    ("torch.compile", "compiling"),
+    ("Dynamo bytecode transform", "compiling"),
     ("Capturing CUDA graph", "capturing CUDA graphs"),
     ("KV cache size", "cache ready; opening the door"),
     ("Application startup complete", "ready"),

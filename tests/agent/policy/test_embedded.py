@@ -107,11 +107,3 @@ async def test_a_prompt_that_leaves_no_room_is_refused_and_one_that_leaves_littl
 async def test_ids_that_the_model_does_not_have_are_refused(policy: EmbeddedPolicy, prompt: list[int]) -> None:
     with pytest.raises(PolicyError):
         await policy.sample(prompt, PARAMS)
-
-
-@pytest.mark.parametrize(
-    ("params", "n"), [(PARAMS, 0), (replace(PARAMS, max_tokens=0), 1), (replace(PARAMS, temperature=-1), 1)]
-)
-async def test_asking_for_nothing_is_refused(policy: EmbeddedPolicy, params: SamplingParams, n: int) -> None:
-    with pytest.raises(PolicyError):
-        await policy.sample(question(policy), params, n)
