@@ -198,9 +198,39 @@ def panel_of(settings: Settings) -> tuple[list[Verifier], dict[str, float]]:
     for spec in settings.rewards:
         weights = load(spec, "ponder.rewards")
     sandbox = sandbox_of(settings)
-    own = {verifier.name: verifier for verifier in (registry.load(spec, sandbox) for spec in settings.verifiers)}
-    verifiers = [registry.load(name, sandbox) for name in weights if name not in own]
+
+    def open_verifier(name: str) -> Verifier:
+        return process_reward_of(settings) if name == "process_reward" else registry.load(name, sandbox)
+
+    own = {verifier.name: verifier for verifier in map(open_verifier, settings.verifiers)}
+    verifiers = [open_verifier(name) for name in weights if name not in own]
     return [*verifiers, *own.values()], {**dict.fromkeys(own, 1.0), **weights}
+
+
+def process_reward_of(settings: Settings) -> Verifier:
+    """By the model that ``ponder model serve --process-reward`` serves, or by one in this process.
+
+    Raises ``SettingsError`` where there is neither, and ``VerifierError``.
+    """
+    from agent.policy import note
+    from agent.policy.steps import StepEncoder
+    from verifiers.prm_endpoint import EndpointProcessRewardModel
+    from verifiers.prm_local import LocalProcessRewardModel
+    from verifiers.process_reward import ProcessReward
+
+    served = note.read(settings.home, "process_reward")
+    name = served.model if served else settings.process_reward
+    if name is None:
+        raise SettingsError(
+            "There is no process reward model: `ponder model serve MODEL --process-reward` serves one, and the setting "
+            "process_reward names a folder of one."
+        )
+    encode = StepEncoder.load(name)
+    if served:
+        return ProcessReward(
+            EndpointProcessRewardModel(served.base_url, served.model, encode.tag_id, served.api_key), encode
+        )
+    return ProcessReward(LocalProcessRewardModel.load(name, encode.tag_id), encode)
 
 
 def add_strategies(settings: Settings) -> None:

@@ -6,6 +6,7 @@ process left it: what was sampled since the last checkpoint is in the log, and i
 
 from __future__ import annotations
 
+import json
 import logging
 from collections.abc import Sequence
 from dataclasses import replace
@@ -106,7 +107,17 @@ def case_of(question: str, attempt: Sequence[Node]) -> Case:
         question=question,
         answer=leaf.text,
         thought="\n".join(node.thought for node in attempt if node.thought and node.ending is not Ending.ERROR),
+        steps=tuple(step_of(node) for node in attempt if node.ending is not Ending.ERROR),
         passages=tuple(p for node in attempt for result in node.tool_results for p in result.passages),
         finished=leaf.ending is Ending.ANSWER,
         outcome=leaf.ending.value,
     )
+
+
+def step_of(node: Node) -> str:
+    """A step as a process reward model reads it: the thought, each call with its result, the text."""
+    calls = [
+        f"{json.dumps(call, ensure_ascii=False)}\n{result.text}"
+        for call, result in zip(node.calls, node.tool_results, strict=False)
+    ]
+    return "\n".join(part for part in (node.thought, *calls, node.text) if part.strip())

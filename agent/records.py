@@ -177,16 +177,14 @@ def group_key(node: Node) -> tuple[object, ...]:
     )
 
 
-def usage_of(
-    nodes: Sequence[Node], seconds: float = 0.0, *, thought_tokens: int = 0, verifier_tokens: int = 0
-) -> Usage:
+def usage_of(nodes: Sequence[Node], seconds: float = 0.0, *, thought_tokens: int = 0) -> Usage:
     """Add up what the nodes of a run cost; how much of it was thought is for the model's renderer to say."""
     return Usage(
         prompt_tokens=sum(len(node.sample.prompt_token_ids) for node in nodes),
         cached_prompt_tokens=sum(node.sample.cached_prompt_tokens for node in nodes),
         sampled_tokens=sum(len(node.sample.token_ids) for node in nodes),
         thought_tokens=thought_tokens,
-        verifier_tokens=verifier_tokens,
+        verifier_tokens=sum(verdict.tokens for node in nodes for verdict in node.verdicts),
         model_calls=len(nodes),
         tool_calls=sum(len(node.tool_results) for node in nodes),
         seconds=seconds,

@@ -57,6 +57,7 @@ class Settings(BaseSettings):
     sandbox: Literal["bubblewrap", "landlock", "monty"] = "monty"  # the weakest that may run a program
     encoder: str = "all-MiniLM-L6-v2"  # a name or a folder that sentence-transformers loads
     reranker: str | None = None  # a cross-encoder, where there is one
+    process_reward: str | None = None  # a process reward model to judge by, where none is served
     passages: int = Field(default=3, ge=1, le=50)  # how many a search shows the model; the miniature learned with 3
     reference_share: float = Field(default=0.1, ge=0, le=1)  # of runs drawn with fixed N, the unbiased reference
     tools: tuple[str, ...] = ()  # one's own, each "module:object"; so are the next four
@@ -150,7 +151,7 @@ def _parse(file: Path, content: bytes) -> dict[str, Any]:
 
 def anchored(folder: Path, values: dict[str, Any]) -> dict[str, Any]:
     """Relative paths in a file mean places beside it: what was trusted there must not name other things elsewhere."""
-    for key in ("model", "encoder", "reranker"):
+    for key in ("model", "encoder", "reranker", "process_reward"):
         if isinstance(value := values.get(key), str) and (folder / value).exists():
             values[key] = str(folder / value)
     servers = values.get("mcp_servers")

@@ -25,6 +25,12 @@ def vllm() -> Note:
     return vllm_server.running()
 
 
+@pytest.fixture(scope="session")
+def vllm_judge() -> Note:
+    """Where a real vLLM serves a process reward model. A test that uses it has "vllm_judges" in its id."""
+    return vllm_server.running("process_reward")
+
+
 @pytest.fixture(autouse=True)
 def _own_home(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
     """No test reads or writes the settings, the index or the log of the person who runs it."""

@@ -16,7 +16,7 @@ import typer
 from tui.options import AsJson, print_json, settings_for
 
 if TYPE_CHECKING:
-    from agent.policy.note import Note
+    from agent.policy.note import Note, Role
     from agent.settings import Settings
 
 app = typer.Typer(help="Serve a model with vLLM, and its adapters.", no_args_is_help=True, rich_markup_mode=None)
@@ -29,21 +29,25 @@ def serve(
     extra: Annotated[list[str] | None, typer.Argument(help="After --: for vLLM as it is.")] = None,
     port: Annotated[int, typer.Option(help="Where to listen, on this machine only.")] = 8000,
     api_key: Annotated[str | None, typer.Option(help="What clients must show; by default one is made up.")] = None,
+    process_reward: Annotated[bool, typer.Option("--process-reward", help="It judges steps.")] = False,
 ) -> None:
     """Serve a model until Ctrl-C. Every `ponder` command finds it by itself."""
     from agent.assemble import MINI
     from agent.policy import note, server
+    from agent.policy.steps import StepEncoder
 
     model, arguments = (None, [model, *(extra or ())]) if model and model.startswith("-") else (model, extra or ())
     settings = settings_for()
-    key, log = api_key or secrets.token_urlsafe(24), note.folder(settings.home) / "vllm.log"
-    serving = server.Serving(model or str(MINI), port, key, tuple(arguments), log)
+    key, log = api_key or secrets.token_urlsafe(24), note.folder(settings.home, role_of(process_reward)) / "vllm.log"
+    tag = StepEncoder.load(model or str(MINI)).tag_id if process_reward else None
+    serving = server.Serving(model or str(MINI), port, key, tuple(arguments), log, tag)
     asyncio.run(serve_until_stopped(settings, serving))
 
 
 async def serve_until_stopped(settings: Settings, serving: Any) -> None:
     from agent.policy import adapters, note, server
 
+    role = role_of(serving.step_tag_id is not None)
     left = note.Note(serving.base_url, serving.api_key, serving.model, os.getpid(), str(serving.log))
     told = [""]
     began = time.monotonic()
@@ -54,10 +58,12 @@ async def serve_until_stopped(settings: Settings, serving: Any) -> None:
             print(f"{time.monotonic() - began:5.0f} s  {line}", file=sys.stderr, flush=True)
 
     async def ready() -> None:
-        await adapters.load_again(settings.home, left)
-        print(f"{serving.model} is served at {serving.base_url}; its key is in {note.folder(settings.home)}/note.json")
+        if role == "server":
+            await adapters.load_again(settings.home, left)
+        place = note.folder(settings.home, role)
+        print(f"{serving.model} is served at {serving.base_url}; its key is in {place}/note.json")
 
-    with note.left(settings.home, left):
+    with note.left(settings.home, left, role):
         task = asyncio.current_task()
         assert task is not None
         asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
@@ -67,11 +73,15 @@ async def serve_until_stopped(settings: Settings, serving: Any) -> None:
             print("Stopped.", file=sys.stderr)
 
 
-def note_of(settings: Settings) -> Note:
+def role_of(process_reward: bool) -> Role:
+    return "process_reward" if process_reward else "server"
+
+
+def note_of(settings: Settings, role: Role = "server") -> Note:
     from agent.policy import note
     from agent.policy.server import ServerFailed
 
-    found = note.read(settings.home)
+    found = note.read(settings.home, role)
     if found is None:
         raise ServerFailed("Nothing is being served; `ponder model serve` does.")
     return found
@@ -119,16 +129,17 @@ def unload(name: Annotated[str, typer.Argument(help="As `ponder model list` show
 
 
 @app.command()
-def stop() -> None:
+def stop(process_reward: Annotated[bool, typer.Option("--process-reward", help="That which judges.")] = False) -> None:
     """End the server, and every process of it."""
     from agent.policy import note
     from agent.policy.server import ServerFailed
 
     settings = settings_for()
-    found = note_of(settings)
+    role = role_of(process_reward)
+    found = note_of(settings, role)
     os.kill(found.pid, signal.SIGTERM)
     end = time.monotonic() + STOP_SECONDS
-    while note.read(settings.home) == found:
+    while note.read(settings.home, role) == found:
         if time.monotonic() > end:
             raise ServerFailed(f"Process {found.pid} has not ended within {STOP_SECONDS:.0f} seconds; kill -9 it.")
         time.sleep(0.1)

@@ -17,6 +17,7 @@ class Case:
     answer: str  # the final text that the person would read, without the thought
     thought: str = ""  # the text inside <think>, of all steps, joined by newlines
     gold: str | None = None  # the reference answer, where there is one
+    steps: tuple[str, ...] = ()  # what was written and read at each step, in order
     passages: tuple[Passage, ...] = ()  # what the candidate's searches found; a citation [i] is passages[i - 1]
     finished: bool = True  # False where the budget or a cancel ended it before an answer
     outcome: str = "answer"  # how it ended: a value of agent.records.Ending
@@ -30,6 +31,7 @@ class Verdict:
     verifier: str  # the verifier's name, as weights and logs use it
     score: float | None  # in [0, 1]; None: this verifier has nothing to say of this case (never a silent zero)
     reason: str = ""  # one sentence a person can read
+    tokens: int = 0  # read or written by a model to say so
 
     def __post_init__(self) -> None:
         if self.score is not None and not 0.0 <= self.score <= 1.0:

@@ -1,5 +1,7 @@
 """The note that a serving process leaves in PONDER_HOME, so that every command finds its server by itself.
 
+There may be two: of the model that answers, and of the process reward model that judges.
+
 It counts only while its lock is held: the kernel lets go of that however the process ends.
 """
 
@@ -11,10 +13,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import Literal
 
 from agent.claim import locked
 from agent.errors import SettingsError
 from agent.files import write_private
+
+Role = Literal["server", "process_reward"]  # the folder's name
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,18 +37,18 @@ class AlreadyServing(SettingsError):
     """Another process serves a model for this PONDER_HOME."""
 
 
-def folder(home: Path) -> Path:
-    return home / "server"
+def folder(home: Path, role: Role = "server") -> Path:
+    return home / role
 
 
 @contextmanager
-def left(home: Path, note: Note) -> Iterator[None]:
+def left(home: Path, note: Note, role: Role = "server") -> Iterator[None]:
     """Leave the note for as long as the block lasts. Raises ``AlreadyServing``."""
-    place = folder(home)
+    place = folder(home, role)
     place.mkdir(mode=0o700, parents=True, exist_ok=True)
     lock = locked(place / "lock")
     if lock is None:
-        found = read(home)
+        found = read(home, role)
         where = f"; `ponder model stop` ends it ({found.base_url}, process {found.pid})" if found else ""
         raise AlreadyServing(f"A model is being served already{where}.")
     try:
@@ -54,9 +59,9 @@ def left(home: Path, note: Note) -> Iterator[None]:
         os.close(lock)
 
 
-def read(home: Path) -> Note | None:
+def read(home: Path, role: Role = "server") -> Note | None:
     """The note of a process that is alive; None where nothing is served."""
-    place = folder(home)
+    place = folder(home, role)
     if not (place / "lock").exists():
         return None
     lock = locked(place / "lock")

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import importlib.metadata
 import importlib.util
+import json
 import os
 import re
 import socket
@@ -63,6 +64,7 @@ class Serving:
     api_key: str = field(repr=False)
     extra: tuple[str, ...]  # for vLLM as it is
     log: Path  # what vLLM writes is added to it
+    step_tag_id: int | None = None  # of a process reward model: it is served instead of sampled from
     health_seconds: float = 1800.0  # the longest wait for a start: large weights are read from a slow disk
 
     @property
@@ -84,32 +86,47 @@ def build() -> str:
 
 
 def command(serving: Serving, build: str, model_type: str | None) -> list[str]:
-    """vLLM's command line.
+    """vLLM's command line."""
+    own = {"--model": serving.model, "--host": HOST, "--port": str(serving.port)}
+    switches: list[str] = []
+    if build == "cpu":
+        own["--dtype"] = "float32"  # exact, and no slower on a processor without bfloat16 matrix units
+        switches.append("--enforce-eager")  # compiling takes minutes and gains nothing for small models
+    if serving.step_tag_id is None:
+        pairs_of_role, switches_of_role = _answering(build, model_type)
+    else:
+        pairs_of_role, switches_of_role = _judging(serving.step_tag_id)
+    own |= pairs_of_role
+    switches += switches_of_role
+    given = {argument.partition("=")[0] for argument in serving.extra}
+    pairs = [part for name, value in own.items() if name not in given for part in (name, value)]
+    return [sys.executable, "-m", ENTRY, *pairs, *(s for s in switches if s not in given), *serving.extra]
 
-    Log-probabilities are those of the distribution that was sampled from (``processed_logprobs``). Prompts share the
+
+def _answering(build: str, model_type: str | None) -> tuple[dict[str, str], list[str]]:
+    """Log-probabilities are those of the distribution that was sampled from (``processed_logprobs``). Prompts share the
     cache of their common beginning. Adapters can be loaded while it runs.
     """
     own = {
-        "--model": serving.model,
-        "--host": HOST,
-        "--port": str(serving.port),
         "--logprobs-mode": "processed_logprobs",
         "--generation-config": "vllm",  # a model's folder must not change what is sampled
         "--max-lora-rank": "64",
     }
     switches = ["--enable-prefix-caching", "--enable-prompt-tokens-details", "--enable-lora"]
     if build == "cpu":
-        own["--dtype"] = "float32"  # exact, and no slower on a processor without bfloat16 matrix units
-        switches.append("--enforce-eager")  # compiling takes minutes and gains nothing for small models
         # vLLM 0.32 winds a seeded request's generator back when it reads a prompt in parts. A processor's generator
         # cannot be wound back, and the engine dies of it.
         switches.append("--no-enable-chunked-prefill")
     if model_type in PARSERS:
         own["--tool-call-parser"], own["--reasoning-parser"] = PARSERS[model_type]
         switches.append("--enable-auto-tool-choice")
-    given = {argument.partition("=")[0] for argument in serving.extra}
-    pairs = [part for name, value in own.items() if name not in given for part in (name, value)]
-    return [sys.executable, "-m", ENTRY, *pairs, *(s for s in switches if s not in given), *serving.extra]
+    return own, switches
+
+
+def _judging(step_tag_id: int) -> tuple[dict[str, str], list[str]]:
+    """The class probabilities at each step tag. No prefix caching: a cached prefix has no hidden states to judge by."""
+    pooler = {"task": "token_classify", "tok_pooling_type": "STEP", "step_tag_id": step_tag_id}
+    return {"--runner": "pooling", "--pooler-config": json.dumps(pooler)}, ["--no-enable-prefix-caching"]
 
 
 def environment(serving: Serving) -> dict[str, str]:

@@ -7,6 +7,7 @@ import pytest
 from agent.records import PolicyVersion, Sample, SamplingParams, Usage, group_key, usage_of
 from tests.agent.logs import MINI, RUN, node, sample
 from tools.tool import ToolResult
+from verifiers.verdict import Verdict
 
 TREE = replace(RUN, nodes=tuple(node(path) for path in [(0,), (0, 0), (0, 1), (1,), (2,), (2, 0), (2, 0, 0)]))
 
@@ -42,8 +43,9 @@ def test_samples_of_one_prompt_and_distribution_form_a_group_whatever_their_seed
 def test_usage_counts_every_node() -> None:
     called = replace(node(), tool_results=(ToolResult("search", {}, "a"), ToolResult("search", {}, "b")))
     cached = node((1,), replace(sample(), cached_prompt_tokens=2))
-    assert usage_of([called, cached], 3.0, thought_tokens=3, verifier_tokens=5) == Usage(4, 2, 4, 3, 5, 2, 2, 3.0)
-    assert usage_of([called], verifier_tokens=5).total_tokens == 7
+    judged = replace(called, verdicts=(Verdict("process_reward", 0.5, tokens=5), Verdict("format", 1.0)))
+    assert usage_of([judged, cached], 3.0, thought_tokens=3) == Usage(4, 2, 4, 3, 5, 2, 2, 3.0)
+    assert usage_of([judged]).total_tokens == 7
 
 
 def test_a_policy_names_its_adapter_and_version() -> None:

@@ -1,0 +1,50 @@
+"""A process reward model behind vLLM's pooling runner: ids in, one row of class probabilities for each step tag."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import httpx
+
+from verifiers.verdict import VerifierError
+
+DEADLINE = 120.0  # seconds for one sequence, its wait in the server's queue included
+
+
+class EndpointProcessRewardModel:
+    """Implements ``ProcessRewardModel`` on ``POST /pooling`` with the task ``token_classify``."""
+
+    def __init__(self, base_url: str, model: str, step_tag_id: int, api_key: str | None = None) -> None:
+        """``base_url`` ends in ``/v1``, like every address of a server here."""
+        self.step_tag_id = step_tag_id
+        self._url = f"{base_url.rstrip('/').removesuffix('/v1')}/pooling"
+        self._model = model
+        self._headers = {"Authorization": f"Bearer {api_key}"} if api_key else {}
+
+    async def score(self, token_ids: Sequence[int]) -> list[float]:
+        body = {"model": self._model, "input": list(token_ids), "task": "token_classify"}
+        try:
+            async with httpx.AsyncClient(timeout=DEADLINE, headers=self._headers) as client:
+                response = await client.post(self._url, json=body)
+        except httpx.HTTPError as error:
+            raise VerifierError(f"The process reward model at {self._url} does not answer ({error!r}).") from error
+        if response.status_code != 200:
+            raise VerifierError(f"The process reward model refused {len(token_ids)} tokens: {response.text[:300]}")
+        return _scores(response, list(token_ids).count(self.step_tag_id))
+
+
+def _scores(response: httpx.Response, steps: int) -> list[float]:
+    """The last class is "right": the second of two, or the only one. Raises ``VerifierError``."""
+    try:
+        rows: list[Any] = response.json()["data"][0]["data"]
+        scores = [float(row[-1]) for row in rows]
+    except (ValueError, TypeError, LookupError) as error:
+        sentence = "The process reward model's answer has no rows of probabilities; serve it with --process-reward."
+        raise VerifierError(sentence) from error
+    if len(scores) != steps or not all(math.isfinite(score) and 0 <= score <= 1 for score in scores):
+        raise VerifierError(
+            f"The process reward model gave {len(scores)} scores for {steps} steps; check its step tag."
+        )
+    return scores

@@ -1,0 +1,63 @@
+"""A process reward model judges an attempt by its steps (Lightman et al., 2023, "Let's Verify Step by Step").
+
+Such a model reads a question and the steps that were taken, a step tag after each, and says at every tag how likely
+the step before it is right. It is given ids; who makes them from text is its caller's choice (``Encode``).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import math
+from collections.abc import Callable, Mapping, Sequence
+from typing import Protocol
+
+from verifiers.verdict import Case, Verdict, VerifierError
+
+Encode = Callable[[str, Sequence[str]], list[int]]  # a question and steps -> ids with one step tag after each step
+AGGREGATIONS: Mapping[str, Callable[[Sequence[float]], float]] = {
+    "last": lambda scores: scores[-1],
+    "min": min,
+    "product": math.prod,
+    "mean": lambda scores: math.fsum(scores) / len(scores),
+}
+
+
+class ProcessRewardModel(Protocol):
+    """Implemented in this process by ``prm_local``, and on a server by ``prm_endpoint``."""
+
+    @property
+    def step_tag_id(self) -> int: ...
+
+    async def score(self, token_ids: Sequence[int]) -> list[float]:
+        """At each step tag in order, the probability that the step before it is right. Raises ``VerifierError``."""
+        ...
+
+
+class ProcessReward:
+    """Scores a case by its steps; a case without steps, or too long for the model, has no score."""
+
+    name = "process_reward"
+
+    def __init__(self, model: ProcessRewardModel, encode: Encode, aggregation: str = "last") -> None:
+        if aggregation not in AGGREGATIONS:
+            raise VerifierError(f"There is no aggregation {aggregation!r}; take one of {', '.join(AGGREGATIONS)}.")
+        self._model = model
+        self._encode = encode
+        self._aggregation = aggregation
+
+    async def verify(self, cases: Sequence[Case]) -> list[Verdict]:
+        return list(await asyncio.gather(*map(self._judge, cases)))
+
+    async def _judge(self, case: Case) -> Verdict:
+        if not case.steps:
+            return Verdict(self.name, None, "It has no steps.")
+        token_ids = self._encode(case.question, case.steps)
+        try:
+            scores = await self._model.score(token_ids)
+        except VerifierError as error:
+            return Verdict(self.name, None, str(error))
+        if len(scores) != len(case.steps):
+            raise VerifierError(f"The model gave {len(scores)} scores for {len(case.steps)} steps; check its step tag.")
+        shown = " ".join(f"{score:.2f}" for score in scores)
+        reason = f"Its steps are right with {shown} ({self._aggregation})."
+        return Verdict(self.name, AGGREGATIONS[self._aggregation](scores), reason, tokens=len(token_ids))
