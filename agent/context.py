@@ -1,11 +1,12 @@
-"""What every graph node of one run is handed: the collaborators, the run, its meter, and where events go."""
+"""What every graph node of one run is handed: the collaborators, the run's tree, its meter, and where events go."""
 
 from __future__ import annotations
 
 import asyncio
 import hashlib
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from typing import Any
 
 from langgraph.checkpoint.base import BaseCheckpointSaver
 
@@ -46,7 +47,7 @@ class Opening:
 
 @dataclass(frozen=True)
 class RunContext:
-    """One run under way."""
+    """One run under way, driven by this process alone: its tree in memory is what the log holds."""
 
     agent: Agent
     run: Run  # as it began, without nodes
@@ -54,13 +55,21 @@ class RunContext:
     opening: Opening
     meter: Meter
     emit: Callable[[Event], None]
+    tree: dict[Path, Node]  # what has been logged; grows by ``add`` and ``update`` only
+    interrupted: Collection[tuple[Path, int]] = ()  # calls (node, index) that a killed process had begun
     # Set when the run itself is cancelled: only then is a sample that stops half way the last word of its attempt.
     cancelled: asyncio.Event = field(default_factory=asyncio.Event)
 
-    def node(self, path: Path) -> Node:
-        node = self.agent.store.node(self.run.run_id, path)
-        assert node is not None, f"the graph names node {path}, which is not in the log"
-        return node
+    def add(self, node: Node) -> Node:
+        """Log a node that was sampled; returns the one that stands in the log."""
+        self.tree[node.path] = self.agent.store.add_node(self.run.run_id, node)
+        return self.tree[node.path]
+
+    def update(self, node: Node, **changes: Any) -> Node:
+        """Log what followed a node: ``tool_results``, ``verdicts``."""
+        self.agent.store.update_node(self.run.run_id, node.path, **changes)
+        self.tree[node.path] = replace(node, **changes)
+        return self.tree[node.path]
 
     def attempts(self, candidates: Collection[int]) -> list[tuple[Node, ...]]:
         """The trajectories of these candidates, in order; one whose first step failed has none.
@@ -70,7 +79,8 @@ class RunContext:
         return [found for found in self.logged().trajectories() if found[0].path[0] in candidates]
 
     def logged(self) -> Run:
-        return self.agent.store.run(self.run.run_id)
+        """The run with its tree as it stands."""
+        return replace(self.run, nodes=tuple(self.tree[path] for path in sorted(self.tree)))
 
     def candidate(self, leaf: Node) -> Candidate:
         return candidate_of(leaf, self.run.question, self.agent.weights)

@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Sequence
-from dataclasses import replace
 from functools import cache
 from typing import Any
 
@@ -67,7 +66,7 @@ async def attempt(state: AttemptState, runtime: Runtime[RunContext]) -> dict[str
     context, candidate = runtime.context, str(state["candidate"])
     ended: AttemptState = await attempt_graph().ainvoke(state, context=context)  # type: ignore[assignment]
     if ended["steps"]:
-        leaf = context.node(path_of(ended["candidate"], ended["steps"]))
+        leaf = context.tree[path_of(ended["candidate"], ended["steps"])]
         context.emit(events.CandidateFinished(leaf.path, leaf.ending, leaf.text, ended["tokens"]))
     if ended["failure"]:
         _log.warning("attempt %s failed: %s", candidate, ended["failure"])
@@ -83,8 +82,7 @@ async def score(state: RunState, runtime: Runtime[RunContext]) -> dict[str, Any]
     context, attempts = runtime.context, runtime.context.attempts(state["finished"])
     cases = [case_of(context.run.question, attempt) for attempt in attempts]
     for attempt, verdicts in zip(attempts, await judge(context.agent.verifiers, cases), strict=True):
-        leaf = replace(attempt[-1], verdicts=verdicts)
-        context.agent.store.update_node(context.run.run_id, leaf.path, verdicts=verdicts)
+        leaf = context.update(attempt[-1], verdicts=verdicts)
         context.emit(events.Scored(leaf.path, context.candidate(leaf).score, verdicts))
     return {}
 

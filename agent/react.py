@@ -55,7 +55,7 @@ async def reason(state: AttemptState, runtime: Runtime[RunContext]) -> dict[str,
     """Sample the next step of the attempt, or read it where it is already logged."""
     context, steps = runtime.context, state["steps"]
     path = path_of(state["candidate"], steps + 1)
-    node = context.agent.store.node(context.run.run_id, path)
+    node = context.tree.get(path)
     if node is None:
         if limit := step_over(context, steps):
             return {"ending": OVER, "limit": limit}
@@ -109,25 +109,22 @@ async def act(state: AttemptState, runtime: Runtime[RunContext]) -> dict[str, An
     """Make the calls of the last step, all at once."""
     context, before = runtime.context, state["passages"]
     path = path_of(state["candidate"], state["steps"])
-    node = context.node(path)
+    node = context.tree[path]
     results, limit = node.tool_results, state["limit"]
     if len(results) < len(node.calls):
         limit = context.meter.calling_over(len(node.calls)) or limit
-        interrupted = {(call.path, call.index) for call in context.agent.store.unfinished_tools(context.run.run_id)}
-        calls = [call_tool(context, path, i, call, (path, i) in interrupted) for i, call in enumerate(node.calls)]
+        calls = [call_tool(context, path, i, call) for i, call in enumerate(node.calls)]
         results = renumbered(await asyncio.gather(*calls), before)
-        context.agent.store.update_node(context.run.run_id, path, tool_results=results)
+        context.update(node, tool_results=tuple(results))
         tell(context, path, results, before)
     return {"passages": before + sum(len(result.passages) for result in results), "limit": limit}
 
 
-async def call_tool(
-    context: RunContext, path: Path, index: int, call: Mapping[str, Any], interrupted: bool
-) -> ToolResult:
+async def call_tool(context: RunContext, path: Path, index: int, call: Mapping[str, Any]) -> ToolResult:
     """One call, logged before it is made."""
     name, arguments = call["name"], call["arguments"]
     tool = context.agent.toolbox.find(name)
-    if interrupted and tool is not None and not tool.idempotent:
+    if (path, index) in context.interrupted and tool is not None and not tool.idempotent:
         return ToolResult(name, arguments, error=INTERRUPTED)
     if limit := context.meter.calling_over():
         return ToolResult(name, arguments, error=NO_CALLS_LEFT.format(limit=limit))
@@ -202,13 +199,9 @@ async def sample_node(context: RunContext, path: Path) -> Node:
         sample, ending, note = drawing.partial("error"), Ending.ERROR, str(error)
     except asyncio.CancelledError:
         if drawing.token_ids and context.cancelled.is_set():
-            log(context, node_of(context, path, drawing.partial("cancelled"), note))
+            context.add(node_of(context, path, drawing.partial("cancelled"), note))
         raise
-    return log(context, node_of(context, path, sample, note, ending))
-
-
-def log(context: RunContext, node: Node) -> Node:
-    return context.agent.store.add_node(context.run.run_id, node)
+    return context.add(node_of(context, path, sample, note, ending))
 
 
 class Drawing:
@@ -322,7 +315,7 @@ def prompt_for(context: RunContext, path: Path) -> tuple[list[int], str]:
     """
     if len(path) == 1:
         return list(context.opening.prompt_token_ids), context.opening.note
-    parent = context.node(path[:-1])
+    parent = context.tree[path[:-1]]
     prompt = [*parent.sample.prompt_token_ids, *carried(context, parent)]
     note = f"repair: {parent.ending.value}" if parent.ending in REPAIRABLE else ""
     note = f"retry: {parent.note}" if parent.ending is Ending.ERROR else note
@@ -341,7 +334,7 @@ def compacted(context: RunContext, path: Path) -> tuple[list[int], str]:
 
     Results of earlier steps are left out, and of the last step as much as does not fit, by halves.
     """
-    *earlier, last = [context.node(path[: i + 1]) for i in range(len(path))]
+    *earlier, last = [context.tree[path[: i + 1]] for i in range(len(path))]
     before = list(context.opening.prompt_token_ids)
     for node in earlier:
         before += carried(context, node, keep=0)

@@ -23,13 +23,13 @@ from agent import graph
 from agent.budget import Budget, Meter
 from agent.context import Agent, Opening, RunContext
 from agent.effort import EFFORTS, Effort
-from agent.errors import PonderError, StoreError
+from agent.errors import NotInLog, PonderError, StoreError
 from agent.events import Event, Finished, RunStarted
 from agent.policy.policy import ContextTooLong
 from agent.records import Ending, Node, Run, Usage, usage_of
 from agent.search import AdaptiveBestOfN, BestOfN, strategy_from
 from agent.state import RUN, RunState
-from agent.store import RunFilter
+from agent.store import RunFilter, Store
 
 _log = logging.getLogger("ponder.run")
 REFERENCE_SHARE = 0.1
@@ -134,9 +134,17 @@ async def drive(agent: Agent, run: Run, effort: Effort) -> AsyncGenerator[Event,
     Raises ``RunUnderWay`` where another process does this already.
     """
     with agent.store.claim(run.run_id):
-        async with aclosing(driven(agent, run, effort)) as events:
+        async with aclosing(driven(agent, as_logged(agent.store, run), effort)) as events:
             async for event in events:
                 yield event
+
+
+def as_logged(store: Store, run: Run) -> Run:
+    """With what another process may have added since the run was read; a new one is not there yet."""
+    try:
+        return store.run(run.run_id)
+    except NotInLog:
+        return run
 
 
 async def driven(agent: Agent, run: Run, effort: Effort) -> AsyncGenerator[Event, None]:
@@ -268,7 +276,10 @@ def context_of(agent: Agent, run: Run, effort: Effort, emit: Any) -> RunContext:
     """For a new run, or for one that is resumed: what its nodes cost is spent, and it goes on from their prompt."""
     so_far = usage_of(run.nodes)
     meter = Meter(effort.budget, so_far.sampled_tokens, so_far.tool_calls, seconds_before=seconds_spent(run))
-    return RunContext(agent, replace(run, nodes=()), effort, opening_of(agent, run), meter, emit)
+    tree = {node.path: node for node in run.nodes}
+    begun = agent.store.unfinished_tools(run.run_id) if tree else []
+    interrupted = {(call.path, call.index) for call in begun}
+    return RunContext(agent, replace(run, nodes=()), effort, opening_of(agent, run), meter, emit, tree, interrupted)
 
 
 def seconds_spent(run: Run) -> float:

@@ -78,11 +78,15 @@ class StartedTool:
     started_at: str  # ISO 8601, UTC
 
 
+RECENT = 64  # nodes whose tokens are kept in memory, for the prompts that build on them
+
+
 class Store:
     """An open log. Made by ``Store.open``; close it, or use it in a ``with``."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
+        self._recent: dict[tuple[str, int], tuple[int, ...]] = {}  # (run, node's key) -> its prompt and sample
 
     @classmethod
     def open(cls, path: FilePath) -> Store:
@@ -140,9 +144,17 @@ class Store:
             logged = _node_at(db, run, node.path)
             if logged is not None:
                 return _same_draw(run_id, logged, node)
-            key = _insert(db, "nodes", {"run": run, **_prompt_row(db, run, node), **node_row(node)})
+            prompt = node.sample.prompt_token_ids
+            base = _base(db, run, node)
+            known = () if base is None else self._recent.get((run_id, base)) or _sequence(db, base)
+            shared = shared_length(prompt, known)
+            row = {"base": base if shared else None, "shared": shared, "suffix": pack_ids(prompt[shared:])}
+            key = _insert(db, "nodes", {"run": run, **row, **node_row(node)})
             _save_results(db, key, node.tool_results)
-            return node
+        self._recent[run_id, key] = prompt + node.sample.token_ids  # what is in the log never changes
+        while len(self._recent) > RECENT:
+            self._recent.pop(next(iter(self._recent)), None)
+        return node
 
     def update_node(
         self,
@@ -303,15 +315,13 @@ def _save_results(db: sqlite3.Connection, node: int, results: Sequence[ToolResul
 # --- prompts as a tree ------------------------------------------------------------------------------------------------
 
 
-def _prompt_row(db: sqlite3.Connection, run: int, node: Node) -> dict[str, Any]:
-    """A node's prompt as what it does not share with its parent, or with the run's first node where it has none."""
+def _base(db: sqlite3.Connection, run: int, node: Node) -> int | None:
+    """The row that a node's prompt builds on: its parent's, or the run's first where it has none."""
     query = (
         "SELECT coalesce((SELECT id FROM nodes WHERE run = ? AND path = ?), (SELECT min(id) FROM nodes WHERE run = ?))"
     )
     (base,) = db.execute(query, [run, path_text(node.parent), run]).fetchone()
-    prompt = node.sample.prompt_token_ids
-    shared = 0 if base is None else shared_length(prompt, _sequence(db, base))
-    return {"base": base if shared else None, "shared": shared, "suffix": pack_ids(prompt[shared:])}
+    return base
 
 
 def _sequence(db: sqlite3.Connection, node: int) -> tuple[int, ...]:

@@ -139,11 +139,16 @@ def tool_schemas() -> dict[str, dict[str, Any]]:
 
 
 def export(model: PreTrainedModel, renderer: Renderer, folder: Path) -> None:
-    """Write the model as others load it: bfloat16 weights, config, tokenizer, chat template."""
+    """Write the model as others load it: bfloat16 weights, config, what ends a turn, tokenizer, chat template."""
     import copy
 
+    from transformers import GenerationConfig
+
     copy.deepcopy(model).bfloat16().save_pretrained(folder)
-    renderer.tokenizer.save_pretrained(folder)
+    tokenizer = renderer.tokenizer
+    tokenizer.save_pretrained(folder)
+    ends = GenerationConfig(eos_token_id=tokenizer.eos_token_id, pad_token_id=tokenizer.pad_token_id)
+    ends.save_pretrained(folder)
 
 
 def loss_plot(folder: Path) -> Path:

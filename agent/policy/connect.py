@@ -105,8 +105,10 @@ async def _model_cards(client: openai.AsyncOpenAI, model: str) -> tuple[dict[str
     """
     try:
         cards = {card.id: card.model_dump() for card in (await client.models.list()).data}
-    except openai.NotFoundError:
-        cards = {}
+    except openai.APIStatusError as error:
+        if error.status_code != 404 and not model:
+            raise
+        cards = {}  # a server that cannot list its models may answer with the one that is named
     if not model and not cards:
         raise EndpointRefused(f"The server at {client.base_url} lists no model; set PONDER_MODEL.")
     card = cards.get(model or next(iter(cards)), {"id": model})

@@ -226,12 +226,22 @@ async def test_the_majority_is_of_answers_and_not_of_their_wording(agent_saying:
 def test_a_case_is_what_the_whole_attempt_thought_and_found() -> None:
     found = Passage("Pens are blue.", "pens.md", 0, 14)
     searched = ToolResult("search", {"query": "pens"}, "[1] Pens", passages=(found,))
+    asked = {"name": "search", "arguments": {"query": "pens"}}
+    first = replace(node((0,)), ending=Ending.TOOL_CALL, thought="First.", text="")
     steps = [
-        replace(node((0,)), ending=Ending.TOOL_CALL, thought="First.", text="", tool_results=(searched,)),
+        replace(first, calls=(asked,), tool_results=(searched,)),
         replace(node((0, 0)), ending=Ending.BUDGET, thought="Then.", text="It is"),
     ]
     case = case_of(QUESTION, steps)
-    assert case == Case(QUESTION, "It is", "First.\nThen.", None, (found,), finished=False, outcome="budget")
+    assert case == Case(
+        QUESTION,
+        "It is",
+        thought="First.\nThen.",
+        steps=('First.\n{"name": "search", "arguments": {"query": "pens"}}\n[1] Pens', "Then.\nIt is"),
+        passages=(found,),
+        finished=False,
+        outcome="budget",
+    )
 
 
 @pytest.mark.parametrize("n", [1, 3])
