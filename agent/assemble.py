@@ -113,6 +113,11 @@ async def policy_of(settings: Settings) -> Policy:
         from agent.policy import adapters
         from agent.policy.connect import connect
 
+        names = await adapters.served(served)
+        if settings.model and settings.model not in names:
+            raise SettingsError(
+                f"{settings.model!r} is neither a folder of weights nor served here; served are {', '.join(names)}."
+            )
         return await connect(
             served.base_url,
             settings.model or served.model,

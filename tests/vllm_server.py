@@ -24,7 +24,11 @@ from agent.policy.note import Note, Role
 HOME = "TESTS_VLLM_HOME"  # where the servers leave their notes; workers inherit it
 START_SECONDS = 600.0
 PONDER = "from tui.cli import main; main()"
-LIMITS = ("--max-model-len", "4096", "--max-num-seqs", "64")
+# In float32 on a GPU too, so that figures compare; two servers share one GPU.
+LIMITS = (
+    *("--max-model-len", "4096", "--max-num-seqs", "64"),
+    *("--dtype", "float32", "--gpu-memory-utilization", "0.3"),
+)
 WORDS: dict[Role, str] = {"server": "vllm", "process_reward": "vllm_judges"}
 
 

@@ -59,7 +59,8 @@ async def serve_until_stopped(settings: Settings, serving: Any) -> None:
 
     async def ready() -> None:
         if role == "server":
-            await adapters.load_again(settings.home, left)
+            for problem in await adapters.load_again(settings.home, left):
+                print(f"ponder: {problem}", file=sys.stderr)
         place = note.folder(settings.home, role)
         print(f"{serving.model} is served at {serving.base_url}; its key is in {place}/note.json")
 

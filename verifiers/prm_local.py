@@ -21,15 +21,17 @@ class LocalProcessRewardModel:
         self._body, self._head = model.base_model, model.get_submodule("score")
 
     @classmethod
-    def load(cls, path_or_hub_name: str, step_tag_id: int) -> LocalProcessRewardModel:
-        """Raises ``VerifierError``."""
+    def load(cls, path_or_hub_name: str, step_tag_id: int, device: str | None = None) -> LocalProcessRewardModel:
+        """On ``device``, by default the GPU where there is one. Raises ``VerifierError``."""
+        import torch
         from transformers import AutoConfig, AutoModelForSequenceClassification
 
         try:
             config = AutoConfig.from_pretrained(path_or_hub_name)
             two_layers = "Qwen2ForProcessRewardModel" in (config.architectures or ())
             kind: Any = qwen2_class() if two_layers else AutoModelForSequenceClassification
-            return cls(kind.from_pretrained(path_or_hub_name, dtype="float32"), step_tag_id)
+            model = kind.from_pretrained(path_or_hub_name, dtype="float32")
+            return cls(model.to(device or ("cuda" if torch.cuda.is_available() else "cpu")), step_tag_id)
         except Exception as error:  # damaged files raise what they like
             sentence = f"The process reward model {path_or_hub_name} cannot be loaded ({error}); give its folder."
             raise VerifierError(sentence) from error

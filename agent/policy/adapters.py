@@ -68,10 +68,21 @@ async def load(home: Path, note: Note, source: Path, name: str | None = None) ->
     return version
 
 
-async def load_again(home: Path, note: Note) -> None:
-    """Give a server that has just come up what the one before it had. Raises ``AdapterError``."""
-    for name, place in loaded(home).folders.items():
-        await _post(note, "load_lora_adapter", {"lora_name": name, "lora_path": place})
+async def load_again(home: Path, note: Note) -> list[str]:
+    """Give a server that has just come up what the one before it had; a sentence for each that it no longer takes.
+
+    That one is forgotten: new runs take the base model instead, and runs that began with it end with the reason.
+    """
+    before, problems, kept = loaded(home), [], {}
+    for name, place in before.folders.items():
+        try:
+            await _post(note, "load_lora_adapter", {"lora_name": name, "lora_path": place})
+            kept[name] = place
+        except AdapterError as error:
+            problems.append(f"{name} could not be loaded again and is forgotten: {error}")
+    if problems:
+        remember(home, Loaded(kept, before.current if before.current in kept else None))
+    return problems
 
 
 async def unload(home: Path, note: Note, name: str, in_use: Callable[[], int] = lambda: 0) -> None:

@@ -190,12 +190,16 @@ async def hang(writer: asyncio.StreamWriter) -> None:
     await asyncio.sleep(3600)
 
 
-def says(kind: str, text: str, *, then: Answer | None = None, length: int | None = None) -> Answer:
-    """Answer 200 with ``text``, announcing ``length`` bytes where that is given; then go on, or close."""
+def says(
+    kind: str, text: str, *, status: str = "200 OK", then: Answer | None = None, length: int | None = None
+) -> Answer:
+    """Answer with ``text``, announcing ``length`` bytes where that is given; then go on, or close."""
 
     async def answer(writer: asyncio.StreamWriter) -> None:
         announced = f"content-length: {length}\r\n" if length is not None else ""
-        writer.write(f"HTTP/1.1 200 OK\r\ncontent-type: {kind}\r\n{announced}connection: close\r\n\r\n{text}".encode())
+        writer.write(
+            f"HTTP/1.1 {status}\r\ncontent-type: {kind}\r\n{announced}connection: close\r\n\r\n{text}".encode()
+        )
         await writer.drain()
         if then is not None:
             await then(writer)

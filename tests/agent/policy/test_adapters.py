@@ -8,13 +8,15 @@ from pathlib import Path
 
 import pytest
 
-from agent.errors import PonderError
-from agent.policy import adapters
+from agent.assemble import policy_of
+from agent.errors import PonderError, SettingsError
+from agent.policy import adapters, note
 from agent.policy.adapters import CONFIG, WEIGHTS, AdapterError, Loaded
 from agent.policy.connect import connect
 from agent.policy.endpoint import EndpointPolicy
 from agent.policy.note import Note
 from agent.records import PolicyVersion, SamplingParams
+from agent.settings import Settings
 from tests.adapters import adapted, difference, random_adapter
 
 PARAMS = SamplingParams(max_tokens=40, seed=5)
@@ -109,3 +111,30 @@ async def test_what_vllm_refuses_is_told_and_not_remembered(home: Path, vllm: No
     assert adapters.loaded(home) == Loaded({})
     with pytest.raises(AdapterError, match="No adapter 'x' is loaded"):
         await adapters.unload(home, vllm, "x")
+
+
+@waits_for_vllm
+async def test_after_a_crash_vllm_gets_its_adapters_again_except_those_that_it_no_longer_takes(
+    home: Path, vllm: Note, adapter: Path
+) -> None:
+    good = await adapters.load(home, vllm, adapter)
+    await adapters.unload(home, vllm, good)  # as if the server had lost it
+    place = note.folder(home) / "adapters" / good
+    adapters.remember(home, Loaded({good: str(place), "ponder-gone": str(home / "gone")}, "ponder-gone"))
+    [problem] = await adapters.load_again(home, vllm)
+    assert problem.startswith("ponder-gone could not be loaded again and is forgotten: ")
+    assert adapters.loaded(home) == Loaded({good: str(place)}, None)
+    assert good in await adapters.served(vllm)
+    await adapters.unload(home, vllm, good)
+
+
+@waits_for_vllm
+async def test_a_model_that_vllm_does_not_have_is_refused_before_anything_is_asked(
+    home: Path, vllm: Note, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(note, "read", lambda home, role="server": vllm)
+    with pytest.raises(SettingsError, match=f"'qwen' is neither a folder .* served are {vllm.model}"):
+        await policy_of(Settings(model="qwen"))
+    policy = await policy_of(Settings(model=vllm.model))
+    assert policy.version == PolicyVersion(vllm.model)
+    await policy.close()

@@ -13,6 +13,7 @@ from agent.policy.renderer import Renderer
 from agent.policy.wire import (
     Deadlines,
     EndpointBroken,
+    EndpointBusy,
     EndpointDenied,
     EndpointFailed,
     EndpointMalformed,
@@ -225,6 +226,28 @@ async def test_an_answer_that_goes_wrong_has_a_name_for_it(
     async with hostile(answer) as url:
         with pytest.raises(error):
             await ask(url, renderer, streaming=False)
+
+
+@pytest.mark.parametrize("streaming", [True, False])
+@pytest.mark.parametrize(
+    ("status", "error", "sentence"),
+    [
+        ("429 Too Many Requests", EndpointBusy, "ask again later or with fewer runs at once"),
+        ("503 Service Unavailable", EndpointBusy, "ask again later or with fewer runs at once"),
+        ("500 Internal Server Error", EndpointFailed, "look at its log"),
+        ("401 Unauthorized", EndpointDenied, "PONDER_API_KEY"),
+        ("403 Forbidden", EndpointDenied, "PONDER_API_KEY"),
+        ("404 Not Found", EndpointRefused, "PONDER_BASE_URL or PONDER_MODEL"),
+        ("422 Unprocessable Entity", EndpointRefused, "look at its log"),
+    ],
+)
+async def test_a_refusal_has_a_name_and_says_what_to_do(
+    renderer: Renderer, status: str, error: type[PolicyError], sentence: str, streaming: bool
+) -> None:
+    async with hostile(says(JSON, '{"error": {"message": "no room"}}', status=status)) as url:
+        with pytest.raises(error, match=sentence) as raised:
+            await ask(url, renderer, streaming)
+    assert raised.value.passing == (error in (EndpointBusy, EndpointFailed))
 
 
 async def test_a_server_that_never_ends_is_left_after_the_last_deadline(renderer: Renderer) -> None:
