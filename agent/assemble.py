@@ -111,20 +111,29 @@ async def policy_of(settings: Settings) -> Policy:
     served = note.read(settings.home)
     if served and not names_folder(settings.model):
         from agent.policy import adapters
+        from agent.policy.chat import ChatPolicy
         from agent.policy.connect import connect
+        from agent.policy.wire import EndpointFailed
 
         names = await adapters.served(served)
         if settings.model and settings.model not in names:
             raise SettingsError(
                 f"{settings.model!r} is neither a folder of weights nor served here; served are {', '.join(names)}."
             )
-        return await connect(
+        policy = await connect(
             served.base_url,
             settings.model or served.model,
             served.api_key,
             tokenizer=served.model,
-            current=lambda: adapters.loaded(settings.home).current,
+            current=lambda: None if settings.model else adapters.loaded(settings.home).current,
+            known=lambda: adapters.loaded(settings.home).folders,
         )
+        if isinstance(policy, ChatPolicy):  # of a server that has ids
+            await policy.close()
+            raise EndpointFailed(
+                f"What is served at {served.base_url} gives no token ids ({policy.reason}); ask again."
+            )
+        return policy
     from agent.policy.embedded import EmbeddedPolicy
 
     return EmbeddedPolicy.load(settings.model or MINI)

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
+import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
@@ -87,6 +88,7 @@ class Store:
     def __init__(self, database: Database) -> None:
         self._database = database
         self._recent: dict[tuple[str, int], tuple[int, ...]] = {}  # (run, node's key) -> its prompt and sample
+        self._recent_lock = threading.Lock()
 
     @classmethod
     def open(cls, path: FilePath) -> Store:
@@ -151,10 +153,15 @@ class Store:
             row = {"base": base if shared else None, "shared": shared, "suffix": pack_ids(prompt[shared:])}
             key = _insert(db, "nodes", {"run": run, **row, **node_row(node)})
             _save_results(db, key, node.tool_results)
-        self._recent[run_id, key] = prompt + node.sample.token_ids  # what is in the log never changes
-        while len(self._recent) > RECENT:
-            self._recent.pop(next(iter(self._recent)), None)
+        self._remember((run_id, key), prompt + node.sample.token_ids)
         return node
+
+    def _remember(self, key: tuple[str, int], sequence: tuple[int, ...]) -> None:
+        """What is in the log never changes."""
+        with self._recent_lock:
+            self._recent[key] = sequence
+            while len(self._recent) > RECENT:
+                del self._recent[next(iter(self._recent))]
 
     def update_node(
         self,

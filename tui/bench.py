@@ -46,13 +46,20 @@ def serve(
         levels = [0]
     if min(levels) < 1:
         raise SettingsError(f"--at-once {at_once!r} is not a list of whole numbers above 0, like 1,4,16.")
+    if plot and (plot.suffix not in (".png", ".svg") or not plot.parent.is_dir()):
+        raise SettingsError(f"--plot {plot} is no picture in a folder that exists; write one like load.png.")
     settings = settings_for(model=model, base_url=base_url)
     version, loads = asyncio.run(measured(settings, levels, requests, tokens, seed))
+    if as_json:
+        print_json([asdict(load) | {"tokens_per_second": load.tokens_per_second} for load in loads])
+    else:
+        print_table(f"{version}: {requests} requests of at most {tokens} tokens, seed {seed}", loads)
     if plot:
         draw(loads, version, plot)
-    if as_json:
-        return print_json([asdict(load) | {"tokens_per_second": load.tokens_per_second} for load in loads])
-    print(f"{version}: {requests} requests of at most {tokens} tokens, seed {seed}")
+
+
+def print_table(title: str, loads: Sequence[Load]) -> None:
+    print(title)
     print(f"{'at once':>7}  {'first token, ms':>24}  {'each token, ms':>24}  {'tokens/s':>8}  {'failed':>6}")
     print(f"{'':7}  {'p50':>8}{'p90':>8}{'p99':>8}  {'p50':>8}{'p90':>8}{'p99':>8}")
     for load in loads:
@@ -68,7 +75,7 @@ async def measured(
     from rl import load
     from tui.progress import bar
 
-    policy = await policy_of(settings)
+    policy = (await policy_of(settings)).at(None)  # what new runs take
     try:
         asked = load.prompts(policy, SYSTEM_PROMPT.read_text().strip(), requests, seed)
         params = SamplingParams(max_tokens=tokens, seed=seed)

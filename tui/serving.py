@@ -27,8 +27,8 @@ STOP_SECONDS = 60.0
 def serve(
     model: Annotated[str | None, typer.Argument(help="A folder of weights or a name on the hub.")] = None,
     extra: Annotated[list[str] | None, typer.Argument(help="After --: for vLLM as it is.")] = None,
-    port: Annotated[int, typer.Option(help="Where to listen, on this machine only.")] = 8000,
-    api_key: Annotated[str | None, typer.Option(help="What clients must show; by default one is made up.")] = None,
+    port: Annotated[int | None, typer.Option(help="Where to listen, on this machine only; 8000, or 8001.")] = None,
+    api_key: Annotated[str | None, typer.Option(help="What clients must show: PONDER_API_KEY, or made up.")] = None,
     process_reward: Annotated[bool, typer.Option("--process-reward", help="It judges steps.")] = False,
 ) -> None:
     """Serve a model until Ctrl-C. Every `ponder` command finds it by itself."""
@@ -38,9 +38,12 @@ def serve(
 
     model, arguments = (None, [model, *(extra or ())]) if model and model.startswith("-") else (model, extra or ())
     settings = settings_for()
-    key, log = api_key or secrets.token_urlsafe(24), note.folder(settings.home, role_of(process_reward)) / "vllm.log"
-    tag = StepEncoder.load(model or str(MINI)).tag_id if process_reward else None
-    serving = server.Serving(model or str(MINI), port, key, tuple(arguments), log, tag)
+    key = api_key or (settings.api_key.get_secret_value() if settings.api_key else secrets.token_urlsafe(24))
+    name = str(MINI) if model is None else str(Path(model).resolve()) if Path(model).is_dir() else model
+    tag = StepEncoder.load(name).tag_id if process_reward else None
+    log = note.folder(settings.home, role_of(process_reward)) / "vllm.log"
+    place = port or (8001 if process_reward else 8000)
+    serving = server.Serving(name, place, key, tuple(arguments), log, tag)
     asyncio.run(serve_until_stopped(settings, serving))
 
 
@@ -84,7 +87,14 @@ def note_of(settings: Settings, role: Role = "server") -> Note:
 
     found = note.read(settings.home, role)
     if found is None:
-        raise ServerFailed("Nothing is being served; `ponder model serve` does.")
+        other: Role = "server" if role == "process_reward" else "process_reward"
+        flag = {"server": "", "process_reward": " --process-reward"}
+        also = (
+            f" What is served is found with `ponder model stop{flag[other]}`."
+            if note.read(settings.home, other)
+            else ""
+        )
+        raise ServerFailed(f"No such model is being served; `ponder model serve{flag[role]}` does.{also}")
     return found
 
 

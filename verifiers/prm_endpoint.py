@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 import math
 from collections.abc import Sequence
 from typing import Any
 
 import httpx
+from tenacity import AsyncRetrying, retry_if_exception_type, retry_if_result, wait_random_exponential
 
 from verifiers.verdict import VerifierError
 
+ADVICE = "see the log of `ponder model serve --process-reward`"
 DEADLINE = 120.0  # seconds for one sequence, its wait in the server's queue included
 
 
@@ -24,15 +27,25 @@ class EndpointProcessRewardModel:
         self._headers = {"Authorization": f"Bearer {api_key}"} if api_key else {}
 
     async def score(self, token_ids: Sequence[int]) -> list[float]:
+        """Asked again, with pauses, while the server starts, is full or fails, for ``DEADLINE`` seconds in all."""
         body = {"model": self._model, "input": list(token_ids), "task": "token_classify"}
         try:
-            async with httpx.AsyncClient(timeout=DEADLINE, headers=self._headers) as client:
-                response = await client.post(self._url, json=body)
-        except httpx.HTTPError as error:
-            raise VerifierError(f"The process reward model at {self._url} does not answer ({error!r}).") from error
+            async with asyncio.timeout(DEADLINE), httpx.AsyncClient(timeout=None, headers=self._headers) as client:
+                response = await AsyncRetrying(
+                    retry=retry_if_exception_type(httpx.TransportError) | retry_if_result(passing),
+                    wait=wait_random_exponential(0.5, 15.0),
+                )(client.post, self._url, json=body)
+        except TimeoutError as error:
+            raise VerifierError(f"The process reward model at {self._url} does not answer; {ADVICE}.") from error
         if response.status_code != 200:
-            raise VerifierError(f"The process reward model refused {len(token_ids)} tokens: {response.text[:300]}")
+            sentence = f"The process reward model refused {len(token_ids)} tokens ({response.text[:300]}); {ADVICE}."
+            raise VerifierError(sentence)
         return _scores(response, list(token_ids).count(self.step_tag_id))
+
+
+def passing(response: httpx.Response) -> bool:
+    """Whether the same request may well succeed a little later."""
+    return response.status_code in (429, 500, 502, 503)
 
 
 def _scores(response: httpx.Response, steps: int) -> list[float]:

@@ -13,6 +13,7 @@ from typing import Protocol
 
 from verifiers.verdict import Case, Verdict, VerifierError
 
+KNOWN = 1024  # attempts whose scores are kept
 Encode = Callable[[str, Sequence[str]], list[int]]  # a question and steps -> ids with one step tag after each step
 AGGREGATIONS: Mapping[str, Callable[[Sequence[float]], float]] = {
     "last": lambda scores: scores[-1],
@@ -44,6 +45,7 @@ class ProcessReward:
         self._model = model
         self._encode = encode
         self._aggregation = aggregation
+        self._known: dict[tuple[int, ...], list[float]] = {}  # what was judged in an earlier wave
 
     async def verify(self, cases: Sequence[Case]) -> list[Verdict]:
         return list(await asyncio.gather(*map(self._judge, cases)))
@@ -51,13 +53,16 @@ class ProcessReward:
     async def _judge(self, case: Case) -> Verdict:
         if not case.steps:
             return Verdict(self.name, None, "It has no steps.")
-        token_ids = self._encode(case.question, case.steps)
+        token_ids = tuple(self._encode(case.question, case.steps))
         try:
-            scores = await self._model.score(token_ids)
+            scores = self._known.get(token_ids) or await self._model.score(token_ids)
         except VerifierError as error:
             return Verdict(self.name, None, str(error))
         if len(scores) != len(case.steps):
             raise VerifierError(f"The model gave {len(scores)} scores for {len(case.steps)} steps; check its step tag.")
+        self._known[token_ids] = scores
+        while len(self._known) > KNOWN:
+            del self._known[next(iter(self._known))]
         shown = " ".join(f"{score:.2f}" for score in scores)
         reason = f"Its steps are right with {shown} ({self._aggregation})."
         return Verdict(self.name, AGGREGATIONS[self._aggregation](scores), reason, tokens=len(token_ids))

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import json
+import os
 import shutil
 import tempfile
 import time
@@ -20,6 +21,7 @@ from pathlib import Path
 
 import httpx
 
+from agent.claim import locked
 from agent.errors import PonderError
 from agent.files import write_private
 from agent.policy.note import Note, folder
@@ -31,6 +33,10 @@ LAST_RUN = 600.0  # seconds that runs have to end before it is unloaded
 
 class AdapterError(PonderError):
     """An adapter could not be loaded or unloaded."""
+
+
+class AdapterRefused(AdapterError):
+    """The server answered, and does not take the adapter."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,27 +67,31 @@ async def load(home: Path, note: Note, source: Path, name: str | None = None) ->
     Raises ``AdapterError``.
     """
     place, version = kept(home, source, name or "ponder")
-    before = loaded(home)
-    if version not in before.folders:
-        await _post(note, "load_lora_adapter", {"lora_name": version, "lora_path": str(place)})
-    remember(home, Loaded(before.folders | {version: str(place)}, version))
+    async with _alone(home):
+        if version not in await served(note):
+            await _post(note, "load_lora_adapter", {"lora_name": version, "lora_path": str(place)})
+        remember(home, Loaded(loaded(home).folders | {version: str(place)}, version))
     return version
 
 
 async def load_again(home: Path, note: Note) -> list[str]:
-    """Give a server that has just come up what the one before it had; a sentence for each that it no longer takes.
+    """Give a server that has just come up what the one before it had; a sentence for each that it refuses.
 
-    That one is forgotten: new runs take the base model instead, and runs that began with it end with the reason.
+    What it refuses is forgotten: new runs take the base model instead, and runs that began with it end with the reason.
+    Raises ``AdapterError`` where the server does not answer.
     """
-    before, problems, kept = loaded(home), [], {}
-    for name, place in before.folders.items():
-        try:
-            await _post(note, "load_lora_adapter", {"lora_name": name, "lora_path": place})
-            kept[name] = place
-        except AdapterError as error:
-            problems.append(f"{name} could not be loaded again and is forgotten: {error}")
-    if problems:
-        remember(home, Loaded(kept, before.current if before.current in kept else None))
+    async with _alone(home):
+        before, names, problems = loaded(home), await served(note), []
+        folders = dict(before.folders)
+        for name, place in before.folders.items():
+            try:
+                if name not in names:
+                    await _post(note, "load_lora_adapter", {"lora_name": name, "lora_path": place})
+            except AdapterRefused as error:
+                problems.append(f"{name} could not be loaded again and is forgotten: {error}")
+                del folders[name]
+        if problems:
+            remember(home, Loaded(folders, before.current if before.current in folders else None))
     return problems
 
 
@@ -90,20 +100,40 @@ async def unload(home: Path, note: Note, name: str, in_use: Callable[[], int] = 
 
     Raises ``AdapterError``, also where it is still in use after ``LAST_RUN`` seconds.
     """
-    before = loaded(home)
-    if name not in before.folders:
-        known = ", ".join(before.folders) or "none is loaded"
-        raise AdapterError(f"No adapter {name!r} is loaded ({known}).")
-    current = None if before.current == name else before.current
-    remember(home, replace(before, current=current))
+    async with _alone(home):
+        before = loaded(home)
+        known = dict.fromkeys([*before.folders, *await served(note)])
+        known.pop(note.model, None)
+        if name not in known:
+            raise AdapterError(f"No adapter {name!r} is loaded ({', '.join(known) or 'none is'}).")
+        remember(home, replace(before, current=None if before.current == name else before.current))
     end = time.monotonic() + LAST_RUN
     while runs := in_use():
         if time.monotonic() > end:
             raise AdapterError(f"{runs} runs still use {name}; new ones do not. Unload it when they have ended.")
         await asyncio.sleep(0.2)
-    await _post(note, "unload_lora_adapter", {"lora_name": name})
-    now = loaded(home)
-    remember(home, replace(now, folders={n: f for n, f in now.folders.items() if n != name}))
+    async with _alone(home):
+        if name in await served(note):
+            await _post(note, "unload_lora_adapter", {"lora_name": name})
+        now = loaded(home)
+        current = None if now.current == name else now.current
+        remember(home, Loaded({n: f for n, f in now.folders.items() if n != name}, current))
+
+
+@asynccontextmanager
+async def _alone(home: Path) -> AsyncIterator[None]:
+    """What is loaded, and the file that says so, are changed by one process at a time. Raises ``AdapterError``."""
+    place = folder(home)
+    place.mkdir(mode=0o700, parents=True, exist_ok=True)
+    end = time.monotonic() + DEADLINE
+    while (lock := locked(place / "adapters.lock")) is None:
+        if time.monotonic() > end:
+            raise AdapterError("Another process has been loading or unloading an adapter for two minutes; end it.")
+        await asyncio.sleep(0.05)
+    try:
+        yield
+    finally:
+        os.close(lock)
 
 
 def kept(home: Path, source: Path, name: str) -> tuple[Path, str]:
@@ -131,14 +161,23 @@ async def served(note: Note) -> list[str]:
     """The names of all models and adapters that the server has. Raises ``AdapterError``."""
     async with _client(note) as client:
         response = await client.get("models")
-    return [card["id"] for card in response.json()["data"]]
+    try:
+        return [card["id"] for card in _accepted(note, response).json()["data"]]
+    except (ValueError, LookupError, TypeError) as error:
+        raise AdapterError(f"What answers at {note.base_url} is no model server; see {note.log}.") from error
 
 
 async def _post(note: Note, path: str, body: dict[str, str]) -> None:
     async with _client(note) as client:
-        response = await client.post(path, json=body)
+        _accepted(note, await client.post(path, json=body))
+
+
+def _accepted(note: Note, response: httpx.Response) -> httpx.Response:
+    if response.status_code in (401, 403, 502, 503):
+        raise AdapterError(f"The server at {note.base_url} lets nobody in ({response.status_code}); see {note.log}.")
     if response.status_code != 200:
-        raise AdapterError(f"The server at {note.base_url} refused: {response.text}")
+        raise AdapterRefused(f"The server at {note.base_url} refused: {response.text[:500]}")
+    return response
 
 
 @asynccontextmanager

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
@@ -39,12 +39,13 @@ async def connect(
     carrier: str | Path = MINI,
     deadlines: Deadlines | None = None,
     current: Callable[[], str | None] = lambda: None,
+    known: Callable[[], Collection[str]] | None = None,
 ) -> EndpointPolicy | ChatPolicy:
     """The policy for a server and a model or adapter there, by default the first that it lists.
 
     ``tokenizer`` is the folder or hub name of the model's tokenizer, where it is not what the server says; ``carrier``
     of the one that carries text where the server has no ids. ``current`` names the adapter that new runs take, where
-    there is one. Raises ``EndpointError``s.
+    there is one, and ``known`` the adapters that the server has. Raises ``EndpointError``s.
     """
     server = Server(checked(base_url), model or "", api_key, deadlines=deadlines or Deadlines())
     async with make_client(server) as client:
@@ -63,6 +64,7 @@ async def connect(
         processed,
         version=version_of(base["id"], fixed),
         current=lambda: version_of(base["id"], fixed or current()),
+        known=known,
     )
 
 

@@ -8,8 +8,8 @@ from __future__ import annotations
 import asyncio
 import math
 import time
-from collections.abc import AsyncGenerator, Callable, Sequence
-from contextlib import aclosing
+from collections.abc import AsyncGenerator, Callable, Collection, Iterator, Sequence
+from contextlib import aclosing, contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -18,7 +18,16 @@ from openai.types import CompletionUsage
 
 from agent.policy.policy import GREEDY, ContextTooLong, Delta, OtherVersion, PolicyError
 from agent.policy.renderer import Renderer
-from agent.policy.wire import EndpointBroken, EndpointMalformed, Server, make_client, named_errors, timely
+from agent.policy.wire import (
+    EndpointBroken,
+    EndpointBusy,
+    EndpointMalformed,
+    EndpointUnknown,
+    Server,
+    make_client,
+    named_errors,
+    timely,
+)
 from agent.records import PolicyVersion, Sample, SamplingParams
 
 RAW_LOGPROBS = (
@@ -33,7 +42,8 @@ class EndpointPolicy:
 
     ``processed_logprobs`` says whether the server gives the log-probabilities of the distribution it samples from, as
     vLLM does with ``--logprobs-mode processed_logprobs``. Where it does not, only samples at temperature 1 without
-    truncation are trainable. ``current`` says which version new runs take.
+    truncation are trainable. ``current`` says which version new runs take, and ``known`` which adapters the server has,
+    or gets again when it comes up after a crash.
     """
 
     def __init__(
@@ -44,6 +54,7 @@ class EndpointPolicy:
         *,
         version: PolicyVersion | None = None,
         current: Callable[[], PolicyVersion] | None = None,
+        known: Callable[[], Collection[str]] | None = None,
         client: openai.AsyncOpenAI | None = None,
     ) -> None:
         self.version = version or PolicyVersion(server.model)
@@ -52,14 +63,16 @@ class EndpointPolicy:
         self._server = server
         self._processed_logprobs = processed_logprobs
         self._current = current or (lambda: self.version)
+        self._known = known
         self._client = client or make_client(server)
 
     def at(self, version: PolicyVersion | None) -> EndpointPolicy:
-        """An adapter's version is asked for by its name; the server says so where it has none of that name."""
+        """An adapter's version is asked for by its name. Raises ``OtherVersion``."""
         wanted = version or self._current()
         if wanted == self.version:
             return self
-        if wanted.model != self.version.model:
+        gone = wanted.adapter is not None and self._known is not None and wanted.adapter not in self._known()
+        if wanted.model != self.version.model or gone:
             raise OtherVersion(wanted, self.version)
         return EndpointPolicy(
             replace(self._server, model=wanted.adapter or wanted.model),
@@ -67,6 +80,7 @@ class EndpointPolicy:
             self._processed_logprobs,
             version=wanted,
             current=self._current,
+            known=self._known,
             client=self._client,
         )
 
@@ -76,7 +90,7 @@ class EndpointPolicy:
         Nothing tells when the first token came: its time is the total.
         """
         body, choices = self._body(prompt_token_ids, params, n), self._choices(prompt_token_ids, params, n)
-        with named_errors(self._server.base_url):
+        with self._named_errors():
             async with asyncio.timeout(self._server.deadlines.total):
                 completion = await self._client.completions.create(**body, stream=False)
             for choice in completion.choices:
@@ -92,7 +106,7 @@ class EndpointPolicy:
         """
         body, choices = self._body(prompt_token_ids, params, n), self._choices(prompt_token_ids, params, n)
         usage: CompletionUsage | None = None
-        with named_errors(self._server.base_url):
+        with self._named_errors():
             async with asyncio.timeout(self._server.deadlines.first_token):
                 response = await self._client.completions.create(
                     **body, stream=True, stream_options={"include_usage": True}
@@ -109,6 +123,17 @@ class EndpointPolicy:
 
     async def close(self) -> None:
         await self._client.close()
+
+    @contextmanager
+    def _named_errors(self) -> Iterator[None]:
+        try:
+            with named_errors(self._server.base_url):
+                yield
+        except EndpointUnknown as error:
+            if self._known is None or self.version.adapter not in self._known():
+                raise
+            sentence = f"The server has come up again and has not loaded {self.version.adapter} yet; ask again."
+            raise EndpointBusy(sentence) from error
 
     def _body(self, prompt: Sequence[int], params: SamplingParams, n: int) -> dict[str, Any]:
         """Every parameter that changes the distribution is named: a server takes others from the model's folder."""

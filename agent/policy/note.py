@@ -49,8 +49,9 @@ def left(home: Path, note: Note, role: Role = "server") -> Iterator[None]:
     lock = locked(place / "lock")
     if lock is None:
         found = read(home, role)
-        where = f"; `ponder model stop` ends it ({found.base_url}, process {found.pid})" if found else ""
-        raise AlreadyServing(f"A model is being served already{where}.")
+        stop = "`ponder model stop --process-reward`" if role == "process_reward" else "`ponder model stop`"
+        where = f"; {stop} ends it ({found.base_url}, process {found.pid})" if found else ""
+        raise AlreadyServing(f"Such a model is being served already{where}.")
     try:
         write_private(place / "note.json", json.dumps(asdict(note)))
         yield

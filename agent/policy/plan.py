@@ -48,8 +48,12 @@ class Flag:
 def plan(model: str, gpu_bytes: int, context: int) -> Plan:
     """Raises ``SettingsError`` where the model's configuration cannot be read or has no such context."""
     config = configuration(model)
-    longest = config.max_position_embeddings
-    if context > longest:
+    longest = getattr(config, "max_position_embeddings", None)
+    if longest is None:
+        raise SettingsError(
+            f"{model} ({config.model_type}) keeps no cache of a known shape; take a decoder-only model."
+        )
+    if not 0 < context <= longest:
         raise SettingsError(f"{model} reads {longest:,} tokens; take a --context of at most that.")
     parameters, request = count_parameters(config), cache_bytes(config, context)
     weights = {precision: round(parameters * each) for precision, each in WEIGHT_BYTES.items()}
@@ -64,7 +68,7 @@ def configuration(model: str) -> PretrainedConfig:
 
     try:
         return AutoConfig.from_pretrained(model).get_text_config()
-    except (OSError, ValueError) as error:
+    except Exception as error:  # a configuration with wrong types raises what its library likes
         raise SettingsError(f"The configuration of {model} cannot be read ({error}); give its folder.") from error
 
 
@@ -73,8 +77,13 @@ def count_parameters(config: PretrainedConfig) -> int:
     import torch
     from transformers import AutoModelForCausalLM
 
-    with torch.device("meta"):
-        return sum(p.numel() for p in AutoModelForCausalLM.from_config(config).parameters())
+    try:
+        with torch.device("meta"):
+            return sum(p.numel() for p in AutoModelForCausalLM.from_config(config).parameters())
+    except Exception as error:
+        raise SettingsError(
+            f"A {config.model_type} cannot be counted ({error}); take a causal language model."
+        ) from error
 
 
 def cache_bytes(config: Any, tokens: int, element: int = 2) -> int:

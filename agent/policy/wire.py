@@ -35,6 +35,10 @@ class EndpointRefused(EndpointError):
     """The server answered with an error."""
 
 
+class EndpointUnknown(EndpointRefused):
+    """There is nothing of that name, or at that address."""
+
+
 class EndpointBusy(EndpointError):
     """The server's queue is full, or it is about to start or to end."""
 
@@ -121,8 +125,9 @@ def _refusal(base_url: str, error: openai.APIStatusError) -> PolicyError:
         return EndpointBusy(f"{said}; ask again later or with fewer runs at once.")
     if error.status_code >= 500:
         return EndpointFailed(f"{said}; look at its log.")
-    advice = "correct PONDER_BASE_URL or PONDER_MODEL" if error.status_code == 404 else "look at its log"
-    return EndpointRefused(f"{said}; {advice}.")
+    if error.status_code == 404:
+        return EndpointUnknown(f"{said}; correct PONDER_BASE_URL or PONDER_MODEL.")
+    return EndpointRefused(f"{said}; look at its log.")
 
 
 async def timely(items: AsyncIterator[T], deadlines: Deadlines) -> AsyncGenerator[T, None]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 from itertools import count
 from typing import Protocol
 
@@ -66,4 +67,15 @@ def mixture(seed: int, index: int, split: Split = "train") -> Task:
     draw = Draw(split, f"mixture/{seed}/{index}")
     family = draw.random.choices(list(SHARES), weights=list(SHARES.values()))[0]
     tiers = FAMILIES[family].TIERS
-    return generate(family, draw.any([*tiers, *tiers[:2]]), split, seed, index)  # the first two twice as often
+    task = generate(family, draw.any([*tiers, *tiers[:2]]), split, seed, index)  # the first two twice as often
+    return replace(task, tools=offered(task, draw.random.random()))
+
+
+def offered(task: Task, chance: float) -> tuple[str, ...]:
+    """The tools that a demonstration is shown with: all of the task's, or fewer where it does without them.
+
+    Nothing is indexed on a new machine, so that there is no search; and people bring tools of their own.
+    """
+    used = {name for step in task.demonstration for name, _ in step.calls}
+    needless = set() if chance < 0.5 else {"search"} - used if chance < 0.85 else set(task.tools) - used
+    return tuple(name for name in task.tools if name not in needless) if used else task.tools

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import random
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,12 +14,14 @@ from agent.errors import SettingsError
 from agent.policy.note import Note
 from agent.policy.steps import StepEncoder
 from agent.settings import Settings
+from tests.agent.policy.servers import hostile, says
 from tests.process_reward_model import TAG, make
 from verifiers.prm_endpoint import EndpointProcessRewardModel
 from verifiers.prm_local import LocalProcessRewardModel
 from verifiers.process_reward import AGGREGATIONS, ProcessReward
 from verifiers.verdict import Case, VerifierError
 
+JSON = "application/json"
 STEPS = ("There are 12 boxes with 7 pens.\n12 * 7 = 84", "84 - 9 = 75", "Tom has 75 pens.")
 CASE = Case("How many pens does Tom have?", "75", steps=STEPS)
 
@@ -30,8 +33,10 @@ class Scripted:
 
     def __init__(self, *scores: float) -> None:
         self.scores = list(scores)
+        self.asked = 0
 
     async def score(self, token_ids: Sequence[int]) -> list[float]:
+        self.asked += 1
         if len(token_ids) > 9:
             raise VerifierError("The steps have 10 tokens and the process reward model reads 9.")
         return self.scores
@@ -82,7 +87,7 @@ def test_steps_are_tagged_in_the_models_own_template_and_a_tag_in_the_text_is_no
     plain = [{"role": "user", "content": CASE.question}, {"role": "assistant", "content": TAG.join((*STEPS, ""))}]
     official = tokenizer.apply_chat_template(plain, return_dict=False)
     ours = encode(CASE.question, STEPS)
-    assert list(official)[-len(ours[-20:]) - 2 : -2] == ours[-20:]  # the template ends the turn and the line
+    assert list(official)[:-2] == ours  # the template ends the turn and the line
 
 
 def test_a_model_without_a_step_tag_is_refused() -> None:
@@ -118,10 +123,39 @@ async def test_the_setting_puts_it_on_the_panel(home: Path, folder: Path) -> Non
         panel_of(Settings(verifiers=("process_reward",)))
 
 
-async def test_a_server_that_does_not_answer_is_told_of() -> None:
+async def test_a_server_that_does_not_answer_is_told_of(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("verifiers.prm_endpoint.DEADLINE", 0.3)
     model = EndpointProcessRewardModel("http://127.0.0.1:9/v1", "prm", 0)
-    with pytest.raises(VerifierError, match=r"at http://127.0.0.1:9/pooling does not answer"):
+    with pytest.raises(VerifierError, match=r"at http://127.0.0.1:9/pooling does not answer; see the log of `ponder"):
         await model.score([1, 0])
+
+
+async def test_a_server_that_starts_again_is_asked_again() -> None:
+    answers = [says(JSON, "", status="503 Service Unavailable"), says(JSON, '{"data": [{"data": [[0.25, 0.75]]}]}')]
+
+    async def answer(writer: asyncio.StreamWriter) -> None:
+        await answers.pop(0)(writer)
+
+    async with hostile(answer) as url:
+        assert await EndpointProcessRewardModel(url, "prm", 0).score([1, 0]) == [0.75]
+
+
+@pytest.mark.parametrize(
+    "answer",
+    ["<h1>It works</h1>", '{"data": []}', '{"data": [{"data": "AAAA"}]}', '{"data": [{"data": [[0.2, 1.7]]}]}', "[]"],
+)
+async def test_an_answer_that_is_none_is_told_of(answer: str) -> None:
+    async with hostile(says(JSON, answer)) as url:
+        with pytest.raises(VerifierError, match=r"serve it with --process-reward|check its step tag"):
+            await EndpointProcessRewardModel(url, "prm", 0).score([1, 0])
+
+
+async def test_an_attempt_is_judged_once_however_many_waves_look_at_it() -> None:
+    model = Scripted(0.9, 0.2, 0.5)
+    judge = ProcessReward(model, tagged)
+    first, again = [await judge.verify([CASE]) for _ in range(2)]
+    assert first == again
+    assert model.asked == 1
 
 
 @pytest.mark.timeout(700)
@@ -136,7 +170,7 @@ async def test_vllm_judges_as_the_model_in_this_process_does(vllm_judge: Note) -
         assert await served.score(ids) == pytest.approx(await local.score(ids), abs=1e-5)
     case = encode(CASE.question, STEPS)
     assert await served.score(case) == pytest.approx(await local.score(case), abs=1e-5)
-    with pytest.raises(VerifierError, match=r"refused 5000 tokens: .*maximum context length is 4096"):
+    with pytest.raises(VerifierError, match=r"refused 5000 tokens .*maximum context length is 4096"):
         await served.score([5] * 5000)
 
 
@@ -144,7 +178,9 @@ async def test_vllm_judges_as_the_model_in_this_process_does(vllm_judge: Note) -
 async def test_vllm_judges_for_every_command_that_finds_its_note(
     vllm_judge: Note, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("agent.policy.note.read", lambda home, role="server": vllm_judge)
+    monkeypatch.setattr(
+        "agent.policy.note.read", lambda home, role="server": vllm_judge if role == "process_reward" else None
+    )
     verifiers, _ = panel_of(Settings(verifiers=("process_reward",)))
     [judge] = [verifier for verifier in verifiers if verifier.name == "process_reward"]
     [verdict] = await judge.verify([CASE])

@@ -15,9 +15,12 @@ from agent.policy.adapters import CONFIG, WEIGHTS, AdapterError, Loaded
 from agent.policy.connect import connect
 from agent.policy.endpoint import EndpointPolicy
 from agent.policy.note import Note
+from agent.policy.policy import OtherVersion
+from agent.policy.wire import EndpointBusy, EndpointUnknown
 from agent.records import PolicyVersion, SamplingParams
 from agent.settings import Settings
 from tests.adapters import adapted, difference, random_adapter
+from tests.agent.policy.servers import hostile, says
 
 PARAMS = SamplingParams(max_tokens=40, seed=5)
 waits_for_vllm = pytest.mark.timeout(700)
@@ -135,6 +138,56 @@ async def test_a_model_that_vllm_does_not_have_is_refused_before_anything_is_ask
     monkeypatch.setattr(note, "read", lambda home, role="server": vllm)
     with pytest.raises(SettingsError, match=f"'qwen' is neither a folder .* served are {vllm.model}"):
         await policy_of(Settings(model="qwen"))
-    policy = await policy_of(Settings(model=vllm.model))
+    policy = await policy_of(Settings())
     assert policy.version == PolicyVersion(vllm.model)
     await policy.close()
+
+
+@waits_for_vllm
+async def test_a_run_waits_for_an_adapter_that_vllm_gets_again_and_is_refused_one_that_is_gone(
+    vllm: Note, adapter: Path
+) -> None:
+    loaded = {"ponder-0123"}
+    policy = await connect(vllm.base_url, vllm.model, vllm.api_key, known=lambda: loaded)
+    wanted = PolicyVersion(vllm.model, "ponder-0123", "0123")
+    try:
+        begun = policy.at(wanted)
+        prompt = policy.renderer.start([{"role": "user", "content": "Hi"}])
+        with pytest.raises(EndpointBusy, match="has not loaded ponder-0123 yet") as raised:
+            await begun.sample(prompt, PARAMS)
+        assert raised.value.passing
+        loaded.clear()
+        with pytest.raises(EndpointUnknown):
+            await begun.sample(prompt, PARAMS)
+        with pytest.raises(OtherVersion, match=r"begun by .*ponder-0123"):
+            policy.at(wanted)
+    finally:
+        await policy.close()
+
+
+@waits_for_vllm
+async def test_what_vllm_and_the_file_disagree_about_is_put_right(home: Path, vllm: Note, adapter: Path) -> None:
+    name = await adapters.load(home, vllm, adapter)
+    adapters.remember(home, Loaded({}))  # killed before it could remember
+    assert await adapters.load(home, vllm, adapter) == name
+    assert adapters.loaded(home).current == name
+    remembered = adapters.loaded(home)
+    await adapters.unload(home, vllm, name)
+    adapters.remember(home, remembered)  # killed before it could forget
+    assert await adapters.load(home, vllm, adapter) == name
+    assert name in await adapters.served(vllm)
+    await adapters.unload(home, vllm, name)
+    adapters.remember(home, remembered)
+    await adapters.unload(home, vllm, name)
+    assert adapters.loaded(home) == Loaded({})
+
+
+async def test_where_nobody_or_somebody_else_answers_nothing_is_forgotten(home: Path) -> None:
+    adapters.remember(home, Loaded({"ponder-1": "/a"}, "ponder-1"))
+    for answer in (says("text/html", "<h1>It works</h1>"), says("application/json", "{}", status="401 Unauthorized")):
+        async with hostile(answer) as url:
+            with pytest.raises(AdapterError, match=r"is no model server|lets nobody in \(401\)"):
+                await adapters.load_again(home, Note(url, "k", "m", 1, "vllm.log"))
+    with pytest.raises(AdapterError, match="does not answer"):
+        await adapters.load_again(home, Note(url, "k", "m", 1, "vllm.log"))
+    assert adapters.loaded(home) == Loaded({"ponder-1": "/a"}, "ponder-1")

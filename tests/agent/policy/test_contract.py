@@ -151,7 +151,8 @@ async def test_closing_a_stream_stops_the_sampling_in_vllm(served: EndpointPolic
 
 async def settles(vllm: Note, metric: str, value: float, seconds: float = 20) -> bool:
     """Whether one of the server's metrics comes to a value; other tests may be asking it too."""
-    async with httpx.AsyncClient() as client, asyncio.timeout(seconds):
+    key = {"Authorization": f"Bearer {vllm.api_key}"}
+    async with httpx.AsyncClient(headers=key) as client, asyncio.timeout(seconds):
         while True:
             lines = (await client.get(vllm.base_url.removesuffix("/v1") + "/metrics")).text.splitlines()
             if any(line.startswith(metric) and float(line.split()[-1]) == value for line in lines):

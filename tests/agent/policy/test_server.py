@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import socket
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import httpx
@@ -71,6 +73,20 @@ def test_a_machine_without_vllm_is_told_what_to_do(monkeypatch: pytest.MonkeyPat
         server.build()
 
 
+@pytest.mark.parametrize("argument", ["--port", "--api-key=k", "--served-model-name"])
+async def test_what_stands_before_the_dashes_cannot_stand_after_them(tmp_path: Path, argument: str) -> None:
+    with pytest.raises(ServerFailed, match=f"{argument} cannot stand after --"):
+        await server.watch(serving(tmp_path / "log", 8000, argument, "x"), lambda line: None, nothing)
+
+
+def test_a_process_reward_model_is_asked_for_its_classes_and_nothing_of_it_is_cached(tmp_path: Path) -> None:
+    line = command(replace(serving(tmp_path), step_tag_id=7), "gpu", "qwen3")
+    assert json.loads(line[line.index("--pooler-config") + 1])["step_tag_id"] == 7
+    assert line[line.index("--runner") + 1] == "pooling"
+    assert "--no-enable-prefix-caching" in line
+    assert not {"--enable-lora", "--tool-call-parser", "--logprobs-mode"} & set(line)
+
+
 # --- the note ---------------------------------------------------------------------------------------------------------
 
 
@@ -80,6 +96,14 @@ def test_a_note_counts_while_its_process_lives(home: Path) -> None:
         assert note.read(home) == NOTE
         assert (note.folder(home) / "note.json").stat().st_mode & 0o777 == 0o600
         with pytest.raises(AlreadyServing, match="`ponder model stop`"), note.left(home, NOTE):
+            pass
+        assert note.read(home, "process_reward") is None
+        judge = note.left(home, NOTE, "process_reward")
+        with (
+            note.left(home, NOTE, "process_reward"),
+            pytest.raises(AlreadyServing, match="stop --process-reward`"),
+            judge,
+        ):
             pass
         assert note.read(home) == NOTE
     assert note.read(home) is None
@@ -200,6 +224,11 @@ def test_a_real_vllm_answers_with_the_key_only_and_other_clients_read_its_though
         "seed": 1,
     }
     assert httpx.post(f"{vllm.base_url}/chat/completions", json=body, timeout=60).status_code == 401
+    root = vllm.base_url.removesuffix("/v1")
+    for path in ("/metrics", "/version", "/openapi.json", "/adapters"):  # which vLLM itself leaves open
+        assert httpx.get(root + path, timeout=60).status_code == 401, path
+    assert httpx.post(f"{root}/invocations", json=body, timeout=60).status_code == 401
+    assert httpx.get(f"{root}/health", timeout=60).status_code == 200
     headers = {"Authorization": f"Bearer {vllm.api_key}"}
     answer = httpx.post(f"{vllm.base_url}/chat/completions", json=body, headers=headers, timeout=60)
     assert answer.status_code == 200, answer.text

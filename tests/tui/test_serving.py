@@ -1,0 +1,76 @@
+"""``ponder model`` as a person types it, with a real vLLM behind it."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+
+import pytest
+
+from agent.assemble import MINI
+from agent.policy.note import Note
+from tests.adapters import random_adapter
+from tests.tui.commands import ponder
+from tests.vllm_server import HOME
+
+waits_for_vllm = pytest.mark.timeout(700)
+
+
+@pytest.fixture
+def served(vllm: Note) -> dict[str, str]:
+    """The home of whoever serves."""
+    return {"PONDER_HOME": os.environ[HOME]}
+
+
+@waits_for_vllm
+def test_an_adapter_is_loaded_listed_and_unloaded_on_vllm(vllm: Note, served: dict[str, str], tmp_path: Path) -> None:
+    folder = random_adapter(tmp_path / "adapter", seed=4711)
+    loaded = ponder("model", "load", str(folder), "--name", "mine", folder=tmp_path, **served)
+    name = loaded.stdout.strip()
+    assert name.startswith("mine-"), loaded.stderr
+    again = ponder("model", "load", str(folder), "--name", "mine", folder=tmp_path, **served)
+    assert again.stdout.strip() == name, again.stderr
+    listed = json.loads(ponder("model", "list", "--json", folder=tmp_path, **served).stdout)
+    assert listed["current"] == name
+    assert {name, vllm.model} <= set(listed["models"])
+    assert f"* {name}" in ponder("model", "list", folder=tmp_path, **served).stdout
+    assert ponder("model", "unload", name, folder=tmp_path, **served).returncode == 0
+    gone = ponder("model", "unload", name, folder=tmp_path, **served)
+    assert gone.returncode != 0
+    assert f"No adapter {name!r} is loaded" in gone.stderr
+    assert name not in ponder("model", "list", folder=tmp_path, **served).stdout
+
+
+@waits_for_vllm
+def test_a_second_server_is_refused_while_vllm_runs(vllm: Note, served: dict[str, str], tmp_path: Path) -> None:
+    second = ponder("model", "serve", "--port", "1", folder=tmp_path, **served)
+    assert second.returncode != 0
+    assert f"`ponder model stop` ends it ({vllm.base_url}, process {vllm.pid})" in second.stderr
+
+
+@pytest.mark.parametrize("command", [["list"], ["load", "x"], ["unload", "x"], ["stop"], ["stop", "--process-reward"]])
+def test_where_nothing_is_served_it_is_said_what_serves(command: list[str], tmp_path: Path) -> None:
+    done = ponder("model", *command, folder=tmp_path)
+    assert done.returncode != 0
+    flag = " --process-reward" if "--process-reward" in command else ""
+    assert f"No such model is being served; `ponder model serve{flag}` does." in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_a_plan_says_what_fits_and_why(tmp_path: Path) -> None:
+    done = ponder("model", "plan", str(MINI), "--gpu-memory", "24GB", "--context", "4k", folder=tmp_path)
+    assert "a request of 4,096 tokens keeps" in done.stdout, done.stderr
+    assert "--max-model-len 4096" in done.stdout
+    planned = ponder("model", "plan", str(MINI), "--context", "4k", "--goal", "cost", "--json", folder=tmp_path)
+    assert list(json.loads(planned.stdout)["flags"]) == ["cost"]
+    for arguments, sentence in (
+        (["--context", "32k"], "reads 4,096 tokens"),
+        (["--context", "0.0001k"], "reads 4,096 tokens"),
+        (["--context", "4k", "--gpu-memory", "2GB"], "leaves no room"),
+        (["--context", "4k", "--goal", "joy"], "no goal"),
+    ):
+        wrong = ponder("model", "plan", str(MINI), *arguments, folder=tmp_path)
+        assert sentence in wrong.stderr
+        assert wrong.returncode != 0
+        assert "Traceback" not in wrong.stderr
