@@ -14,20 +14,21 @@ from pathlib import Path
 import psutil
 
 from agent.assemble import MINI
-from agent.policy.note import Note
+from agent.policy.note import Note, Role
 from tests.vllm_server import PONDER, answering
 
 
 @contextmanager
-def serving(home: Path, *extra: str, model: Path = MINI) -> Iterator[Note]:
+def serving(home: Path, *extra: str, model: Path = MINI, role: Role = "server") -> Iterator[Note]:
     """The note of a server that answers, until the block ends."""
     with socket.create_server(("127.0.0.1", 0)) as probe:
         port = probe.getsockname()[1]
-    command = [sys.executable, "-c", PONDER, "model", "serve", str(model), "--port", str(port), "--", *extra]
+    judges = ["--process-reward"] if role == "process_reward" else []
+    command = [sys.executable, "-c", PONDER, "model", "serve", str(model), *judges, "--port", str(port), "--", *extra]
     environment = {"VLLM_CPU_KVCACHE_SPACE": "1", **os.environ, "PONDER_HOME": str(home)}
     with subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL) as process:
         try:
-            yield answering(home)
+            yield answering(home, role=role)
         finally:
             process.send_signal(signal.SIGTERM)
 

@@ -93,6 +93,16 @@ def test_a_tier_that_there_is_not_is_refused() -> None:
         generate("arithmetic", 9, "train", 0, 0)
 
 
+def test_the_mixture_shows_fewer_tools_half_the_time_and_never_without_one_that_is_used() -> None:
+    shown = [mixture(0, index) for index in range(COUNT)]
+    for task in shown:
+        assert {name for _, name, _, _ in calls(task)} <= set(task.tools)
+        assert list(task.tools) == [name for name in ("calculator", "python", "search") if name in task.tools]
+    arithmetic = [task.tools for task in shown if task.family == "arithmetic"]
+    assert 0.45 < arithmetic.count(("calculator", "python", "search")) / len(arithmetic) < 0.6
+    assert 0.25 < arithmetic.count(("calculator", "python")) / len(arithmetic) < 0.45
+
+
 def test_the_mixture_holds_every_family_in_about_its_share() -> None:
     families = [mixture(0, index).family for index in range(COUNT)]
     for family, share in SHARES.items():
