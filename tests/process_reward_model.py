@@ -33,7 +33,8 @@ def make(folder: Path, kind: Kind = "qwen3") -> Path:
             name: getattr(config, name)
             for name in ("vocab_size", "hidden_size", "intermediate_size", "max_position_embeddings", "rope_parameters")
         }
-        small = Qwen2Config(**sizes, num_hidden_layers=2, num_attention_heads=3, num_key_value_heads=1, num_labels=2)
+        small = Qwen2Config(**sizes, num_hidden_layers=2, num_attention_heads=3, num_key_value_heads=1)
+        small.num_labels = 2
         model = qwen2_class()(small)
         for parameter in model.parameters():
             if parameter.dim() == 2:

@@ -34,6 +34,9 @@ RAW_LOGPROBS = (
     "raw log-probabilities: the server gives them as they are before temperature and truncation; "
     "start it with --logprobs-mode processed_logprobs"
 )
+# A piece for each token of each stream can cost more than the tokens do. The first few streams come token by token, for
+# whoever looks on; of the others the first token comes at once, and the rest by eights.
+FEW, PIECE = 4, 8
 FINISH = {"stop": "stop", "length": "length", "abort": "cancelled"}
 
 
@@ -56,6 +59,7 @@ class EndpointPolicy:
         current: Callable[[], PolicyVersion] | None = None,
         known: Callable[[], Collection[str]] | None = None,
         client: openai.AsyncOpenAI | None = None,
+        streams: set[object] | None = None,
     ) -> None:
         self.version = version or PolicyVersion(server.model)
         self.renderer = renderer
@@ -65,6 +69,7 @@ class EndpointPolicy:
         self._current = current or (lambda: self.version)
         self._known = known
         self._client = client or make_client(server)
+        self._streams: set[object] = set() if streams is None else streams  # under way, of every version
 
     def at(self, version: PolicyVersion | None) -> EndpointPolicy:
         """An adapter's version is asked for by its name. Raises ``OtherVersion``."""
@@ -82,6 +87,7 @@ class EndpointPolicy:
             current=self._current,
             known=self._known,
             client=self._client,
+            streams=self._streams,
         )
 
     async def sample(self, prompt_token_ids: Sequence[int], params: SamplingParams, n: int = 1) -> list[Sample]:
@@ -105,8 +111,9 @@ class EndpointPolicy:
         The samples come together at the end: only then the server says how many tokens it counted.
         """
         body, choices = self._body(prompt_token_ids, params, n), self._choices(prompt_token_ids, params, n)
+        body["extra_body"]["stream_interval"] = 1 if len(self._streams) < FEW else PIECE
         usage: CompletionUsage | None = None
-        with self._named_errors():
+        with self._counted(), self._named_errors():
             async with asyncio.timeout(self._server.deadlines.first_token):
                 response = await self._client.completions.create(
                     **body, stream=True, stream_options={"include_usage": True}
@@ -123,6 +130,15 @@ class EndpointPolicy:
 
     async def close(self) -> None:
         await self._client.close()
+
+    @contextmanager
+    def _counted(self) -> Iterator[None]:
+        stream = object()
+        self._streams.add(stream)
+        try:
+            yield
+        finally:
+            self._streams.discard(stream)
 
     @contextmanager
     def _named_errors(self) -> Iterator[None]:

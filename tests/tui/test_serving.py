@@ -18,35 +18,36 @@ waits_for_vllm = pytest.mark.timeout(700)
 
 
 @pytest.fixture
-def served(vllm: Note) -> dict[str, str]:
-    """The home of whoever serves."""
-    return {"PONDER_HOME": os.environ[HOME]}
+def served(vllm: Note, monkeypatch: pytest.MonkeyPatch) -> Note:
+    """The server, in the home of whoever serves it."""
+    monkeypatch.setenv("PONDER_HOME", os.environ[HOME])
+    return vllm
 
 
 @waits_for_vllm
-def test_an_adapter_is_loaded_listed_and_unloaded_on_vllm(vllm: Note, served: dict[str, str], tmp_path: Path) -> None:
+def test_an_adapter_is_loaded_listed_and_unloaded_on_vllm(served: Note, tmp_path: Path) -> None:
     folder = random_adapter(tmp_path / "adapter", seed=4711)
-    loaded = ponder("model", "load", str(folder), "--name", "mine", folder=tmp_path, **served)
+    loaded = ponder("model", "load", str(folder), "--name", "mine", folder=tmp_path)
     name = loaded.stdout.strip()
     assert name.startswith("mine-"), loaded.stderr
-    again = ponder("model", "load", str(folder), "--name", "mine", folder=tmp_path, **served)
+    again = ponder("model", "load", str(folder), "--name", "mine", folder=tmp_path)
     assert again.stdout.strip() == name, again.stderr
-    listed = json.loads(ponder("model", "list", "--json", folder=tmp_path, **served).stdout)
+    listed = json.loads(ponder("model", "list", "--json", folder=tmp_path).stdout)
     assert listed["current"] == name
-    assert {name, vllm.model} <= set(listed["models"])
-    assert f"* {name}" in ponder("model", "list", folder=tmp_path, **served).stdout
-    assert ponder("model", "unload", name, folder=tmp_path, **served).returncode == 0
-    gone = ponder("model", "unload", name, folder=tmp_path, **served)
+    assert {name, served.model} <= set(listed["models"])
+    assert f"* {name}" in ponder("model", "list", folder=tmp_path).stdout
+    assert ponder("model", "unload", name, folder=tmp_path).returncode == 0
+    gone = ponder("model", "unload", name, folder=tmp_path)
     assert gone.returncode != 0
     assert f"No adapter {name!r} is loaded" in gone.stderr
-    assert name not in ponder("model", "list", folder=tmp_path, **served).stdout
+    assert name not in ponder("model", "list", folder=tmp_path).stdout
 
 
 @waits_for_vllm
-def test_a_second_server_is_refused_while_vllm_runs(vllm: Note, served: dict[str, str], tmp_path: Path) -> None:
-    second = ponder("model", "serve", "--port", "1", folder=tmp_path, **served)
+def test_a_second_server_is_refused_while_vllm_runs(served: Note, tmp_path: Path) -> None:
+    second = ponder("model", "serve", "--port", "1", folder=tmp_path)
     assert second.returncode != 0
-    assert f"`ponder model stop` ends it ({vllm.base_url}, process {vllm.pid})" in second.stderr
+    assert f"`ponder model stop` ends it ({served.base_url}, process {served.pid})" in second.stderr
 
 
 @pytest.mark.parametrize("command", [["list"], ["load", "x"], ["unload", "x"], ["stop"], ["stop", "--process-reward"]])

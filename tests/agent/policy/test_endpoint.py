@@ -80,6 +80,19 @@ async def test_every_parameter_that_changes_the_distribution_is_sent(
     assert body["stop_token_ids"] == sorted({9, *endpoint.renderer.stop_token_ids})
 
 
+async def test_a_few_streams_come_token_by_token_and_more_of_them_by_eights(
+    endpoint: EndpointPolicy, server: CompletionsServer
+) -> None:
+    async def drawn(seed: int) -> list[Sample]:
+        stream = endpoint.stream(PROMPT, replace(PARAMS, seed=seed))
+        return [piece async for piece in stream if isinstance(piece, Sample)]
+
+    await asyncio.gather(*map(drawn, range(6)))
+    assert sorted(body["stream_interval"] for body in server.bodies) == [1, 1, 1, 1, 8, 8]
+    await drawn(6)
+    assert server.bodies[-1]["stream_interval"] == 1
+
+
 async def test_log_probabilities_from_before_the_temperature_are_not_trained_on(
     endpoint: EndpointPolicy, server: CompletionsServer
 ) -> None:
