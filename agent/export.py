@@ -122,7 +122,7 @@ def _write_parquet(path: Path, rows: Iterator[dict[str, Any]]) -> int:
         import pyarrow as arrow
         from pyarrow.parquet import ParquetWriter
     except ImportError as error:
-        raise ExportError("Parquet needs pyarrow: pip install 'ponder[train]', or export to .jsonl.") from error
+        raise ExportError("Parquet needs pyarrow: .venv/bin/pip install -e '.[train]', or export to .jsonl.") from error
     lists = {"ids": arrow.list_(arrow.int32()), "logprobs": arrow.list_(arrow.float32())}
     schema = arrow.schema(
         [(name, lists.get(kind) or arrow.type_for_alias(kind)) for name, (kind, _) in COLUMNS.items()]

@@ -66,8 +66,7 @@ async def resume(agent: Agent, run_id: str) -> AsyncGenerator[Event, None]:
     Raises ``NotInLog``, ``RunUnderWay``, ``OtherVersion``, and ``QuestionError`` where it is over already.
     """
     run = agent.store.run(run_id)
-    if run.status != "running":
-        raise QuestionError(f"Run {run_id} is {run.status}; `ponder log show {run_id}` shows its answer.")
+    refuse_ended(run)
     agent = replace(agent, policy=agent.policy.at(run.policy))
     async with aclosing(drive(agent, run, effort_of(run))) as events:
         async for event in events:
@@ -120,6 +119,13 @@ def begin(agent: Agent, question: str, how: Ask) -> Run:
         reference=reference,
         metadata=dict(how.metadata),
     )
+
+
+def refuse_ended(run: Run) -> None:
+    """Before anything is loaded for it. Raises ``QuestionError``."""
+    if run.status != "running":
+        shown = f"`ponder log show {run.run_id}` shows what there is of it"
+        raise QuestionError(f"Run {run.run_id} is {run.status}, and only a run that was killed goes on; {shown}.")
 
 
 def refuse_empty(question: str) -> None:

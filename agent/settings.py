@@ -94,8 +94,9 @@ def settings_file(folder: Path) -> Path | None:
 
 
 def trust(folder: Path) -> Path:
-    """Allow the ponder.toml in ``folder``, exactly as it stands now; returns its path."""
+    """Allow the ponder.toml in ``folder``, exactly as it stands now; returns its path. Raises ``SettingsError``."""
     file = folder.resolve() / FILE_NAME
+    _merge(file, _parse(file, _read(file)), {})
     write_private(_trust_file(), json.dumps(_trusted() | {str(file): _digest(_read(file))}, indent=1))
     return file
 

@@ -220,6 +220,13 @@ class Store:
             nodes = _nodes(db, db.execute("SELECT * FROM nodes WHERE run = ? ORDER BY id", [row["id"]]))
             return run_from(row, tuple(sorted(nodes, key=lambda node: node.path)))
 
+    def whole_id(self, beginning: str) -> str:
+        """The id of the one run that begins like this; what is given, where none or several do."""
+        with self._database.snapshot() as db:
+            rows = db.execute("SELECT run_id FROM runs WHERE substr(run_id, 1, ?) = ?", [len(beginning), beginning])
+            found = [run_id for (run_id,) in rows.fetchmany(2)]
+        return found[0] if beginning and len(found) == 1 else beginning
+
     def runs(self, which: RunFilter | None = None, limit: int | None = None) -> list[Run]:
         """Runs without their nodes, newest first."""
         condition, values = (which or RunFilter()).where()

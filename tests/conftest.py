@@ -4,6 +4,7 @@ import os
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from agent.policy.note import Note
 from tests import vllm_server
@@ -13,6 +14,8 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ.pop("LANGSMITH_TRACING", None)
+settings.register_profile("ponder", deadline=None, derandomize=True)  # the same cases each time, on a busy machine too
+settings.load_profile("ponder")
 
 
 def pytest_configure(config: pytest.Config) -> None:

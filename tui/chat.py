@@ -15,6 +15,7 @@ from agent.assemble import assemble
 from agent.events import Finished
 from agent.run import Ask, QuestionError, stream
 from tui.printer import Printer
+from tui.progress import loading
 
 if TYPE_CHECKING:
     from agent.context import Agent
@@ -34,7 +35,8 @@ def talk(settings: Settings, effort: Effort) -> None:
     how = Ask(effort, thread_id=uuid.uuid4().hex[:12], reference_share=settings.reference_share)
     with asyncio.Runner() as runner:
         stack = AsyncExitStack()
-        agent = runner.run(stack.enter_async_context(assemble(settings)))
+        with loading():
+            agent = runner.run(stack.enter_async_context(assemble(settings)))
         try:
             greeting = f"Ponder, {agent.policy.version}, effort {effort.name}. An empty line ends it."
             console.print(greeting, style="dim", markup=False)

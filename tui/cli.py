@@ -72,7 +72,7 @@ def sentence(error: Exception) -> str | None:
     if isinstance(error, OSError) and error.strerror:
         return f"{error.filename or 'A file'} cannot be used ({error.strerror}); choose another place."
     if isinstance(error, ModuleNotFoundError):
-        return f"The package {error.name} is missing: pip install 'ponder[local]', and 'ponder[train]' for training."
+        return f"The package {error.name} is missing: `make ask` installs what answering takes, `make test` all."
     return None
 
 
@@ -96,7 +96,7 @@ def ask(
     effort: EffortName = None,
     model: ModelName = None,
     base_url: BaseUrl = None,
-    thread: Annotated[str | None, typer.Option(help="Go on with this thread.")] = None,
+    thread: Annotated[str | None, typer.Option(help="Go on with this thread, or begin it.")] = None,
     seed: Annotated[int | None, typer.Option(help="The root seed: the same seed gives the same run.")] = None,
     as_json: AsJson = False,
 ) -> None:
@@ -119,9 +119,14 @@ def resume(run_id: str, model: ModelName = None, base_url: BaseUrl = None, as_js
     """Finish a run that a killed process left under way."""
     import asyncio
 
+    from agent.assemble import open_log
+    from agent.run import refuse_ended
     from agent.run import resume as resumed
 
     settings = settings_for(model=model, base_url=base_url)
+    with open_log(settings) as store:
+        run_id = store.whole_id(run_id)
+        refuse_ended(store.run(run_id))
     run = asyncio.run(follow(settings, lambda agent: resumed(agent, run_id), as_json))
     if run.answer is None:
         raise typer.Exit(1)
@@ -138,17 +143,21 @@ def chat(effort: EffortName = None, model: ModelName = None, base_url: BaseUrl =
 
 async def follow(settings: Settings, begin: Any, as_json: bool) -> Run:
     """Show a stream of events to its end; with ``as_json`` only the run at the end."""
-    from contextlib import aclosing
+    from contextlib import AsyncExitStack, aclosing
 
     from rich.console import Console
 
     from agent.assemble import assemble
     from agent.events import Finished
     from tui.printer import Printer
+    from tui.progress import loading
 
     printer = Printer(Console(stderr=as_json, highlight=False, soft_wrap=True))
     run: Run | None = None
-    async with assemble(settings) as agent, aclosing(begin(agent)) as events:
+    async with AsyncExitStack() as stack:
+        with loading():
+            agent = await stack.enter_async_context(assemble(settings))
+        events = await stack.enter_async_context(aclosing(begin(agent)))
         event: Event
         async for event in events:
             if isinstance(event, Finished):

@@ -25,7 +25,9 @@ def add_to(app: typer.Typer, log_app: typer.Typer, train_app: typer.Typer) -> No
     app.command()(replay)
 
 
-def list_runs(limit: Annotated[int, typer.Option(min=1)] = 20, thread: Thread = None, as_json: AsJson = False) -> None:
+def list_runs(
+    limit: Annotated[int, typer.Option("--limit", "-n", min=1)] = 20, thread: Thread = None, as_json: AsJson = False
+) -> None:
     """The newest runs."""
     from agent.assemble import open_log
     from agent.export import run_to_json
@@ -52,12 +54,13 @@ def show(run_id: str, as_json: AsJson = False) -> None:
     from tui.printer import printable, summary
 
     with open_log(settings_for()) as store:
-        run = store.run(run_id)
-        feedback = store.feedback(run_id)
+        run = store.run(store.whole_id(run_id))
+        feedback = store.feedback(run.run_id)
     if as_json:
         print_json(run_to_json(run) | {"feedback": [_plain(said) for said in feedback]})
         return
-    print(printable(f"{run.question}\n{run.status}, {run.effort}, {run.strategy} ({run.stopping_rule}), {run.policy}"))
+    how = f"{run.status}, {run.effort}, {run.strategy} ({run.stopping_rule}), {run.policy}, thread {run.thread_id}"
+    print(printable(f"{run.question}\n{how}"))
     for node in run.nodes:
         print(printable(_node_lines(run, node)))
     print(printable(f"\n{run.answer or run.error}\n{summary(run)}"))
@@ -134,7 +137,7 @@ async def _replay(settings: Any, run_ids: list[str]) -> list[Any]:
     from agent.replay import replay as again
 
     with open_log(settings) as store:
-        runs = [store.run(run_id) for run_id in run_ids]
+        runs = [store.run(store.whole_id(run_id)) for run_id in run_ids]
     policy = await policy_of(settings)
     try:
         return [await again(policy, run) for run in runs]

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from agent.effort import Effort
     from agent.settings import Settings
 
-EffortName = Annotated[str | None, typer.Option("--effort", "-e", help="low, medium or high.")]
+EffortName = Annotated[str | None, typer.Option("--effort", "-e", help="low, medium (the default) or high.")]
 ModelName = Annotated[
     str | None, typer.Option("--model", "-m", help="A folder of weights, or the model's name at --base-url.")
 ]

@@ -80,9 +80,19 @@ class Printer:
         if run.answer is not None:
             self.console.print()
             self.console.print(Text(printable(run.answer), "bold"))
+        if doubt := doubt_of(run):
+            self.console.print(Text(doubt, "yellow"))
         if run.error:
             self.console.print(Text(printable(run.error), "yellow"))
         self.console.print(Text(summary(run), "dim"))
+
+
+def doubt_of(run: Run) -> str:
+    """A sentence where fewer than half of the attempts agree with the answer that was chosen."""
+    for verdict in run.verdicts:
+        if verdict.verifier == "consensus" and verdict.score is not None and verdict.score < 0.5:
+            return f"Probably wrong: {verdict.reason}"
+    return ""
 
 
 def summary(run: Run) -> str:

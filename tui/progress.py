@@ -17,6 +17,19 @@ class Draw(Protocol):
 
 
 @contextmanager
+def loading(what: str = "Loading the model") -> Iterator[None]:
+    """A sign of life on standard error, where a person looks, for as long as the block lasts."""
+    from rich.console import Console
+
+    console = Console(stderr=True)
+    if not console.is_terminal:
+        yield
+        return
+    with console.status(f"{what} …", spinner="dots"):
+        yield
+
+
+@contextmanager
 def bar() -> Iterator[Draw]:
     """A bar for as long as the block lasts."""
     from rich.console import Console
@@ -24,7 +37,8 @@ def bar() -> Iterator[Draw]:
 
     note = TextColumn("{task.fields[note]}")
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(), note)
-    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
+    console = Console(stderr=True)
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
         tasks: dict[str, TaskID] = {}
 
         def draw(total: int, done: int, label: str, note: str = "") -> None:

@@ -94,7 +94,8 @@ def note_of(settings: Settings, role: Role = "server") -> Note:
             if note.read(settings.home, other)
             else ""
         )
-        raise ServerFailed(f"No such model is being served; `ponder model serve{flag[role]}` does.{also}")
+        what = "No process reward model" if role == "process_reward" else "No model"
+        raise ServerFailed(f"{what} is being served; `ponder model serve MODEL{flag[role]}` serves one.{also}")
     return found
 
 

@@ -67,9 +67,9 @@ class Renderer:
             tokenizer = AutoTokenizer.from_pretrained(str(path_or_hub_name))
         except Exception as error:  # for a damaged file the tokenizers library raises just that
             sentence = (
-                f"No tokenizer could be loaded from {path_or_hub_name}; give the folder or the hub name of the model."
+                f"No tokenizer could be loaded from {path_or_hub_name}; give the folder or the hub name of the model"
             )
-            raise RendererError(sentence) from error
+            raise RendererError(f"{sentence} (the hub is asked where there is no such folder).") from error
         return cls(tokenizer)
 
     # --- messages to ids ----------------------------------------------------------------------------------------------

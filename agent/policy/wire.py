@@ -105,7 +105,7 @@ def named_errors(base_url: str) -> Iterator[None]:
         raise _refusal(base_url, error) from error
     except openai.APIConnectionError as error:
         if type(error.__cause__).__name__ == "ConnectError":  # of the client's own HTTP library
-            sentence = f"No server answers at {base_url}; start it or correct PONDER_BASE_URL."
+            sentence = f"No server answers at {base_url}; start it or correct --base-url (PONDER_BASE_URL)."
             raise EndpointUnreachable(sentence) from error
         raise EndpointBroken(f"The server at {base_url} broke off its answer; look at its log.") from error
     except openai.APIError as error:  # told in the middle of a stream

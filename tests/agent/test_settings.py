@@ -108,11 +108,11 @@ def test_what_a_file_names_stands_beside_it_and_not_where_the_command_is_run(fol
 )
 def test_a_wrong_file_is_named_with_its_key(folder: Path, text: str, sentence: str) -> None:
     (folder / "ponder.toml").write_text(text)
-    trust(folder)
     with pytest.raises(SettingsError) as failure:
-        read_settings(folder)
+        trust(folder)
     assert sentence in str(failure.value)
     assert str(folder) in str(failure.value)
+    assert not is_trusted(folder)
 
 
 def test_a_wrong_variable_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

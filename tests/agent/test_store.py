@@ -343,3 +343,11 @@ def test_killed_at_any_moment_the_log_holds_all_that_was_committed_once(log_path
         with Store.open(log_path) as store:
             assert_whole(store, "run-1", acknowledged)
     assert scalar(log_path, "PRAGMA integrity_check") == "ok"
+
+
+def test_a_run_can_be_named_by_its_beginning_where_no_other_begins_so(log_path: Path) -> None:
+    with Store.open(log_path) as store:
+        for run_id in ("ab12", "ab34", "cd%6"):
+            store.begin(replace(RUN, run_id=run_id))
+        named = {beginning: store.whole_id(beginning) for beginning in ("ab1", "ab", "c", "cd%6", "%", "", "zz")}
+    assert named == {"ab1": "ab12", "ab": "ab", "c": "cd%6", "cd%6": "cd%6", "%": "%", "": "", "zz": "zz"}

@@ -151,3 +151,11 @@ def test_the_ending_gives_the_answer_and_no_control_character() -> None:
     assert "The budget" in text
     assert "run r1" in text
     assert not CONTROL.search(text.replace("\n", ""))
+
+
+@pytest.mark.parametrize(("score", "told"), [(0.25, True), (0.5, False), (None, False)])
+def test_an_answer_that_few_attempts_agree_with_says_so(score: float | None, told: bool) -> None:
+    verdict = Verdict("consensus", score, "1 of 4 finished candidates give this answer.")
+    file = io.StringIO()
+    Printer(Console(file=file, width=1000)).ending(replace(run_of("r1", "t", "2026-01-01"), verdicts=(verdict,)))
+    assert ("Probably wrong: 1 of 4 finished candidates give this answer." in file.getvalue()) == told

@@ -55,7 +55,7 @@ def test_where_nothing_is_served_it_is_said_what_serves(command: list[str], tmp_
     done = ponder("model", *command, folder=tmp_path)
     assert done.returncode != 0
     flag = " --process-reward" if "--process-reward" in command else ""
-    assert f"No such model is being served; `ponder model serve{flag}` does." in done.stderr
+    assert f"is being served; `ponder model serve MODEL{flag}` serves one." in done.stderr
     assert "Traceback" not in done.stderr
 
 
