@@ -6,14 +6,16 @@ Two questions, each on a vLLM of its own home that the script starts:
   second; raw requests stream or not, the faster counts;
 - 16 streams at once that are captured (ids, log-probabilities, logged) against 16 plain ones of the same client.
 
-Every sample has the same number of tokens: nothing stops early. The things compared take turns within a round, and
-each figure is the median over the rounds with the smallest and the largest.
+Every sample has the same number of tokens: the model is served with a tokenizer for which nothing ends a text. The
+things compared take turns within a round; each figure is the median over the rounds with the smallest and the largest.
 """
 
 from __future__ import annotations
 
 import argparse
 import asyncio
+import json
+import shutil
 import statistics
 import tempfile
 import time
@@ -47,7 +49,10 @@ async def main() -> None:
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("extra", nargs="*", help="after --: for vLLM as it is")
     given = parser.parse_args()
-    with tempfile.TemporaryDirectory() as folder, serving(Path(folder), *given.extra, model=given.model) as note:
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        serving(Path(folder), *given.extra, model=endless(given.model, Path(folder) / "model")) as note,
+    ):
         async with assemble(Settings(home=Path(folder))) as agent:
             assert isinstance(agent.policy, EndpointPolicy)
             agent.policy.renderer.stop_token_ids = ()
@@ -61,6 +66,15 @@ async def main() -> None:
     print(f"{N} captured streams reach {ratio(captured, plain)} of {N} plain ones")
 
 
+def endless(model: Path, copy: Path) -> Path:
+    """A copy of the model of whose tokens none ends a text for vLLM."""
+    shutil.copytree(model, copy)
+    (copy / "generation_config.json").unlink(missing_ok=True)
+    file = copy / "tokenizer_config.json"
+    file.write_text(json.dumps(json.loads(file.read_text()) | {"eos_token": "<|endoftext|>"}))
+    return copy
+
+
 def works_of(agent: Agent, note: Note, tokens: int) -> dict[str, Work]:
     client = openai.AsyncOpenAI(base_url=note.base_url, api_key=note.api_key, max_retries=0, timeout=600)
     prompt = agent.policy.renderer.start(
@@ -68,8 +82,8 @@ def works_of(agent: Agent, note: Note, tokens: int) -> dict[str, Work]:
         agent.toolbox.schemas(),
     )
     budget = Budget(steps=1, tokens=10**6, sample_tokens=tokens, seconds=600)
-    body: dict[str, Any] = {"model": note.model, "prompt": prompt, "max_tokens": tokens, "temperature": 1.0}
-    endless = {"ignore_eos": True, "top_k": -1}
+    body: dict[str, Any] = {"model": note.model, "prompt": "", "max_tokens": tokens, "temperature": 1.0}
+    extra = {"prompt": prompt, "ignore_eos": True, "top_k": -1}
 
     def effort(name: str, strategy: Any) -> Effort:
         return replace(EFFORTS["high"], name=name, strategy=strategy, temperature=1.0, budget=budget)
@@ -79,14 +93,14 @@ def works_of(agent: Agent, note: Note, tokens: int) -> dict[str, Work]:
         return run.usage.sampled_tokens
 
     async def raw(seed: int) -> int:
-        done = await client.completions.create(**body, n=N, seed=seed, extra_body=endless)
+        done = await client.completions.create(**body, n=N, seed=seed, extra_body=extra)
         assert done.usage
         return done.usage.completion_tokens
 
     async def streamed(n: int, seed: int) -> int:
         counted = 0
         stream = await client.completions.create(
-            **body, n=n, seed=seed, stream=True, stream_options={"include_usage": True}, extra_body=endless
+            **body, n=n, seed=seed, stream=True, stream_options={"include_usage": True}, extra_body=extra
         )
         async for chunk in stream:
             counted = chunk.usage.completion_tokens if chunk.usage else counted
