@@ -170,10 +170,14 @@ def test_a_settings_file_is_used_only_after_its_folder_is_trusted(tmp_path: Path
     ignored = ponder("log", "list", folder=tmp_path)
     assert (ignored.returncode, ignored.stdout) == (0, "")
     assert ignored.stderr == f"Ignored {file}: look through it, then run `ponder trust {tmp_path}` to use it.\n"
+    refused = ponder("trust", folder=tmp_path)
+    assert refused.returncode == 2
+    assert "'passages' is wrong" in one_sentence(refused)
+    file.write_text('effort = "low"\nmodel = "nowhere"\n')
     assert ponder("trust", folder=tmp_path).stdout == f"{file} is trusted until it changes.\n"
-    used = ponder("log", "list", folder=tmp_path)
-    assert used.returncode == 2
-    assert "'passages' is wrong" in one_sentence(used)
+    used = ponder("ask", "How many?", folder=tmp_path)
+    assert used.returncode == 1
+    assert "nowhere" in one_sentence(used)
     file.write_text("passages = 4\n")
     assert "Ignored" in ponder("log", "list", folder=tmp_path).stderr
 
