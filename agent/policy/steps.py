@@ -26,7 +26,7 @@ class StepEncoder:
     def load(cls, path_or_hub_name: str) -> StepEncoder:
         """The encoder of a process reward model, whose configuration names its tag as ``step_tag``.
 
-        Raises ``SettingsError`` where the tag is not known, and ``RendererError``.
+        Raises ``SettingsError`` where there is no such model or its tag is not known, and ``RendererError``.
         """
         from transformers import AutoConfig
 
