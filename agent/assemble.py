@@ -113,6 +113,7 @@ async def policy_of(settings: Settings) -> Policy:
         from agent.policy import adapters
         from agent.policy.chat import ChatPolicy
         from agent.policy.connect import connect
+        from agent.policy.endpoint import Adapters
         from agent.policy.wire import EndpointFailed
 
         names = await adapters.served(served)
@@ -125,8 +126,10 @@ async def policy_of(settings: Settings) -> Policy:
             settings.model or served.model,
             served.api_key,
             tokenizer=served.model,
-            current=lambda: None if settings.model else adapters.loaded(settings.home).current,
-            known=lambda: adapters.loaded(settings.home).folders,
+            adapters=Adapters(
+                current=lambda: None if settings.model else adapters.loaded(settings.home).current,
+                known=lambda: adapters.loaded(settings.home).folders,
+            ),
         )
         if isinstance(policy, ChatPolicy):  # of a server that has ids
             await policy.close()

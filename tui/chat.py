@@ -23,6 +23,12 @@ if TYPE_CHECKING:
     from agent.settings import Settings
 
 
+async def assembled(settings: Settings, stack: AsyncExitStack) -> Agent:
+    """The agent, until the stack closes it."""
+    with loading():
+        return await stack.enter_async_context(assemble(settings))
+
+
 def talk(settings: Settings, effort: Effort) -> None:
     """Ask what is typed, in one thread, until an empty line or the end of input.
 
@@ -35,8 +41,7 @@ def talk(settings: Settings, effort: Effort) -> None:
     how = Ask(effort, thread_id=uuid.uuid4().hex[:12], reference_share=settings.reference_share)
     with asyncio.Runner() as runner:
         stack = AsyncExitStack()
-        with loading():
-            agent = runner.run(stack.enter_async_context(assemble(settings)))
+        agent = runner.run(assembled(settings, stack))
         try:
             greeting = f"Ponder, {agent.policy.version}, effort {effort.name}. An empty line ends it."
             console.print(greeting, style="dim", markup=False)

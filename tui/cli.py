@@ -147,16 +147,14 @@ async def follow(settings: Settings, begin: Any, as_json: bool) -> Run:
 
     from rich.console import Console
 
-    from agent.assemble import assemble
     from agent.events import Finished
+    from tui.chat import assembled
     from tui.printer import Printer
-    from tui.progress import loading
 
     printer = Printer(Console(stderr=as_json, highlight=False, soft_wrap=True))
     run: Run | None = None
     async with AsyncExitStack() as stack:
-        with loading():
-            agent = await stack.enter_async_context(assemble(settings))
+        agent = await assembled(settings, stack)
         events = await stack.enter_async_context(aclosing(begin(agent)))
         event: Event
         async for event in events:

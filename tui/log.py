@@ -13,7 +13,11 @@ from tui.options import AsJson, BaseUrl, ModelName, print_json, settings_for
 if TYPE_CHECKING:
     from agent.records import Node, Run
 
-Day = typer.Option(formats=["%Y-%m-%d"], metavar="2026-01-31")
+
+def day(which: str) -> Any:
+    return typer.Option(formats=["%Y-%m-%d"], metavar="2026-01-31", help=f"Runs that began {which}.")
+
+
 Thread = Annotated[str | None, typer.Option(help="Only this thread.")]
 
 
@@ -82,7 +86,9 @@ def _node_lines(run: Run, node: Node) -> str:
     return "\n".join(lines)
 
 
-def export(path: Path, thread: Thread = None, since: Annotated[datetime | None, Day] = None) -> None:
+def export(
+    path: Path, thread: Thread = None, since: Annotated[datetime | None, day("on this day or later")] = None
+) -> None:
     """Write every sample to a .parquet or .jsonl file, in the columns that trainers read."""
     from agent.assemble import open_log
     from agent.export import export as write
@@ -97,7 +103,7 @@ def export(path: Path, thread: Thread = None, since: Annotated[datetime | None, 
 def delete(
     run_id: Annotated[str | None, typer.Argument(help="The run; or name a thread or an age.")] = None,
     thread: Thread = None,
-    before: Annotated[datetime | None, Day] = None,
+    before: Annotated[datetime | None, day("before this day")] = None,
 ) -> None:
     """Delete runs and all that hangs on them; their bytes are overwritten."""
     from agent.assemble import forget_checkpoints, open_log

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
@@ -18,15 +19,27 @@ class Draw(Protocol):
 
 @contextmanager
 def loading(what: str = "Loading the model") -> Iterator[None]:
-    """A sign of life on standard error, where a person looks, for as long as the block lasts."""
+    """A sign of life on standard error, where a person looks, while the block lasts; Ctrl-C ends it at once."""
     from rich.console import Console
 
     console = Console(stderr=True)
-    if not console.is_terminal:
+    shown = console.status(f"{what} …", spinner="dots") if console.is_terminal else nullcontext()
+    with heard_at_once(), shown:
+        yield
+
+
+@contextmanager
+def heard_at_once() -> Iterator[None]:
+    """Ctrl-C raises ``KeyboardInterrupt`` here and now; asyncio would wait for the next await, 16 s on a slow disk."""
+    before = signal.getsignal(signal.SIGINT)
+    if not callable(before):  # it is ignored: the command was started in the background
         yield
         return
-    with console.status(f"{what} …", spinner="dots"):
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
         yield
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 @contextmanager

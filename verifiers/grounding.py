@@ -26,7 +26,9 @@ _CITATION = re.compile(r"(?:[ \t]*\[\d{1,3}(?:, ?\d{1,3}){0,9}\])+")
 _LATE_CITATION = re.compile(rf"([.!?])({_CITATION.pattern})")  # "It is tall. [1]" is "It is tall [1]."
 _SENTENCE_END = re.compile(r"(?<=[.!?])\s+|\n+")
 _LABEL = re.compile(r"^\W*(?:final )?answer\W*:", re.IGNORECASE)
-_TERM = re.compile(r"[0-9]{1,50}(?:,[0-9]{3}){0,9}(?:\.[0-9]{1,50})?|[^\W\d_]+(?:['\u2019][^\W\d_]+)?")
+_TIME = re.compile(r"[0-9]{1,2}:[0-9]{2}")  # one term: "10" is not what "10:30" says
+_NUMBER = re.compile(r"[0-9]{1,50}(?:,[0-9]{3}){0,9}(?:\.[0-9]{1,50})?")
+_TERM = re.compile(rf"{_TIME.pattern}|{_NUMBER.pattern}|[^\W\d_]+(?:['\u2019][^\W\d_]+)?")
 _ENDINGS = ("ingly", "edly", "ing", "ies", "ied", "ed", "es", "ly", "s", "y", "e")
 
 # Function words, and the words in which an answer speaks of its search instead of the world.
@@ -165,6 +167,8 @@ def terms(text: str) -> list[Term]:
 
 def _term(word: str, at_start: bool) -> Term | None:
     plain = word.casefold().replace("\u2019", "'").removesuffix("'s")
+    if _TIME.fullmatch(word):
+        return Term(word.removeprefix("0"), NUMBER, True)
     if word[0] in "0123456789":
         return Term(str(Fraction(word.replace(",", ""))), NUMBER, True)
     if plain in _NUMBERS:

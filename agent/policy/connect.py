@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Collection
+from collections.abc import Awaitable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 import openai
 
 from agent.policy.chat import ChatPolicy
-from agent.policy.endpoint import EndpointPolicy
+from agent.policy.endpoint import NO_ADAPTERS, Adapters, EndpointPolicy, version_of
 from agent.policy.renderer import Renderer, RendererError
 from agent.policy.wire import (
     Deadlines,
@@ -23,7 +23,6 @@ from agent.policy.wire import (
     make_client,
     named_errors,
 )
-from agent.records import PolicyVersion
 
 T = TypeVar("T")
 MINI = Path(__file__).parent / "mini"
@@ -38,14 +37,13 @@ async def connect(
     tokenizer: str | Path | None = None,
     carrier: str | Path = MINI,
     deadlines: Deadlines | None = None,
-    current: Callable[[], str | None] = lambda: None,
-    known: Callable[[], Collection[str]] | None = None,
+    adapters: Adapters = NO_ADAPTERS,
 ) -> EndpointPolicy | ChatPolicy:
     """The policy for a server and a model or adapter there, by default the first that it lists.
 
     ``tokenizer`` is the folder or hub name of the model's tokenizer, where it is not what the server says; ``carrier``
-    of the one that carries text where the server has no ids. ``current`` names the adapter that new runs take, where
-    there is one, and ``known`` the adapters that the server has. Raises ``EndpointError``s.
+    of the one that carries text where the server has no ids. A named adapter is what every run takes; otherwise
+    ``adapters`` says. Raises ``EndpointError``s.
     """
     server = Server(checked(base_url), model or "", api_key, deadlines=deadlines or Deadlines())
     async with make_client(server) as client:
@@ -58,19 +56,9 @@ async def connect(
         except (RendererError, EndpointRefused, EndpointFailed, EndpointMalformed) as error:
             return ChatPolicy(server, await asyncio.to_thread(Renderer.load, carrier), f"no token ids: {error}")
     fixed = None if card is base else card["id"]
-    return EndpointPolicy(
-        server,
-        renderer,
-        processed,
-        version=version_of(base["id"], fixed),
-        current=lambda: version_of(base["id"], fixed or current()),
-        known=known,
-    )
-
-
-def version_of(base: str, adapter: str | None) -> PolicyVersion:
-    """An adapter's name ends in its version: ``ponder-3f9ac21b04de``."""
-    return PolicyVersion(base, adapter, adapter.rpartition("-")[2]) if adapter else PolicyVersion(base)
+    if fixed:
+        adapters = replace(adapters, current=lambda: fixed)
+    return EndpointPolicy(server, renderer, processed, adapters, version_of(base["id"], fixed))
 
 
 def checked(base_url: str) -> str:

@@ -6,6 +6,7 @@ A server that has no ids is ``chat``'s; ``connect`` finds out which it is. Nothi
 from __future__ import annotations
 
 import asyncio
+import copy
 import math
 import time
 from collections.abc import AsyncGenerator, Callable, Collection, Iterator, Sequence
@@ -13,7 +14,6 @@ from contextlib import aclosing, contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-import openai
 from openai.types import CompletionUsage
 
 from agent.policy.policy import GREEDY, ContextTooLong, Delta, OtherVersion, PolicyError
@@ -40,13 +40,23 @@ FEW, PIECE = 4, 8
 FINISH = {"stop": "stop", "length": "length", "abort": "cancelled"}
 
 
+@dataclass(frozen=True, slots=True)
+class Adapters:
+    """What whoever keeps a server knows of its adapters, asked each time anew."""
+
+    current: Callable[[], str | None] = lambda: None  # the one that new runs take
+    known: Callable[[], Collection[str]] | None = None  # those it has, or gets again when it comes up after a crash
+
+
+NO_ADAPTERS = Adapters()
+
+
 class EndpointPolicy:
     """Implements ``Policy`` on a server's completions.
 
     ``processed_logprobs`` says whether the server gives the log-probabilities of the distribution it samples from, as
     vLLM does with ``--logprobs-mode processed_logprobs``. Where it does not, only samples at temperature 1 without
-    truncation are trainable. ``current`` says which version new runs take, and ``known`` which adapters the server has,
-    or gets again when it comes up after a crash.
+    truncation are trainable. ``version`` is the server's model, or an adapter that every run keeps to.
     """
 
     def __init__(
@@ -54,41 +64,32 @@ class EndpointPolicy:
         server: Server,
         renderer: Renderer,
         processed_logprobs: bool = False,
-        *,
+        adapters: Adapters = NO_ADAPTERS,
         version: PolicyVersion | None = None,
-        current: Callable[[], PolicyVersion] | None = None,
-        known: Callable[[], Collection[str]] | None = None,
-        client: openai.AsyncOpenAI | None = None,
-        streams: set[object] | None = None,
     ) -> None:
-        self.version = version or PolicyVersion(server.model)
+        self.version = self._own = version or PolicyVersion(server.model)
         self.renderer = renderer
         self.context_length = server.context_length
         self._server = server
         self._processed_logprobs = processed_logprobs
-        self._current = current or (lambda: self.version)
-        self._known = known
-        self._client = client or make_client(server)
-        self._streams: set[object] = set() if streams is None else streams  # under way, of every version
+        self._adapters = adapters
+        self._client = make_client(server)
+        self._streams: set[object] = set()  # under way, of every version
 
     def at(self, version: PolicyVersion | None) -> EndpointPolicy:
         """An adapter's version is asked for by its name. Raises ``OtherVersion``."""
-        wanted = version or self._current()
+        newest = self._adapters.current()
+        wanted = version or (version_of(self._own.model, newest) if newest else self._own)
         if wanted == self.version:
             return self
-        gone = wanted.adapter is not None and self._known is not None and wanted.adapter not in self._known()
+        known = self._adapters.known
+        gone = wanted.adapter is not None and known is not None and wanted.adapter not in known()
         if wanted.model != self.version.model or gone:
             raise OtherVersion(wanted, self.version)
-        return EndpointPolicy(
-            replace(self._server, model=wanted.adapter or wanted.model),
-            self.renderer,
-            self._processed_logprobs,
-            version=wanted,
-            current=self._current,
-            known=self._known,
-            client=self._client,
-            streams=self._streams,
-        )
+        other = copy.copy(self)  # with the client and the streams of this one
+        other.version = wanted
+        other._server = replace(self._server, model=wanted.adapter or wanted.model)
+        return other
 
     async def sample(self, prompt_token_ids: Sequence[int], params: SamplingParams, n: int = 1) -> list[Sample]:
         """Draw ``n`` samples in one request. Raises ``ContextTooLong`` and ``EndpointError``s.
@@ -146,7 +147,7 @@ class EndpointPolicy:
             with named_errors(self._server.base_url):
                 yield
         except EndpointUnknown as error:
-            if self._known is None or self.version.adapter not in self._known():
+            if self._adapters.known is None or self.version.adapter not in self._adapters.known():
                 raise
             sentence = f"The server has come up again and has not loaded {self.version.adapter} yet; ask again."
             raise EndpointBusy(sentence) from error
@@ -192,6 +193,11 @@ class EndpointPolicy:
             return GREEDY
         plain = params.temperature == 1 and params.top_p >= 1 and params.top_k == 0
         return None if plain or self._processed_logprobs else RAW_LOGPROBS
+
+
+def version_of(base: str, adapter: str | None) -> PolicyVersion:
+    """An adapter's name ends in its version: ``ponder-3f9ac21b04de``."""
+    return PolicyVersion(base, adapter, adapter.rpartition("-")[2]) if adapter else PolicyVersion(base)
 
 
 @dataclass(eq=False, slots=True)

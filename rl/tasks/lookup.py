@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 from retrieval.passage import Document
 from rl.tasks.task import Draw, Step, Task, call, direct, expanded, phrased
+from rl.tasks.units import MONTHS
 from rl.tasks.words import COMMON, JOBS, PLACE_ENDINGS, PRODUCTS, REGIONS, invented, person, words
 
 TIERS = range(1, 4)
@@ -85,16 +86,49 @@ HOUSE = (
               ("[It|{s}] has {v} [workers|employees].", "[It|{s}] has a staff of {v} people.", "{v} people work [there|in it]."),
               ("How many [people|men and women] work [at|in|for] {s}?", "How many [workers|employees] does {s} have[?| today?]", "How [large|big] is the staff of {s}[?| today?]")),
 )  # fmt: skip
+# What people keep notes of: the subject stands in the text, the title may be any.
+PROJECT = (
+    fact("lead", "lead",
+              ("{v} [leads|runs|is in charge of] [the project|project] {s}.", "[{s}|The project {s}|It] is [led|run|managed] by {v}.", "The [lead|head|manager] of [{s}|the project] is {v}.", "[Ask|Write to] {v}, who leads [it|{s}]."),
+              ("Who [leads|runs|manages|is in charge of] [the project|project|the|] {s}[?| now?]", "By whom is [the project|project|] {s} [led|run|managed][?| now?]", "Who is the [lead|head|manager] of [the project|project|] {s}[?| now?]")),
+    fact("deadline", "deadline",
+              ("[It|{s}|The project {s}] must be [finished|done|ready] by {v}.", "[The deadline|The deadline for {s}|Its last day] is {v}.", "[{s}|The project] [ends|is due] on {v}."),
+              ("When must [the project|project|] {s} [be ready|be finished|end]?", "When is [the project|project|] {s} due[?| to be ready?| to end?]", "[When|On which day] [does|will] [the project|project|] {s} end?", "[When is the deadline|What is the last day] [for|of] [the project|project|] {s}[?| please?]")),
+    fact("budget", "budget",
+              ("[Its budget|The budget of {s}|The budget] is {v} [dollars|euros].", "[It|{s}] [costs|may cost|has] {v} [dollars|euros].", "We [spend|have] {v} [dollars|euros] [on|for] [it|{s}]."),
+              ("How much [does|may] [the project|project|] {s} cost?", "How much [money |]do we [spend|have] [on|for] [the project|project|] {s}[?| now?]", "How [large|big|high] is the budget [of|for] [the project|project|] {s}?")),
+    fact("room", "room",
+              ("[It|{s}|The team] [meets|sits|works] in room {v}.", "[Its room|The room of {s}] is {v}.", "You find [it|the team|{s}] in room {v}."),
+              ("[Where|In which room] does [the project|project|the team of|] {s} [meet|sit|work]?", "Which room [does|is used by] [the project|project|] {s}[?| use?| now?]")),
+)  # fmt: skip
+BUILDING = (
+    fact("built", "year of building",
+              ("[It|The {s}] was [built|put up|completed] in {v}.", "[They|People] built [it|the {s}] in {v}.", "[It|The {s}] [dates from|is from|goes back to] {v}."),
+              ("[When|In which year|In what year] was the {s} [built|put up|completed]?", "[What|Which] year was the {s} [built|completed][?| in?]", "How old is the {s}: from [which|what] year[?| is it?]", "When did [they|people] build the {s}[?| first?]"), the="the "),
+    fact("height", "height",
+              ("[It|The {s}] is {v} [metres|feet] [high|tall].", "[Its height|The height of the {s}] is {v} [metres|feet].", "[It|The {s}] rises {v} [metres|feet]."),
+              ("How [high|tall] is the {s}[?| in all?| exactly?]", "How many [metres|feet] [high|tall] is the {s}[?| in all?| exactly?]"), the="the "),
+    fact("keeper", "keeper",
+              ("{v} [keeps|looks after|cares for] [it|the {s}].", "[Its keeper|The keeper of the {s}] is {v}.", "[It|The {s}] is [kept|looked after] by {v}."),
+              ("Who [keeps|looks after|cares for] the {s}[?| now?| today?]", "By whom is the {s} [kept|looked after][?| now?| today?]"), the="the "),
+    fact("owner", "owner",
+              ("{v} [owns|bought] [it|the {s}].", "[It|The {s}] [belongs to|is owned by|was bought by] {v}.", "[Its owner|The owner of the {s}] is {v}."),
+              ("Who [owns|bought|is the owner of] the {s}[?| now?| today?]", "[To whom|To which person] does the {s} belong[?| now?| today?]", "[By whom|By which person] was the {s} bought[?| once?]"), the="the "),
+)  # fmt: skip
 # What an article of any kind may state besides: the {w} is any word, so that what is asked for has to be read, not known.
 DETAIL = fact("{w}", "{w}",
               ("[Its|The] {w} is {v}.", "[It|{s}] has the {w} {v}.", "[For its|As] {w} it has {v}.", "{v} is [its|the] {w}."),
               ("[Which|What] {w} does {s} have[?| today?]", "[Look up|Give me|I need|I want to know] the {w} of {s}[.|]"))  # fmt: skip
-KINDS = {"town": TOWN, "person": PERSON, "bridge": BRIDGE, "house": HOUSE}
+KINDS = {"town": TOWN, "person": PERSON, "bridge": BRIDGE, "house": HOUSE, "project": PROJECT, "building": BUILDING}
+THE = ("bridge", "building")  # kinds that take an article in a sentence
+NOTES = ("project", "building")  # kinds that stand under any title
 OPENINGS = {
     "town": [*expanded("{s} is [a|a small|an old] town in {r}."), "The town of {s} lies in {r}."],
     "person": expanded("{s} [lived in|was a citizen of|came from|is remembered in] {r}."),
     "bridge": expanded("The {s} [is a bridge|stands|is a stone bridge|is found] in {r}."),
     "house": expanded("{s} [is the house of that name|is well known|stands|is found] in {r}."),
+    "project": expanded("[The project {s}|{s}|Project {s}] [began|started|is active|takes place] in {r}."),
+    "building": expanded("The {s} [stands|is found|is|can be seen] in {r}."),
 }
 HOUSES = words("Library Mill Observatory Museum Theatre School Brewery Hall Hospital Factory")
 # What an article says besides: true of nothing that is asked, with years and numbers of its own.
@@ -305,7 +339,8 @@ def entry_of(draw: Draw, kind: str, fixed: dict[str, str] | None = None) -> Entr
         facts.append(draw.any(ASIDES).format(y=year, n=n, t=town, w=w, x=x))
     draw.random.shuffle(facts)
     text = " ".join([draw.any(OPENINGS[kind]).format(s=name, r=draw.any(REGIONS)), *facts])
-    return Entry(kind, name, values, attributes, article(draw, name, re.sub(r"\ba (?=[aeiou])", "an ", text)))
+    title = " ".join(draw.several(COMMON, 2)).title() if kind in NOTES and draw.chance(0.5) else name
+    return Entry(kind, name, values, attributes, article(draw, title, re.sub(r"\ba (?=[aeiou])", "an ", text)))
 
 
 def named(attribute: Attribute, word: str) -> Attribute:
@@ -333,16 +368,20 @@ def name_of(draw: Draw, kind: str) -> str:
     town = draw.owned(lambda: invented(draw, 1, 2).capitalize() + draw.any(PLACE_ENDINGS))
     if kind == "town":
         return town
+    if kind == "building":
+        return f"{draw.pick(COMMON)} of {town}" if draw.chance(0.3) else draw.pick(COMMON)
     place = town if draw.chance(0.5) else draw.pick(COMMON).capitalize()
+    if kind == "project":
+        return place
     return f"{place} Bridge" if kind == "bridge" else f"{place} {draw.any(HOUSES)}"
 
 
 def value_of(draw: Draw, label: str) -> str:
-    if label in ("founded", "born year", "died", "opened"):
+    if label in ("founded", "born year", "died", "opened", "built"):
         return str(draw.number(1100, 1990))
     if label == "population":
         return f"{draw.number(200, draw.any([999, 9_999, 90_000])):,}"
-    if label in ("length", "workers"):
+    if label in ("length", "workers", "height", "room"):
         return str(draw.number(20, 900))
     if label == "known for":
         return draw.any(PRODUCTS)
@@ -350,14 +389,19 @@ def value_of(draw: Draw, label: str) -> str:
         return draw.any(JOBS)
     if label == "river":
         return invented(draw, 1, 2).capitalize()
-    if label in ("born in", "designer", "founder"):
+    if label == "budget":
+        return f"{50 * draw.number(2, 900):,}"
+    if label == "deadline":
+        day, month = draw.random.randint(1, 28), draw.any(MONTHS)
+        return draw.any([f"{day} {month}", f"{month} {day}", f"{day} {month} {draw.number(1990, 2035)}"])
+    if label in ("born in", "designer", "founder", "lead", "keeper", "owner"):
         return name_of(draw, "town" if label == "born in" else "person")
     return draw.any([str(draw.number(2, 3000)), draw.pick(COMMON), name_of(draw, "person"), name_of(draw, "town")])
 
 
 def sentence(entry: Entry, attribute: Attribute) -> str:
     """The answer in words; the same for every wording, so that the number is what has to be found."""
-    subject = f"the {entry.name}" if entry.kind == "bridge" else entry.name
+    subject = f"the {entry.name}" if entry.kind in THE else entry.name
     return f"The {attribute.noun} of {subject} is {entry.values[attribute.label]}"
 
 

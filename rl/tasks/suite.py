@@ -8,7 +8,7 @@ from itertools import count
 from typing import Protocol
 
 from agent.loading import load
-from rl.tasks import arithmetic, lookup, programs, smalltalk, strings, units
+from rl.tasks import arithmetic, lookup, programs, smalltalk, strings, sums, units
 from rl.tasks.task import Draw, Split, Task
 
 
@@ -22,9 +22,11 @@ class Family(Protocol):
 
 
 FAMILIES: dict[str, Family] = {
-    "arithmetic": arithmetic, "lookup": lookup, "strings": strings, "programs": programs, "units": units, "smalltalk": smalltalk,
+    "sums": sums, "arithmetic": arithmetic, "lookup": lookup, "strings": strings, "programs": programs, "units": units,
+    "smalltalk": smalltalk,
 }  # fmt: skip
 HARD_TIERS = {
+    "sums": (),
     "arithmetic": (6, 7, 8),
     "lookup": (2, 3),
     "strings": (3, 4),
@@ -35,7 +37,9 @@ HARD_TIERS = {
 
 # What a demonstration is drawn from, as parts of the whole: most for what is hardest to learn. A lookup is five times as long
 # as the others.
-SHARES = {"arithmetic": 0.42, "lookup": 0.25, "strings": 0.14, "programs": 0.06, "units": 0.05, "smalltalk": 0.08}
+SHARES = {
+    "sums": 0.05, "arithmetic": 0.39, "lookup": 0.26, "strings": 0.13, "programs": 0.06, "units": 0.04, "smalltalk": 0.07,
+}  # fmt: skip
 
 
 def add_families(specs: Iterable[str]) -> None:

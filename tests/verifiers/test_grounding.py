@@ -69,6 +69,13 @@ async def test_a_near_miss_fails_and_the_reason_names_what_is_missing(answer: st
     assert reason in said
 
 
+@pytest.mark.parametrize(("answer", "supported"), [("It leaves at 10:30 [1].", True), ("It leaves at 10 [1].", False)])
+async def test_a_time_of_day_is_one_thing(answer: str, supported: bool) -> None:
+    score, _ = await judge("When does the boat leave?", answer, (passage("boat", "The boat leaves at 10:30."),))
+    assert score is not None
+    assert (score > CAP) == supported
+
+
 async def test_an_answer_is_as_good_as_its_weakest_claim() -> None:
     padding = "The tower is 330 metres tall [1]. " * 5
     score, reason = await judge("?", f"{padding} It was designed by Ben Falk in 1904 [1].")

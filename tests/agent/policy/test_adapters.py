@@ -13,7 +13,7 @@ from agent.errors import PonderError, SettingsError
 from agent.policy import adapters, note
 from agent.policy.adapters import CONFIG, WEIGHTS, AdapterError, Loaded
 from agent.policy.connect import connect
-from agent.policy.endpoint import EndpointPolicy
+from agent.policy.endpoint import Adapters, EndpointPolicy
 from agent.policy.note import Note
 from agent.policy.policy import OtherVersion
 from agent.policy.wire import EndpointBusy, EndpointUnknown
@@ -68,7 +68,8 @@ async def test_a_server_that_is_gone_has_a_name(home: Path, adapter: Path) -> No
 async def test_new_runs_take_a_version_that_vllm_has_just_loaded_and_others_keep_theirs(
     home: Path, vllm: Note, adapter: Path
 ) -> None:
-    policy = await connect(vllm.base_url, vllm.model, vllm.api_key, current=lambda: adapters.loaded(home).current)
+    kept_by = Adapters(current=lambda: adapters.loaded(home).current)
+    policy = await connect(vllm.base_url, vllm.model, vllm.api_key, adapters=kept_by)
     assert isinstance(policy, EndpointPolicy)
     prompt = policy.renderer.start([{"role": "user", "content": "What is 12 * 7?"}])
     begun = policy.at(None)
@@ -148,7 +149,7 @@ async def test_a_run_waits_for_an_adapter_that_vllm_gets_again_and_is_refused_on
     vllm: Note, adapter: Path
 ) -> None:
     loaded = {"ponder-0123"}
-    policy = await connect(vllm.base_url, vllm.model, vllm.api_key, known=lambda: loaded)
+    policy = await connect(vllm.base_url, vllm.model, vllm.api_key, adapters=Adapters(known=lambda: loaded))
     wanted = PolicyVersion(vllm.model, "ponder-0123", "0123")
     try:
         begun = policy.at(wanted)
