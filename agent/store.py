@@ -49,6 +49,7 @@ class RunFilter:
     thread_id: str | None = None
     status: str | None = None  # running | finished | failed | cancelled
     version: str | None = None  # of the policy that answered
+    tasks: bool | None = None  # True: only runs of an evaluation's tasks; False: only the others
     reference: bool | None = None  # True: only runs drawn with fixed N and nothing cancelled; False: only the others
     since: str | None = None  # started then or later; ISO 8601 in UTC, a day or a time
     before: str | None = None  # started earlier than that
@@ -60,6 +61,7 @@ class RunFilter:
             "thread_id = ?": self.thread_id,
             "status = ?": self.status,
             "json_extract(policy, '$.version') = ?": self.version,
+            "(json_extract(metadata, '$.task_id') IS NOT NULL) = ?": self.tasks,
             "reference = ?": self.reference,
             "started_at >= ?": self.since,
             "started_at < ?": self.before,

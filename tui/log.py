@@ -30,7 +30,10 @@ def add_to(app: typer.Typer, log_app: typer.Typer, train_app: typer.Typer) -> No
 
 
 def list_runs(
-    limit: Annotated[int, typer.Option("--limit", "-n", min=1)] = 20, thread: Thread = None, as_json: AsJson = False
+    limit: Annotated[int, typer.Option("--limit", "-n", min=1)] = 20,
+    thread: Thread = None,
+    every: Annotated[bool, typer.Option("--all", help="The questions of evaluations too.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """The newest runs."""
     from agent.assemble import open_log
@@ -39,7 +42,7 @@ def list_runs(
     from tui.printer import printable, shortened
 
     with open_log(settings_for()) as store:
-        runs = store.runs(RunFilter(thread_id=thread), limit)
+        runs = store.runs(RunFilter(thread_id=thread, tasks=None if every else False), limit)
     if as_json:
         print_json({"runs": [run_to_json(run) for run in runs]})
         return

@@ -215,10 +215,14 @@ def test_the_runs_under_way_are_those_that_a_process_drives(store: Store) -> Non
 
 @pytest.fixture
 def three(store: Store) -> Store:
-    """RUN, and a second run of its thread, and a third of another thread and version."""
+    """RUN, and a second run of its thread, and a third of another thread and version, for an evaluation."""
     store.begin(replace(RUN, run_id="run-2", started_at="2026-11-02", status="finished", reference=True))
     newer = PolicyVersion("mini", version="v2")
-    store.begin(replace(RUN, run_id="run-3", started_at="2026-11-03", thread_id="thread-2", policy=newer))
+    store.begin(
+        replace(
+            RUN, run_id="run-3", started_at="2026-11-03", thread_id="thread-2", policy=newer, metadata={"task_id": "t"}
+        )
+    )
     return store
 
 
@@ -230,6 +234,8 @@ def three(store: Store) -> Store:
         (RunFilter(thread_id="thread-1"), ["run-2", "run-1"]),
         (RunFilter(status="running", thread_id="thread-1"), ["run-1"]),
         (RunFilter(version="v2"), ["run-3"]),
+        (RunFilter(tasks=True), ["run-3"]),
+        (RunFilter(tasks=False), ["run-2", "run-1"]),
         (RunFilter(reference=True), ["run-2"]),
         (RunFilter(reference=False), ["run-3", "run-1"]),
         (RunFilter(since="2026-11-02"), ["run-3", "run-2"]),

@@ -1,10 +1,11 @@
 """What the agent costs beside vLLM itself, as ratios in one run: python tests/benchmarks/bench_vllm.py [MODEL_FOLDER]
 
-Two questions, each on a vLLM of its own home that the script starts:
+Two questions, on a vLLM that the script starts:
 
 - best-of-16 by the agent (prompt, log, verifiers, choice included) against one raw request with n = 16, in tokens per
   second; raw requests stream or not, the faster counts;
-- 16 streams at once that are captured (ids, log-probabilities, logged) against 16 plain ones of the same client.
+- 16 streams at once that are captured (ids and log-probabilities checked, and logged) against 16 plain ones of the same
+  client; beside them 16 whole runs of the agent, which do more than capture.
 
 Every sample has the same number of tokens: the model is served with a tokenizer for which nothing ends a text. The
 things compared take turns within a round; each figure is the median over the rounds with the smallest and the largest.
@@ -20,6 +21,7 @@ import statistics
 import tempfile
 import time
 from collections.abc import Awaitable, Callable
+from contextlib import aclosing
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -32,7 +34,8 @@ from agent.context import Agent
 from agent.effort import EFFORTS, Effort
 from agent.policy.endpoint import EndpointPolicy
 from agent.policy.note import Note
-from agent.run import Ask, ask
+from agent.records import Ending, Node, Sample, SamplingParams
+from agent.run import Ask, ask, begin
 from agent.search import BestOfN, Single
 from agent.settings import Settings
 from tests.evidence.served import serving
@@ -60,10 +63,10 @@ async def main() -> None:
             rates = await in_turn(works, given.rounds)
     for name, each in rates.items():
         print(f"{statistics.median(each):8.0f} tokens/s ({min(each):.0f} to {max(each):.0f})  {name}")
-    best_of, raw, raw_stream, captured, plain = rates.values()
+    best_of, raw, raw_stream, captured, plain, runs = rates.values()
     raw_best = max(raw, raw_stream, key=statistics.median)
     print(f"the agent's best-of-{N} reaches {ratio(best_of, raw_best)} of raw requests with n = {N}")
-    print(f"{N} captured streams reach {ratio(captured, plain)} of {N} plain ones")
+    print(f"{N} captured streams reach {ratio(captured, plain)} of {N} plain ones, {N} whole runs {ratio(runs, plain)}")
 
 
 def endless(model: Path, copy: Path) -> Path:
@@ -107,6 +110,19 @@ def works_of(agent: Agent, note: Note, tokens: int) -> dict[str, Work]:
         return counted
 
     async def captured(seed: int) -> int:
+        run = begin(agent, QUESTION, Ask(effort("bench", BestOfN(N)), seed=seed))
+        agent.store.begin(run)
+
+        async def one(i: int) -> int:
+            params = SamplingParams(max_tokens=tokens, temperature=1.0, seed=seed * N + i)
+            async with aclosing(agent.policy.stream(prompt, params)) as pieces:  # type: ignore[type-var]
+                [sample] = [piece async for piece in pieces if isinstance(piece, Sample)]
+            agent.store.add_node(run.run_id, Node((i,), sample, Ending.ANSWER))
+            return len(sample.token_ids)
+
+        return sum(await asyncio.gather(*map(one, range(N))))
+
+    async def runs(seed: int) -> int:
         asks = (ask(agent, QUESTION, Ask(effort("bench", Single()), seed=seed * N + i)) for i in range(N))
         return sum([run.usage.sampled_tokens for run in await asyncio.gather(*asks)])
 
@@ -117,8 +133,9 @@ def works_of(agent: Agent, note: Note, tokens: int) -> dict[str, Work]:
         f"best-of-{N} by the agent": best_of,
         f"raw request, n = {N}": raw,
         f"raw streaming request, n = {N}": lambda seed: streamed(N, seed),
-        f"{N} runs of the agent at once": captured,
+        f"{N} captured streams at once": captured,
         f"{N} plain streams at once": plain,
+        f"{N} runs of the agent at once": runs,
     }
 
 

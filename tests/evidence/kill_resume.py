@@ -42,14 +42,15 @@ asyncio.run(main())
 """
 
 
-def killed(home: Path, model: str, seed: int, after: float) -> Run | None:
+def killed(home: Path, model: str, seed: int, after: float | None) -> Run | None:
     """Ask in a process of its own and kill it ``after`` seconds into the run; the run as the log has it then."""
     command = [sys.executable, "-c", ASK, str(home), model, QUESTION, str(seed)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, start_new_session=True) as process:
         assert process.stdout is not None
         process.stdout.readline()
-        time.sleep(after)
-        os.killpg(process.pid, signal.SIGKILL)
+        if after is not None:
+            time.sleep(after)
+            os.killpg(process.pid, signal.SIGKILL)
     with Store.open(home / "log.sqlite") as store:
         runs = store.runs(RunFilter())
         return store.run(runs[0].run_id) if runs else None
@@ -87,23 +88,35 @@ def resumed(home: Path, model: str, run: Run) -> list[str]:
 def main() -> None:
     kills = int(sys.argv[1]) if len(sys.argv) > 1 else 30
     model = sys.argv[2] if len(sys.argv) > 2 else str(MINI)
-    moments, failures, in_the_middle = random.Random(0), 0, 0
-    for number in range(kills):
+    whole = duration(model)
+    print(f"a run that nobody kills takes {whole:.2f} s")
+    moments, failures, in_the_middle, number = random.Random(0), 0, 0, 0
+    while in_the_middle < kills:
+        number += 1
         with tempfile.TemporaryDirectory() as folder:
             home = Path(folder)
-            after = moments.uniform(0.0, 2.5)
+            after = moments.uniform(0.0, whole)
             run = killed(home, model, number, after)
             if run is None or run.status != "running":
-                where = "before the run began" if run is None else "after its end"
-                print(f"{number + 1:>3}: killed after {after:.2f} s, {where}")
-                continue
+                continue  # before the run was logged, or after its end
             in_the_middle += 1
             problems = resumed(home, model, run)
             failures += bool(problems)
             outcome = "; ".join(problems) or "ok"
-            print(f"{number + 1:>3}: killed after {after:.2f} s with {len(run.nodes)} nodes logged: {outcome}")
-    print(f"{in_the_middle} of {kills} kills fell into the run; {failures} failures")
+            print(
+                f"{in_the_middle:>3}: killed after {after:.2f} s with {len(run.nodes)} nodes logged: {outcome}",
+                flush=True,
+            )
+    print(f"{in_the_middle} kills in the middle of a run, of {number}; {failures} failures")
     sys.exit(failures > 0)
+
+
+def duration(model: str) -> float:
+    """Seconds from a run's beginning to its end, when it is left alone."""
+    with tempfile.TemporaryDirectory() as folder:
+        run = killed(Path(folder), model, 0, None)
+        assert run is not None
+        return run.usage.seconds
 
 
 if __name__ == "__main__":

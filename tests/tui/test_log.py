@@ -1,12 +1,15 @@
 """The log as commands show it."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 from pyarrow import parquet
 
+from agent.store import Store
+from tests.agent.logs import RUN
 from tests.tui.commands import CONTROL, ponder
 from tests.tui.conftest import HOSTILE
 
@@ -32,6 +35,15 @@ def test_runs_are_listed_newest_first(log: Path, tmp_path: Path) -> None:
     assert names(tmp_path) == ["newest", "new", "old"]
     assert names(tmp_path, "--limit", "1") == ["newest"]
     assert names(tmp_path, "--thread", "a") == ["old"]
+
+
+def test_the_questions_of_an_evaluation_are_listed_when_they_are_asked_for(log: Path, tmp_path: Path) -> None:
+    with Store.open(log) as store:
+        store.begin(
+            replace(RUN, run_id="task", started_at="2026-11-09", metadata={"task_id": "arithmetic/1/held_out/0/0"})
+        )
+    assert "task" not in names(tmp_path)
+    assert names(tmp_path, "--all", "--limit", "1") == ["task"]
 
 
 def test_every_sample_is_shown_with_its_tokens_and_temperature(log: Path, tmp_path: Path) -> None:
