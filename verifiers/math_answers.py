@@ -36,7 +36,7 @@ class MathAnswers:
 
     name = "math"
 
-    def __init__(self, cpu_seconds: float = 3.0) -> None:
+    def __init__(self, cpu_seconds: float = 1.0) -> None:
         """``cpu_seconds`` is the processor time that one formula may take."""
         self._worker = MathWorker(cpu_seconds)
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="math-answers")  # one worker, one at a time
