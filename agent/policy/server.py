@@ -52,6 +52,7 @@ RESTARTS = 5  # crashes in a row after which it is given up
 STEADY = 15.0  # seconds of health after which a crash is the first in a row again
 PULSE, SILENCE = 5.0, 60.0  # seconds between looks at its health, and of silence after which it is started again
 BACKOFF = (1.0, 60.0)  # seconds before the first and at most before any other start
+POLLING, WORKER = "VLLM::EngineCor", "VLLM::Worker"  # names of vLLM's processes as the kernel cuts them
 
 
 class ServerFailed(PonderError):
@@ -202,6 +203,17 @@ class Engine:
         finally:
             ended.cancel()
 
+    def give_way(self) -> None:
+        """Let the process that polls its workers without sleeping come after all others: of few cores it takes one."""
+        names: dict[int, str] = {}
+        for name in Path("/proc").glob("[0-9]*/comm"):
+            with suppress(OSError):  # it has ended meanwhile
+                if os.getsid(pid := int(name.parent.name)) == self._process.pid:
+                    names[pid] = name.read_text().strip()
+        if WORKER in names.values():  # otherwise it does the work itself
+            for pid in [pid for pid, name in names.items() if name == POLLING]:
+                os.setpriority(os.PRIO_PROCESS, pid, 10)
+
     def said(self) -> str:
         """What it has written since it was started."""
         with self._log.open("rb") as file:
@@ -234,6 +246,7 @@ async def watch(serving: Serving, tell: Callable[[str], None], ready: Callable[[
             try:
                 await started.healthy(tell)
                 was_healthy, healthy_since = True, clock()
+                started.give_way()
                 await ready()
                 what = await started.wait()
             except PonderError as error:

@@ -17,6 +17,7 @@ import pytest
 from agent.policy import note, server
 from agent.policy.note import AlreadyServing, Note
 from agent.policy.server import ServerFailed, Serving, command, environment
+from tests.evidence.served import processes
 
 NOTE = Note("http://127.0.0.1:8000/v1", "secret", "mini", 7, "vllm.log")
 
@@ -213,6 +214,12 @@ async def test_a_server_that_is_no_longer_wanted_ends_with_whoever_asked(fake: t
         await task
     with pytest.raises(ProcessLookupError):
         os.kill(pid, 0)
+
+
+@pytest.mark.timeout(700)
+def test_in_a_real_vllm_the_process_that_polls_comes_after_those_that_work(vllm: Note) -> None:
+    nice = {process.name(): process.nice() for process in processes(vllm)}
+    assert nice["VLLM::EngineCore"] == (10 if "VLLM::Worker" in nice else 0)
 
 
 @pytest.mark.timeout(700)
