@@ -171,21 +171,18 @@ def _comparison() -> Callable[[str, str], bool]:
     def read(formula: str) -> list[Any]:
         return parse(f"${formula}$", config, fallback_mode="no_fallback", parsing_timeout=0)
 
+    imaginary = read(r"\sqrt{-1}")[0]
+
+    def with_i(parsed: list[Any]) -> list[Any]:
+        """In answers the letter i is the imaginary unit; a summation's i stays one."""
+        named = [{s: imaginary for s in getattr(part, "free_symbols", ()) if str(s) == "i"} for part in parsed]
+        return [part.subs(i) if i else part for part, i in zip(parsed, named, strict=True)]
+
     def compare(gold: str, answer: str) -> bool:
-        expected, given = _with_i(read(gold)), _with_i(read(answer))
+        expected, given = with_i(read(gold)), with_i(read(answer))
         return verify(expected, given, timeout_seconds=None) and not _far_apart(expected[0], given[0])
 
     return compare
-
-
-def _with_i(parsed: list[Any]) -> list[Any]:
-    """Formulas in which the letter i is the imaginary unit, as it is in answers; a summation's i stays one."""
-    from sympy import Basic, I
-
-    def read(part: Any) -> Any:
-        return part.subs({symbol: I for symbol in part.free_symbols if str(symbol) == "i"})
-
-    return [read(part) if isinstance(part, Basic) else part for part in parsed]
 
 
 def _far_apart(gold: Any, answer: Any) -> bool:

@@ -6,7 +6,7 @@
 
 from __future__ import annotations
 
-from rl.tasks.task import phrased
+from rl.tasks.task import apart, phrased
 
 GETS = "[buys|gets|finds|receives|collects|wins|picks up|earns|makes|bought|got|found|received|collected|won|picked up|made]"
 GIVES = "[gives|brings|sends|hands|gave|brought|sent|handed]"
@@ -144,3 +144,11 @@ ASK_EXPRESSION = phrased(
     "[What is|How much is|What's|Calculate|Work out|Compute|Find|Evaluate] {e}[?|.|]", "[Please|Can you] [calculate|evaluate|work out|compute] {e}[.|?]",
     "{e}[?| = ?| =|]", "[Tell me|Give me|What is] the value of {e}[.|?]", "What [do you get|do I get|comes out|is it] for {e}?",
 )  # fmt: skip
+# A bare sum: people type it in small letters, and without a question mark, too.
+ASK_SUM = phrased(
+    "[What is|What's|what is|what's|Whats] {e}[?|]", "[Calculate|Compute|Work out|calculate|compute] {e}[.|]", "[How much is|how much is|How much would be] {e}[?|]",
+    "[|and |now |ok, ]{e}[?|| =|=]", "[Can you|Could you|Please|please] [calculate|compute|work out] {e}[?|]", "[Tell me|Give me|I need] [the result of|what is|] {e}[.|]",
+    "[Hi, what is|Hello, what's|Ok, what is|So what is|And what is] {e}[?|]", "[Solve|solve|Evaluate|Find] {e}[.|]", "What do [you|I] get for {e}[?| please?|]",
+)  # fmt: skip
+# Both ask for {e}, and what one trains on the other must not hold out.
+ASK_EXPRESSION, ASK_SUM = apart(ASK_EXPRESSION, ASK_SUM), apart(ASK_SUM, ASK_EXPRESSION)

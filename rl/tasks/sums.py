@@ -2,19 +2,14 @@
 
 from __future__ import annotations
 
-from rl.tasks.task import Draw, Task, call, direct, phrased
+from rl.tasks.stories import ASK_SUM
+from rl.tasks.task import Draw, Task, call, direct
 from rl.tasks.words import NUMBER_WORDS
 from tools.calculator import evaluate
 from tools.tool import ToolError
 
 TIERS = range(1, 3)
 
-# {e} is the sum. A wording in small letters, without its question mark, or with another sign is one that people type too.
-WORDINGS = phrased(
-    "[What is|What's|what is|what's|Whats] {e}[?|]", "[Calculate|Compute|Work out|calculate|compute] {e}[.|]", "[How much is|how much is|How much would be] {e}[?|]",
-    "[|and |now |ok, ]{e}[?|| =|=]", "[Can you|Could you|Please|please] [calculate|compute|work out] {e}[?|]", "[Tell me|Give me|I need] [the result of|what is|] {e}[.|]",
-    "[Hi, what is|Hello, what's|Ok, what is|So what is|And what is] {e}[?|]", "[Solve|solve|Evaluate|Find] {e}[.|]", "What do [you|I] get for {e}[?| please?|]",
-)  # fmt: skip
 # How an operation is typed and said, by the sign of the calculator.
 SIGNS = {
     "+": ("{a}+{b}", "{a} + {b}", "{a} plus {b}", "{a} and {b} together"),
@@ -42,7 +37,7 @@ def generate(draw: Draw, tier: int, task_id: str) -> Task:
             break
     steps = (call("A sum.", "calculator", ("expression", expression), result),
              direct(f"The result is {result}.", f"It is {result}.", result))  # fmt: skip
-    return Task(task_id, "sums", tier, draw.phrase(WORDINGS).format(e=typed), result, steps)
+    return Task(task_id, "sums", tier, draw.phrase(ASK_SUM).format(e=typed), result, steps)
 
 
 def exact(expression: str) -> str | None:

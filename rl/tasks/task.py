@@ -145,6 +145,22 @@ def shared_out(sentences: list[str], left: Counter[str]) -> tuple[str, ...]:
     return tuple(train)
 
 
+def apart(patterns: Sequence[Sequence[str]], others: Sequence[Sequence[str]]) -> tuple[tuple[str, ...], ...]:
+    """``phrased`` patterns without the held-out sentences that ``others`` train on: what one trains on, none holds out.
+
+    Of what is trained on, as much stays as leaves a quarter held out; a pattern that holds nothing out any more goes.
+    """
+    trained = {sentence for bank in others for i, sentence in enumerate(bank) if i % 4 != 3}
+    kept = []
+    for bank in patterns:
+        held_out = [sentence for sentence in bank[3::4] if sentence not in trained]
+        train = [sentence for i, sentence in enumerate(bank) if i % 4 != 3][: 3 * len(held_out) + 3]
+        for i, sentence in enumerate(held_out):
+            train.insert(4 * i + 3, sentence)
+        kept += [tuple(train)] if held_out else []
+    return tuple(kept)
+
+
 def expanded(pattern: str) -> list[str]:
     parts = re.split(r"\[(.*?)\]", pattern)
     choices = [part.split("|") if i % 2 else [part] for i, part in enumerate(parts)]

@@ -63,7 +63,7 @@ OBJECTS = bank("""pens|apples|marbles|bookmarks|stickers|coins|cards|cookies|pen
 candies|eggs|stones|buttons|tokens|flowers|bottles|cups|apricots|nuts|ribbons|keys|photos|bricks|crayons|
 peaches|olives|cakes|muffins|magnets|markers|notebooks|postcards|puzzles|socks|shirts|plates|spoons|almonds|
 seeds|pears|bananas|tomatoes|potatoes|cherries|envelopes|badges|dolls|kites|whistles|lanterns|chairs|tiles|
-screws|earrings|feathers|leaves|acorns|ornaments|melons|carrots|onions|anklets|pies|bagels|donuts|sandwiches|tulips|
+screws|earrings|feathers|leaves|acorns|ornaments|melons|carrots|onions|anklets|pies|bagels|donuts|baguettes|tulips|
 roses|comics|blocks|figurines|posters|mangoes|peppers|
 lemons|dates|loaves|dumplings|medals|limes|rulers|jugs|wires|plums|beans|crabs|drawings|pins|hens|pillows|kiwis|forks|nails|
 erasers|gloves|bracelets|daisies|fish|hats|magazines|robots|plugs|drums|pots|trains|figs|towels|goats|staples|walnuts|vases|
@@ -105,7 +105,7 @@ vanilla fist fire grave tunnel diesel flame legend shark sore hut mineral royal 
 rescue custom leader pupil twin slope priest mouse hobby rifle ripe soul fear police mule limit wasp star solar rumor soil
 canary motor fan blouse face chapel vein desk mayor plot fox problem kiss tidy prison enemy tear cave drama fancy coal
 ceiling rude tomb veil grain van college sail niece trail vacuum wagon basin dust mind yeast maple trout bundle hail thorn
-chin harp memory cabin navy owner race volume bacon polite mass safe waiter globe habit lazy goal choir family sour wind
+chin harp memory cabin navy landlord race volume bacon polite mass safe waiter globe habit lazy goal choir family sour wind
 plow wine pony radar hint moss nose comedy dove sea nest relative whale wise steam type question sand pistol cinema giraffe
 mild trust rage tiny zone handle pump glad decade dentist delay baby reward nectar sick suburb cliff cough banner trunk
 social weapon size weary path galaxy earth zoo low nurse serious sample soda juice bush heart throat charm noodle vinegar

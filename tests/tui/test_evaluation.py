@@ -33,7 +33,7 @@ def test_hard_is_a_choice_of_tiers_that_there_are() -> None:
 
 @pytest.mark.parametrize("name", ["", "nosuch", "lookup/9", "lookup,", "handwritten/1", "all,lookup"])
 def test_a_suite_that_there_is_not_is_refused_with_those_there_are(name: str) -> None:
-    with pytest.raises(SettingsError, match=r"take one of arithmetic, lookup, .*, handwritten"):
+    with pytest.raises(SettingsError, match=r"take one of sums, arithmetic, .*, handwritten"):
         suites_named(name)
 
 

@@ -96,8 +96,10 @@ def test_the_real_search_finds_the_article_that_is_asked_for(tier: int) -> None:
         for step in task.demonstration:
             if step.calls and step.calls[0][0] == "search":
                 query = step.calls[0][1]["query"]
-                subject = max((d.title for d in task.documents if query.startswith(d.title)), key=len)
-                hits += subject in [passage.title for passage in retriever.search(query, PASSAGES)]
+                words = query.split()
+                starts = [" ".join(words[:k]) for k in range(len(words), 0, -1)]
+                subject = next(start for start in starts if any(start in d.text for d in task.documents))
+                hits += any(subject in passage.text for passage in retriever.search(query, PASSAGES))
                 searches += 1
     assert searches >= 20
     assert hits == searches

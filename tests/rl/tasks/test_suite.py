@@ -161,9 +161,9 @@ def inventions(split: Split) -> set[object]:
 
 # What no draw decides: an invented "The" or "Can" cannot be told from these in a question.
 WORDING_WORDS = set(
-    words.words("""At By Can Check Compare Could Do Eight Find Five For Four Give Go Good He Hey In Later Let
-    Make May My Near Nice Nine Now Of One Play Ponder Put Run Send Seven She Six So Sum Tell Ten That The
-    Theatre Then This Three Turn Two Under Use We What With Work Yo""")
+    words.words("""And At By Can Check Close Compare Could Do Eight Find Five For Four Give Go Good He Hey In Later Let
+    Make May My Near Nice Nine Now Of One Play Ponder Put Run Send Seven She Sing Six So Sum Tell Ten Thanks That The
+    Theatre Then This Three To Turn Two Under Use Wake We What With Work Yo""")
 )
 
 

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rl.tasks import everyday, lookup, programs, stories, strings, units
-from rl.tasks.task import Draw, Split, expanded, phrased
+from rl.tasks.task import Draw, Split, apart, expanded, phrased
 from tests.rl.recorded import wordings
 
 KEYS = st.text(max_size=10)
@@ -116,3 +116,13 @@ def test_held_out_sentences_combine_words_that_training_has(module: object) -> N
         for split in SPLITS
     )
     assert held_out <= train
+
+
+def test_what_one_family_trains_on_the_other_does_not_hold_out() -> None:
+    one = phrased("[What is|How much is|Tell me|Find] {e}[?|.|]")
+    two = phrased("[What is|How much is|Give me|Find] {e}[?|.|!]")
+    for kept, other in ((apart(one, two), two), (apart(two, one), one)):
+        held_out = {sentence for bank in kept for sentence in bank[3::4]}
+        assert held_out
+        assert not held_out & {sentence for bank in other for i, sentence in enumerate(bank) if i % 4 != 3}
+        assert {sentence for bank in kept for sentence in bank} <= {s for bank in (*one, *two) for s in bank}
