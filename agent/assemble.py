@@ -253,7 +253,7 @@ def process_reward_of(settings: Settings) -> Verifier:
 def add_strategies(settings: Settings) -> None:
     """Strategies of the person's own, ``module:object`` or an entry point in the group ``ponder.strategies``."""
     from agent.loading import load
-    from agent.search import add_strategy
+    from agent.search.registry import add_strategy
 
     for spec in settings.strategies:
         add_strategy(load(spec, "ponder.strategies"))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import math
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -15,7 +16,8 @@ from agent.effort import Effort
 from agent.events import Event
 from agent.policy.policy import Policy
 from agent.records import Node, Path, Run
-from agent.search import Candidate
+from agent.search.strategy import Candidate
+from agent.state import Ended
 from agent.store import Store
 from tools.toolbox import Toolbox
 from verifiers.answers import canonical, final_answer
@@ -34,6 +36,25 @@ class Agent:
     store: Store
     checkpointer: BaseCheckpointSaver | None  # None: runs cannot be resumed (evaluation)
     system_prompt: str
+    step_delimiter: str = "\n\n"  # what ends a step inside a thought, for searches and verifiers over steps
+
+
+@dataclass(slots=True)
+class Wave:
+    """What is growing side by side now, for a strategy that can tell that the rest no longer matters."""
+
+    under_way: int = 0
+    arrived: list[Candidate] = field(default_factory=list)
+    settled: bool = False  # then what is under way is cancelled, and keeps that mark
+
+    def begin(self, count: int) -> None:
+        self.under_way, self.settled = count, False
+
+    def arrive(self, candidate: Candidate | None, strategy: Any) -> None:
+        self.under_way -= 1
+        self.arrived += [candidate] if candidate else []
+        tells = getattr(strategy, "settled", None)
+        self.settled = self.settled or (tells is not None and bool(tells(self.arrived, self.under_way)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +78,7 @@ class RunContext:
     emit: Callable[[Event], None]
     tree: dict[Path, Node]  # what has been logged; grows by ``add`` and ``update`` only
     interrupted: Collection[tuple[Path, int]] = ()  # calls (node, index) that a killed process had begun
+    wave: Wave = field(default_factory=Wave)
     # Set when the run itself is cancelled: only then is a sample that stops half way the last word of its attempt.
     cancelled: asyncio.Event = field(default_factory=asyncio.Event)
 
@@ -71,26 +93,41 @@ class RunContext:
         self.tree[node.path] = replace(node, **changes)
         return self.tree[node.path]
 
-    def attempts(self, candidates: Collection[int]) -> list[tuple[Node, ...]]:
-        """The trajectories of these candidates, in order; one whose first step failed has none.
+    def trajectory(self, leaf: Path) -> tuple[Node, ...]:
+        """The nodes from the first step to ``leaf``, in order."""
+        return tuple(self.tree[leaf[:depth]] for depth in range(1, len(leaf) + 1))
+
+    def candidates(self, ended: Sequence[Ended]) -> list[Candidate]:
+        """Of growths that have ended, in the order of their paths; one whose first step failed has none.
 
         Others may be in the log: a killed process leaves attempts that are not finished.
         """
-        return [found for found in self.logged().trajectories() if found[0].path[0] in candidates]
+        found = [self.candidate(tuple(each["end"]), len(each["start"])) for each in ended if each["end"]]
+        return sorted(found, key=lambda candidate: candidate.path)
 
     def logged(self) -> Run:
         """The run with its tree as it stands."""
         return replace(self.run, nodes=tuple(self.tree[path] for path in sorted(self.tree)))
 
-    def candidate(self, leaf: Node) -> Candidate:
-        return candidate_of(leaf, self.run.question, self.agent.weights)
+    def candidate(self, leaf: Path, first: int = 1) -> Candidate:
+        return candidate_of(self.trajectory(leaf), self.run.question, self.agent.weights, first)
 
 
-def candidate_of(leaf: Node, question: str, weights: Mapping[str, float]) -> Candidate:
-    """A finished attempt as a strategy sees it; ``weights`` are the verifiers', by name."""
+def candidate_of(trajectory: Sequence[Node], question: str, weights: Mapping[str, float], first: int = 1) -> Candidate:
+    """The end of a growth as a strategy sees it; its first node is the ``first`` of the trajectory."""
+    leaf = trajectory[-1]
     answer = final_answer(leaf.text) or leaf.text
     score = combine(leaf.verdicts, weights).value
-    return Candidate(leaf.path, leaf.ending, canonical(answer, question) if answer else None, score)
+    logprobs = [logprob for node in trajectory for logprob in node.sample.logprobs]
+    return Candidate(
+        leaf.path,
+        leaf.ending,
+        canonical(answer, question) if answer else None,
+        score,
+        math.fsum(logprobs) / len(logprobs) if logprobs else 0.0,
+        leaf.path[:first],
+        trajectory[first - 1].bridge,
+    )
 
 
 def seed_of(root_seed: int, parent: Path) -> int:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from agent.budget import Budget
-from agent.search import AdaptiveBestOfN, Single, Strategy
+from agent.search.attempts import AdaptiveBestOfN, Single
+from agent.search.strategy import Strategy
 
 
 @dataclass(frozen=True, slots=True)

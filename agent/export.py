@@ -89,6 +89,7 @@ COLUMNS: dict[str, tuple[str, Callable[[Run, Node], Any]]] = {
     "version": ("string", lambda run, node: node.sample.policy.version),
     "template_hash": ("string", lambda run, node: node.sample.template_hash),
     "ending": ("string", lambda run, node: node.ending.value),
+    "bridge": ("string", lambda run, node: node.bridge),
     "thought": ("string", lambda run, node: node.thought),
     "text": ("string", lambda run, node: node.text),
     "calls": ("string", lambda run, node: json_text(node.calls)),

@@ -1,4 +1,4 @@
-"""A run: plan -> attempts -> score -> plan again ... answer. The attempts of a wave grow side by side.
+"""A run: plan -> grow -> score -> plan again ... answer. What is grown in a wave grows side by side.
 
 A LangGraph whose state is ids only, checkpointed after each step. ``run`` starts it, and starts it again where a killed
 process left it: what was sampled since the last checkpoint is in the log, and is not sampled again.
@@ -19,10 +19,11 @@ from langgraph.types import Send
 
 from agent import events, react
 from agent.context import RunContext
-from agent.records import Ending, Node
-from agent.state import RUN, AttemptState, RunState, attempt_state, path_of
+from agent.records import Ending, Node, Path
+from agent.search.strategy import OPEN
+from agent.state import RUN, AttemptState, Ended, RunState, growths, key, path_of
 from verifiers.registry import judge
-from verifiers.verdict import Case
+from verifiers.verdict import Case, Verifier
 
 _log = logging.getLogger("ponder.graph")
 
@@ -47,75 +48,104 @@ def attempt_graph() -> CompiledStateGraph[Any, Any, Any, Any]:
 
 
 def plan(state: RunState, runtime: Runtime[RunContext]) -> dict[str, Any]:
-    """Ask the strategy how many more attempts to make; none where the budget has run out or the policy has failed."""
+    """Ask the strategy what to grow; nothing where the budget has run out or the policy has failed."""
     context = runtime.context
-    made = [context.candidate(attempt[-1]) for attempt in context.attempts(state["finished"])]
-    wave = 0 if state["failures"] else max(0, context.effort.strategy.grow(made))
-    if wave and state["finished"] and (limit := context.meter.exhausted()):
-        return {"wave": 0, "limits": {RUN: limit}}
+    wanted = [] if state["failures"] else context.effort.strategy.grow(context.candidates(state["ended"]))
+    wave = growths(wanted, state["ended"])
+    if wave and state["ended"] and (limit := context.meter.exhausted()):
+        return {"wave": [], "limits": {RUN: limit}}
+    context.wave.begin(len(wave))
     return {"wave": wave}
 
 
 def growing(state: RunState) -> list[Send] | str:
-    first = len(state["finished"])
-    return [Send("attempt", attempt_state(i)) for i in range(first, first + state["wave"])] or "answer"
+    return [Send("attempt", growth) for growth in state["wave"]] or "answer"
 
 
 async def attempt(state: AttemptState, runtime: Runtime[RunContext]) -> dict[str, Any]:
-    """One candidate, from the question to its end. What the policy fails at is noted; the siblings go on."""
-    context, candidate = runtime.context, str(state["candidate"])
-    ended: AttemptState = await attempt_graph().ainvoke(state, context=context)  # type: ignore[assignment]
-    if ended["steps"]:
-        leaf = context.tree[path_of(ended["candidate"], ended["steps"])]
-        context.emit(events.CandidateFinished(leaf.path, leaf.ending, leaf.text, ended["tokens"]))
-    if ended["failure"]:
-        _log.warning("attempt %s failed: %s", candidate, ended["failure"])
+    """One growth, from its first node to its end. What the policy fails at is noted; the siblings go on."""
+    context = runtime.context
+    grown: AttemptState = await attempt_graph().ainvoke(state, context=context)  # type: ignore[assignment]
+    end = path_of(grown["start"], grown["steps"]) if grown["steps"] else ()
+    if end and (leaf := context.tree[end]).ending not in OPEN:
+        context.emit(events.CandidateFinished(end, leaf.ending, leaf.text, grown["tokens"]))
+    context.wave.arrive(context.candidate(end) if end else None, context.effort.strategy)
+    if grown["failure"]:
+        _log.warning("attempt %s failed: %s", key(grown["start"]), grown["failure"])
+    limits = (
+        {RUN if context.meter.exhausted() else key(end or grown["start"]): grown["limit"]} if grown["limit"] else {}
+    )
     return {
-        "finished": [ended["candidate"]],
-        "failures": [ended["failure"]] if ended["failure"] else [],
-        "limits": {RUN if context.meter.exhausted() else candidate: ended["limit"]} if ended["limit"] else {},
+        "ended": [Ended(start=grown["start"], end=list(end))],
+        "failures": [grown["failure"]] if grown["failure"] else [],
+        "limits": limits,
     }
 
 
 async def score(state: RunState, runtime: Runtime[RunContext]) -> dict[str, Any]:
-    """Let every verifier look at all candidates together: agreement changes with each wave."""
-    context, attempts = runtime.context, runtime.context.attempts(state["finished"])
-    cases = [case_of(context.run.question, attempt) for attempt in attempts]
-    for attempt, verdicts in zip(attempts, await judge(context.agent.verifiers, cases), strict=True):
-        leaf = context.update(attempt[-1], verdicts=verdicts)
-        context.emit(events.Scored(leaf.path, context.candidate(leaf).score, verdicts))
+    """Let every verifier look at all candidates together: agreement changes with each wave.
+
+    Those that a search may go on from are looked at by the verifiers that can judge what is not finished.
+    """
+    context = runtime.context
+    candidates = context.candidates(state["ended"])
+    closed = [c.path for c in candidates if not c.open]
+    looked_at = {tuple(growth["start"]) for growth in state["wave"]}
+    opened = [c.path for c in candidates if c.open and c.start in looked_at]
+    judges_steps = [each for each in context.agent.verifiers if getattr(each, "judges_steps", False)]
+    await judged(context, closed, context.agent.verifiers)
+    await judged(context, opened, judges_steps)
     return {}
+
+
+async def judged(context: RunContext, leaves: Sequence[Path], verifiers: Sequence[Verifier]) -> None:
+    if not leaves:
+        return
+    trajectories = [context.trajectory(leaf) for leaf in leaves]
+    cases = [case_of(context.run.question, each, context.agent.step_delimiter) for each in trajectories]
+    for trajectory, verdicts in zip(trajectories, await judge(verifiers, cases), strict=True):
+        leaf = context.update(trajectory[-1], verdicts=verdicts)
+        context.emit(events.Scored(leaf.path, context.candidate(leaf.path).score, verdicts))
 
 
 def answer(state: RunState, runtime: Runtime[RunContext]) -> dict[str, Any]:
     """Choose the candidate whose answer is given."""
     context = runtime.context
-    candidates = [context.candidate(attempt[-1]) for attempt in context.attempts(state["finished"])]
+    candidates = context.candidates(state["ended"])
     if not candidates:
         return {"chosen": None}
-    choice = context.effort.strategy.choose(candidates)
+    choice = context.effort.strategy.choose([c for c in candidates if not c.open] or candidates)
     context.emit(events.Selected(choice.path, choice.reason))
     return {"chosen": list(choice.path)}
 
 
-def case_of(question: str, attempt: Sequence[Node]) -> Case:
+def case_of(question: str, attempt: Sequence[Node], delimiter: str) -> Case:
     """What a verifier may look at of a candidate."""
     leaf = attempt[-1]
     return Case(
         question=question,
         answer=leaf.text,
         thought="\n".join(node.thought for node in attempt if node.thought and node.ending is not Ending.ERROR),
-        steps=tuple(step_of(node) for node in attempt if node.ending is not Ending.ERROR),
+        steps=steps_of(attempt, delimiter),
         passages=tuple(p for node in attempt for result in node.tool_results for p in result.passages),
         finished=leaf.ending is Ending.ANSWER,
         outcome=leaf.ending.value,
     )
 
 
-def step_of(node: Node) -> str:
-    """A step as a process reward model reads it: the thought, each call with its result, the text."""
-    calls = [
+def steps_of(attempt: Sequence[Node], delimiter: str) -> tuple[str, ...]:
+    """An attempt as a process reward model reads it: each step of a thought, each call with its result, the answer."""
+    return tuple(
+        step.strip()
+        for node in attempt
+        if node.ending is not Ending.ERROR
+        for step in (*node.thought.split(delimiter), *called(node), node.text)
+        if step.strip()
+    )
+
+
+def called(node: Node) -> list[str]:
+    return [
         f"{json.dumps(call, ensure_ascii=False)}\n{result.text}"
         for call, result in zip(node.calls, node.tool_results, strict=False)
     ]
-    return "\n".join(part for part in (node.thought, *calls, node.text) if part.strip())

@@ -51,7 +51,12 @@ def create_log(db: sqlite3.Connection) -> None:
     db.execute("CREATE INDEX feedback_by_run ON feedback (run)")
 
 
-MIGRATIONS: Sequence[Callable[[sqlite3.Connection], None]] = (create_log,)
+def add_bridge(db: sqlite3.Connection) -> None:
+    """What a search put between a node and its parent."""
+    db.execute("ALTER TABLE nodes ADD COLUMN bridge TEXT NOT NULL DEFAULT ''")
+
+
+MIGRATIONS: Sequence[Callable[[sqlite3.Connection], None]] = (create_log, add_bridge)
 
 
 def version(db: sqlite3.Connection) -> int:

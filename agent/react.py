@@ -27,6 +27,7 @@ from agent.context import RunContext, seed_of
 from agent.policy.policy import ContextTooLong, Delta, PolicyError
 from agent.policy.reading import Reading
 from agent.records import Ending, Node, Path, Sample, SamplingParams
+from agent.search.bridges import bridged
 from agent.state import AGAIN, OVER, REPAIRABLE, AttemptState, path_of
 from tools.search import numbered
 from tools.tool import ToolResult
@@ -47,20 +48,22 @@ def build() -> CompiledStateGraph[Any, Any, Any, Any]:
     graph.add_node("act", act)
     graph.add_edge(START, "reason")
     graph.add_conditional_edges("reason", after_reasoning, ["act", "reason", END])
-    graph.add_edge("act", "reason")
+    graph.add_conditional_edges("act", after_acting, ["reason", END])
     return graph.compile(checkpointer=False)  # an attempt that is resumed starts again, and finds its steps in the log
 
 
 async def reason(state: AttemptState, runtime: Runtime[RunContext]) -> dict[str, Any]:
-    """Sample the next step of the attempt, or read it where it is already logged."""
+    """Sample the next node of the growth, or read it where it is already logged."""
     context, steps = runtime.context, state["steps"]
-    path = path_of(state["candidate"], steps + 1)
+    path = path_of(state["start"], steps + 1)
     node = context.tree.get(path)
     if node is None:
-        if limit := step_over(context, steps):
+        if context.wave.settled:
+            return {"ending": OVER}
+        if limit := step_over(context, path):
             return {"ending": OVER, "limit": limit}
         try:
-            node = await sample_node(context, path)
+            node = await sample_node(context, path, state)
         except ContextTooLong as error:
             return {"ending": Ending.ERROR.value, "failure": str(error)}
     repairing, again = node.ending in REPAIRABLE, broke_off(node) and state["retries"] < RETRIES
@@ -73,16 +76,25 @@ async def reason(state: AttemptState, runtime: Runtime[RunContext]) -> dict[str,
         "repairs": state["repairs"] + repairing,
         "retries": state["retries"] + again,
         "tokens": state["tokens"] + len(node.sample.token_ids),
-        "ending": AGAIN if again else node.ending.value,
+        "ending": AGAIN if again or goes_on(context, state, node) else node.ending.value,
         "limit": cut_by(context, node) if node.ending is Ending.BUDGET else state["limit"],
         "failure": node.note if node.ending is Ending.ERROR and not again else "",
     }
 
 
-def step_over(context: RunContext, steps: int) -> str | None:
-    """The limit that allows no step after so many."""
-    budget = context.meter.budget
-    return f"{budget.steps} steps" if steps >= budget.steps else context.meter.sampling_over()
+def step_over(context: RunContext, path: Path) -> str | None:
+    """The limit that allows no node at ``path``."""
+    budget, before = context.meter.budget, context.trajectory(path[:-1])
+    turns = sum(node.ending is not Ending.STEP for node in before)
+    return f"{budget.steps} steps" if turns >= budget.steps else context.meter.sampling_over()
+
+
+def goes_on(context: RunContext, state: AttemptState, node: Node) -> bool:
+    """Whether a node that stopped at a delimiter is no whole step yet: nothing was said, or the thought is over."""
+    if node.ending is not Ending.STEP or state["to"] != "step":
+        return False
+    turn = [*turn_before(context, node.path, node.sample.prompt_token_ids), *node.sample.token_ids]
+    return not node.thought or not context.agent.policy.renderer.thinking(turn)
 
 
 def cut_by(context: RunContext, node: Node) -> str:
@@ -100,6 +112,10 @@ def after_reasoning(state: AttemptState) -> str:
     return "reason" if state["ending"] == AGAIN else END
 
 
+def after_acting(state: AttemptState) -> str:
+    return END if state["to"] == "step" else "reason"
+
+
 def broke_off(node: Node) -> bool:
     """Whether the model had begun to answer and failed: the next step asks it the same again."""
     return node.ending is Ending.ERROR and bool(node.sample.token_ids)
@@ -107,9 +123,8 @@ def broke_off(node: Node) -> bool:
 
 async def act(state: AttemptState, runtime: Runtime[RunContext]) -> dict[str, Any]:
     """Make the calls of the last step, all at once."""
-    context, before = runtime.context, state["passages"]
-    path = path_of(state["candidate"], state["steps"])
-    node = context.tree[path]
+    context, path = runtime.context, path_of(state["start"], state["steps"])
+    node, before = context.tree[path], passages_before(context, path)
     results, limit = node.tool_results, state["limit"]
     if len(results) < len(node.calls):
         limit = context.meter.calling_over(len(node.calls)) or limit
@@ -117,7 +132,12 @@ async def act(state: AttemptState, runtime: Runtime[RunContext]) -> dict[str, An
         results = renumbered(await asyncio.gather(*calls), before)
         context.update(node, tool_results=tuple(results))
         tell(context, path, results, before)
-    return {"passages": before + sum(len(result.passages) for result in results), "limit": limit}
+    return {"limit": limit}
+
+
+def passages_before(context: RunContext, path: Path) -> int:
+    """How many passages the attempt has found before ``path``: citations number on from there."""
+    return sum(len(result.passages) for node in context.trajectory(path[:-1]) for result in node.tool_results)
 
 
 async def call_tool(context: RunContext, path: Path, index: int, call: Mapping[str, Any]) -> ToolResult:
@@ -162,7 +182,7 @@ def tell(context: RunContext, path: Path, results: Sequence[ToolResult], before:
 # --- sampling one step ------------------------------------------------------------------------------------------------
 
 
-async def sample_node(context: RunContext, path: Path) -> Node:
+async def sample_node(context: RunContext, path: Path, state: AttemptState) -> Node:
     """Draw one step and log it. Whatever stops it half way, what had arrived is logged.
 
     Except where a sibling's failure ends the process's part of the run: a resume draws the step again. A model that
@@ -171,8 +191,9 @@ async def sample_node(context: RunContext, path: Path) -> Node:
     Raises:
         ContextTooLong: even the shortest form of the prompt leaves no room for an answer.
     """
-    prompt, note = prompt_for(context, path)
-    drawing, ending = Drawing(context, path, prompt), None
+    bridge = state["bridge"] if state["steps"] == 0 else ""
+    prompt, note = prompt_for(context, path, bridge)
+    drawing, ending = Drawing(context, path, prompt, state), None
     sample: Sample | None = None
 
     def may_pass(error: BaseException) -> bool:
@@ -194,25 +215,33 @@ async def sample_node(context: RunContext, path: Path) -> Node:
             with attempt:
                 sample = await drawing.finish()
         if sample is None:
-            sample, ending = drawing.partial("cancelled"), Ending.BUDGET
+            sample = drawing.partial("cancelled")
+            ending = Ending.CANCELLED if context.wave.settled else Ending.BUDGET
     except PolicyError as error:
         sample, ending, note = drawing.partial("error"), Ending.ERROR, str(error)
     except asyncio.CancelledError:
         if drawing.token_ids and context.cancelled.is_set():
-            context.add(node_of(context, path, drawing.partial("cancelled"), note))
+            context.add(drawing.node(drawing.partial("cancelled"), note, bridge))
         raise
-    return context.add(node_of(context, path, sample, note, ending))
+    return context.add(drawing.node(sample, note, bridge, ending))
 
 
 class Drawing:
     """One draw as it streams: it passes the text on, and keeps the ids for the case that the stream stops short."""
 
-    def __init__(self, context: RunContext, path: Path, prompt: Sequence[int]) -> None:
+    def __init__(self, context: RunContext, path: Path, prompt: Sequence[int], state: AttemptState) -> None:
         self.context, self.path, self.prompt = context, path, prompt
-        self.params = sampling_params(context, path, len(prompt))
+        self.turn = turn_before(context, path, prompt)
+        self.most = state["most"] if state["steps"] == 0 else None  # tokens after which the search looks
+        room = min(
+            context.agent.policy.context_length - len(prompt), context.meter.budget.sample_tokens - len(self.turn)
+        )
+        self.params = sampling_params(
+            context, path, min(room, self.most or room), stops(context, self.turn, state["to"])
+        )
         self.token_ids: list[int] = []
         self.logprobs: list[float] = []
-        self.splitter = context.agent.policy.renderer.splitter()
+        self.splitter = context.agent.policy.renderer.splitter(self.turn)
         self.began = time.monotonic()
 
     async def finish(self) -> Sample | None:
@@ -230,7 +259,7 @@ class Drawing:
             async for piece in pieces:
                 if not isinstance(piece, Delta):
                     sample = piece
-                elif self.context.meter.sampling_over():
+                elif self.context.wave.settled or self.context.meter.sampling_over():
                     return None
                 else:
                     self.take(piece)
@@ -265,34 +294,59 @@ class Drawing:
             not_trainable=f"{finish_reason}: the sample was stopped from outside",
         )
 
+    def node(self, sample: Sample, note: str, bridge: str, ending: Ending | None = None) -> Node:
+        """What was drawn, read after what the turn had before it."""
+        read = self.context.agent.policy.renderer.read
+        before, whole = read(self.turn), read([*self.turn, *sample.token_ids])
+        return Node(
+            path=self.path,
+            sample=sample,
+            ending=ending or ending_of(sample, whole, self),
+            thought=whole.thought.removeprefix(before.thought).strip(),
+            text=whole.text,
+            calls=whole.calls,
+            note=note,
+            bridge=bridge,
+        )
 
-def sampling_params(context: RunContext, path: Path, prompt_tokens: int) -> SamplingParams:
+
+def turn_before(context: RunContext, path: Path, prompt: Sequence[int]) -> list[int]:
+    """What the turn of a node has before it: where its parent is a step, all that was put after the turn's prompt."""
+    first = len(path)
+    while first > 1 and context.tree[path[: first - 1]].ending is Ending.STEP:
+        first -= 1
+    if first == len(path):
+        return []
+    return list(prompt[len(context.tree[path[:first]].sample.prompt_token_ids) :])
+
+
+def sampling_params(context: RunContext, path: Path, most: int, stops: tuple[int, ...]) -> SamplingParams:
     """Nothing in it depends on what the other attempts have spent by now: their samples form a group."""
-    budget, room = context.meter.budget, context.agent.policy.context_length - prompt_tokens
     return SamplingParams(
         temperature=context.effort.temperature,
-        max_tokens=min(budget.sample_tokens, budget.tokens, room),
+        max_tokens=max(1, min(most, context.meter.budget.tokens)),
         seed=seed_of(context.run.root_seed, path[:-1]) + path[-1],
+        stop_token_ids=stops,
     )
 
 
-def node_of(context: RunContext, path: Path, sample: Sample, note: str, ending: Ending | None = None) -> Node:
-    reading = context.agent.policy.renderer.read(sample.token_ids)
-    return Node(
-        path=path,
-        sample=sample,
-        ending=ending or ending_of(sample, reading),
-        thought=reading.thought,
-        text=reading.text,
-        calls=reading.calls,
-        note=note,
-    )
+def stops(context: RunContext, turn: Sequence[int], to: str) -> tuple[int, ...]:
+    """The tokens after which a search looks, while the turn is in its thought."""
+    renderer = context.agent.policy.renderer
+    if to == "end" or not renderer.thinking(turn):
+        return ()
+    if to == "step":
+        return renderer.ending_with(context.agent.step_delimiter)
+    return () if renderer.marks.end_think is None else (renderer.marks.end_think,)
 
 
 STOPPED = {"length": Ending.BUDGET, "cancelled": Ending.CANCELLED, "error": Ending.ERROR}
 
 
-def ending_of(sample: Sample, reading: Reading) -> Ending:
+def ending_of(sample: Sample, reading: Reading, drawing: Drawing) -> Ending:
+    cut = sample.finish_reason == "length" and drawing.most == len(sample.token_ids)
+    if cut or (sample.token_ids and sample.token_ids[-1] in drawing.params.stop_token_ids):
+        return Ending.STEP
     if sample.finish_reason in STOPPED:
         return STOPPED[sample.finish_reason]
     if reading.unclosed_thought:
@@ -307,7 +361,7 @@ def ending_of(sample: Sample, reading: Reading) -> Ending:
 # --- prompts ----------------------------------------------------------------------------------------------------------
 
 
-def prompt_for(context: RunContext, path: Path) -> tuple[list[int], str]:
+def prompt_for(context: RunContext, path: Path, bridge: str = "") -> tuple[list[int], str]:
     """The prompt of the node at ``path``, and a note where it is more than the last one with what followed.
 
     Raises:
@@ -316,7 +370,8 @@ def prompt_for(context: RunContext, path: Path) -> tuple[list[int], str]:
     if len(path) == 1:
         return list(context.opening.prompt_token_ids), context.opening.note
     parent = context.tree[path[:-1]]
-    prompt = [*parent.sample.prompt_token_ids, *carried(context, parent)]
+    carried_on = bridged(context.agent.policy.renderer, parent.sample, bridge) if bridge else carried(context, parent)
+    prompt = [*parent.sample.prompt_token_ids, *carried_on]
     note = f"repair: {parent.ending.value}" if parent.ending in REPAIRABLE else ""
     note = f"retry: {parent.note}" if parent.ending is Ending.ERROR else note
     if fits(context, prompt):
@@ -361,6 +416,8 @@ def appended(context: RunContext, node: Node, keep: int | None = None) -> list[i
     renderer = context.agent.policy.renderer
     if node.ending in REPAIRABLE:
         return renderer.user_turn(repair_text(node.ending), after=node.sample.token_ids)
+    if node.ending is Ending.STEP:
+        return []
     texts = [result.text if keep is None else cut(result.text, keep) for result in node.tool_results]
     return renderer.tool_results(texts, after=node.sample.token_ids)
 

@@ -23,7 +23,7 @@ class Ending(StrEnum):
 
     TOOL_CALL = "tool_call"  # it called one or more tools; its results follow
     ANSWER = "answer"  # it gave its answer
-    STEP = "step"  # a step delimiter inside a thought (search over steps)
+    STEP = "step"  # a search looks here before it goes on: the end of a step of a thought, or of the thought
     EMPTY = "empty"  # neither an answer nor a call
     UNCLOSED_THOUGHT = "unclosed_thought"  # <think> was never closed
     BAD_CALL = "bad_call"  # a <tool_call> that does not parse
@@ -90,6 +90,7 @@ class Node:
     tool_results: tuple[ToolResult, ...] = ()  # in the order of `calls`
     verdicts: tuple[Verdict, ...] = ()
     note: str = ""  # what was done before it: a repair, a compaction; of an error, why
+    bridge: str = ""  # what a search put between its parent and it, by name: a critique, a longer thought
 
     @property
     def parent(self) -> Path:

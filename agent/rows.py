@@ -108,6 +108,7 @@ def node_row(node: Node) -> dict[str, Any]:
         "calls": json_text(node.calls),
         "verdicts": json_text(node.verdicts),
         "note": node.note,
+        "bridge": node.bridge,
     }
 
 
@@ -134,6 +135,7 @@ def node_from(row: Row, prompt: tuple[int, ...], tokens: tuple[int, ...], result
         tool_results=results,
         verdicts=verdicts_from(row["verdicts"]),
         note=row["note"],
+        bridge=row["bridge"],
     )
 
 

@@ -26,9 +26,11 @@ from agent.effort import EFFORTS, Effort
 from agent.errors import NotInLog, PonderError, StoreError
 from agent.events import Event, Finished, RunStarted
 from agent.policy.policy import ContextTooLong
+from agent.react import turn_before
 from agent.records import Ending, Node, Run, Usage, usage_of
-from agent.search import AdaptiveBestOfN, BestOfN, strategy_from
-from agent.state import RUN, RunState
+from agent.search.attempts import AdaptiveBestOfN, BestOfN
+from agent.search.registry import strategy_from
+from agent.state import RUN, RunState, key
 from agent.store import RunFilter, Store
 
 _log = logging.getLogger("ponder.run")
@@ -203,7 +205,7 @@ async def invoke(context: RunContext) -> RunState:
     """Start the graph, or go on where its last checkpoint stands."""
     saver, run_id = context.agent.checkpointer, context.run.run_id
     config: Any = {"configurable": {"thread_id": run_id}, "recursion_limit": SUPERSTEPS}
-    fresh = RunState(finished=[], failures=[], limits={}, wave=0, chosen=None)
+    fresh = RunState(ended=[], failures=[], limits={}, wave=[], chosen=None)
     try:
         begun = saver is not None and await saver.aget_tuple(config) is not None
         return await compiled_graph(saver).ainvoke(None if begun else fresh, config, context=context)
@@ -258,7 +260,7 @@ def answer_of(leaf: Node) -> str | None:
 def shortfall(state: RunState, chosen: Node | None) -> list[str]:
     """In a sentence, the limits that the run, or the chosen attempt, ran into; without one, those of every attempt."""
     limits = state["limits"]
-    told = limits if chosen is None else {key: limits[key] for key in (RUN, str(chosen.path[0])) if key in limits}
+    told = limits if chosen is None else {place: limits[place] for place in (RUN, key(chosen.path)) if place in limits}
     if not told:
         return []
     rest = "this is the best answer so far" if chosen else "no attempt came to an answer; ask with more effort"
@@ -271,8 +273,17 @@ def end(context: RunContext, status: str, error: str) -> None:
 
 
 def spent(context: RunContext, logged: Run) -> Usage:
-    thought = sum(map(context.agent.policy.renderer.thought_tokens, (n.sample.token_ids for n in logged.nodes)))
-    return usage_of(logged.nodes, context.meter.seconds, thought_tokens=thought)
+    return usage_of(
+        logged.nodes, context.meter.seconds, thought_tokens=sum(thought_tokens(context, node) for node in logged.nodes)
+    )
+
+
+def thought_tokens(context: RunContext, node: Node) -> int:
+    turn, count = (
+        turn_before(context, node.path, node.sample.prompt_token_ids),
+        context.agent.policy.renderer.thought_tokens,
+    )
+    return count([*turn, *node.sample.token_ids]) - count(turn)
 
 
 # --- how a run begins -------------------------------------------------------------------------------------------------

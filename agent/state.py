@@ -3,32 +3,43 @@
 from __future__ import annotations
 
 import operator
+from collections.abc import Sequence
 from typing import Annotated, TypedDict
 
 from agent.records import Ending, Path
+from agent.search.strategy import Grow
 
 
 class AttemptState(TypedDict):
-    """One attempt on its way: the node at (candidate, 0, 0, ...) of length ``steps`` is its last."""
+    """One growth on its way: the node at ``start`` + (0, 0, ...), ``steps`` nodes in all, is its last."""
 
-    candidate: int
+    start: list[int]  # the path of its first node
+    to: str  # where it ends: ``strategy.To``
+    bridge: str  # what stands before its first node
+    most: int | None  # tokens that its first node may have, where that is less than the budget's
     steps: int
     repairs: int
     retries: int  # steps that broke off half way
     tokens: int  # sampled so far
-    passages: int  # found so far: citations number on from there
     ending: str  # of the last node; "" before the first, OVER or AGAIN where something else decides what follows
     limit: str  # of the budget, that it ran into; "" where it has not
     failure: str  # why the policy could not go on, in a sentence; "" where it could
 
 
+class Ended(TypedDict):
+    """A growth that has ended."""
+
+    start: list[int]
+    end: list[int]  # the path of its last node; [] where there is none
+
+
 class RunState(TypedDict):
     """The whole run."""
 
-    finished: Annotated[list[int], operator.add]  # candidates whose attempt has ended
+    ended: Annotated[list[Ended], operator.add]
     failures: Annotated[list[str], operator.add]  # one sentence for each attempt that the policy failed
-    limits: Annotated[dict[str, str], operator.or_]  # that were run into, by candidate; of the whole run under RUN
-    wave: int  # how many attempts to make next
+    limits: Annotated[dict[str, str], operator.or_]  # that were run into, by ``key``; of the whole run under RUN
+    wave: list[AttemptState]  # what to grow next
     chosen: list[int] | None
 
 
@@ -38,13 +49,34 @@ RUN = "run"
 REPAIRABLE = frozenset({Ending.EMPTY, Ending.UNCLOSED_THOUGHT, Ending.BAD_CALL})
 
 
-def attempt_state(candidate: int) -> AttemptState:
-    """Before its first step."""
+def growths(plan: Sequence[Grow], ended: Sequence[Ended]) -> list[AttemptState]:
+    """Each child that is to be grown, before its first step. Children are numbered on from those that there are."""
+    states: list[AttemptState] = []
+    for grow in plan:
+        paths = [*(each["end"] or each["start"] for each in ended), *(state["start"] for state in states)]
+        first = next_child(grow.parent, paths)
+        states += [attempt_state((*grow.parent, first + i), grow) for i in range(grow.count)]
+    return states
+
+
+def next_child(parent: Path, paths: Sequence[Sequence[int]]) -> int:
+    """One more than the highest child of ``parent`` that one of these paths goes through."""
+    depth = len(parent)
+    return max((path[depth] + 1 for path in paths if len(path) > depth and tuple(path[:depth]) == parent), default=0)
+
+
+def attempt_state(start: Path, grow: Grow) -> AttemptState:
     return AttemptState(
-        candidate=candidate, steps=0, repairs=0, retries=0, tokens=0, passages=0, ending="", limit="", failure=""
-    )
+        start=list(start), to=grow.to, bridge=grow.bridge, most=grow.tokens, steps=0, repairs=0, retries=0, tokens=0,
+        ending="", limit="", failure="",
+    )  # fmt: skip
 
 
-def path_of(candidate: int, steps: int) -> Path:
-    """The path of a candidate's step number ``steps`` (1 is its first)."""
-    return (candidate, *([0] * (steps - 1)))
+def path_of(start: Sequence[int], steps: int) -> Path:
+    """The path of a growth's node number ``steps`` (1 is its first)."""
+    return (*start, *([0] * (steps - 1)))
+
+
+def key(path: Sequence[int]) -> str:
+    """A path as the key of a JSON object."""
+    return ".".join(map(str, path))

@@ -16,7 +16,8 @@ from agent.effort import Effort
 from agent.errors import PonderError
 from agent.records import Ending, Run
 from agent.run import Ask, ask
-from agent.search import BestOfN, Candidate, best, majority
+from agent.search.attempts import BestOfN
+from agent.search.strategy import Candidate, best, majority
 from retrieval.encoder import Encoder
 from retrieval.retriever import Retriever
 from rl.grade import is_right
@@ -108,9 +109,9 @@ async def evaluate_pool(
 
 def judged(agent: Agent, task: Task, run: Run) -> tuple[list[Candidate], dict[tuple[int, ...], bool]]:
     """A run's candidates, and which of them are right."""
-    leaves = [trajectory[-1] for trajectory in run.trajectories()]
-    candidates = [candidate_of(leaf, run.question, agent.weights) for leaf in leaves]
-    return candidates, {leaf.path: is_right(task, leaf.text) for leaf in leaves}
+    trajectories = run.trajectories()
+    candidates = [candidate_of(each, run.question, agent.weights) for each in trajectories]
+    return candidates, {each[-1].path: is_right(task, each[-1].text) for each in trajectories}
 
 
 async def ask_all(

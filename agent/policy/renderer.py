@@ -57,6 +57,7 @@ class Renderer:
         self.marks = Marks(found("<think>"), found("</think>"), found("<tool_call>"), found("</tool_call>"))
         self.marks = replace(self.marks, opens_thought=self._opens_thought())
         self.stop_token_ids = self._stops()
+        self._ending_with: dict[str, tuple[int, ...]] = {}
 
     @classmethod
     def load(cls, path_or_hub_name: str | PathLike[str]) -> Renderer:
@@ -118,9 +119,24 @@ class Renderer:
         """How many sampled tokens of a turn are its thought, without the marks around it."""
         return sum(len(run.token_ids) for run in runs(token_ids, self.marks) if run.kind == "thought")
 
-    def splitter(self) -> Splitter:
-        """A decoder for one turn as it streams."""
-        return Splitter(self.marks, self.decode)
+    def thinking(self, token_ids: Sequence[int]) -> bool:
+        """Whether a turn that has begun with these ids is inside its thought, or has none yet."""
+        begun = runs(token_ids, self.marks)
+        return begun[-1].kind == "thought" or (len(begun) == 1 and not self.decode(begun[0].token_ids).strip())
+
+    def splitter(self, turn: Sequence[int] = ()) -> Splitter:
+        """A decoder for one turn as it streams; ``turn`` is what has been streamed of it already."""
+        splitter = Splitter(self.marks, self.decode)
+        splitter.feed(turn)
+        return splitter
+
+    def ending_with(self, delimiter: str) -> tuple[int, ...]:
+        """The ids of all tokens whose text ends with ``delimiter``, control tokens left out."""
+        if delimiter not in self._ending_with:
+            texts = ((id, self.decode([id])) for id in sorted(self.tokenizer.get_vocab().values()))
+            ids = tuple(id for id, text in texts if text.endswith(delimiter) and id not in self._control_ids)
+            self._ending_with[delimiter] = ids
+        return self._ending_with[delimiter]
 
     def decode(self, token_ids: Sequence[int]) -> str:
         """The text of ids, without the special tokens among them."""

@@ -11,7 +11,7 @@ import agent.policy.embedded
 import verifiers.registry
 from agent.assemble import assemble
 from agent.run import resume, stream
-from agent.search import BestOfN
+from agent.search.attempts import BestOfN
 from agent.settings import Settings
 from tests.agent.scripted import heard, how
 

@@ -16,7 +16,8 @@ from agent.policy.policy import Delta, PolicyError, expect
 from agent.policy.renderer import Renderer
 from agent.records import Path, PolicyVersion, Run, Sample, SamplingParams
 from agent.run import Ask
-from agent.search import Single, Strategy
+from agent.search.attempts import Single
+from agent.search.strategy import Strategy
 
 T = TypeVar("T")
 ROOT_SEED = 7

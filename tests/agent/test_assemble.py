@@ -13,7 +13,7 @@ from agent.errors import PonderError, SettingsError
 from agent.policy.embedded import EmbeddedPolicy
 from agent.policy.policy import PolicyError
 from agent.run import ask
-from agent.search import STRATEGIES
+from agent.search.registry import STRATEGIES
 from agent.settings import McpServer, Settings
 from retrieval.indexing import index
 from tests.agent.scripted import how
@@ -22,7 +22,7 @@ from verifiers.verdict import VerifierError
 
 OWN = """
 from dataclasses import dataclass
-from agent.search import Choice
+from agent.search.strategy import Choice, attempts
 from verifiers.verdict import Verdict
 
 def shout(text: str) -> str:
@@ -39,7 +39,7 @@ class Twice:
     name: str = "twice"
     stopping_rule: str = "twice"
     def grow(self, candidates):
-        return 2 - len(candidates)
+        return attempts(2 - len(candidates))
     def choose(self, candidates):
         return Choice(candidates[-1].path, "the last")
 

@@ -12,7 +12,7 @@ from agent.graph import case_of
 from agent.policy.wire import EndpointUnreachable
 from agent.records import Ending, SamplingParams, group_key
 from agent.run import Ask, ask, stream
-from agent.search import AdaptiveBestOfN, BestOfN, MajorityVote
+from agent.search.attempts import AdaptiveBestOfN, BestOfN, MajorityVote
 from retrieval.passage import Passage
 from tests.agent.logs import node
 from tests.agent.scripted import ROOT_SEED, Say, assert_chained, call, heard, how, model_of
@@ -232,12 +232,12 @@ def test_a_case_is_what_the_whole_attempt_thought_and_found() -> None:
         replace(first, calls=(asked,), tool_results=(searched,)),
         replace(node((0, 0)), ending=Ending.BUDGET, thought="Then.", text="It is"),
     ]
-    case = case_of(QUESTION, steps)
+    case = case_of(QUESTION, steps, "\n\n")
     assert case == Case(
         QUESTION,
         "It is",
         thought="First.\nThen.",
-        steps=('First.\n{"name": "search", "arguments": {"query": "pens"}}\n[1] Pens', "Then.\nIt is"),
+        steps=("First.", '{"name": "search", "arguments": {"query": "pens"}}\n[1] Pens', "Then.", "It is"),
         passages=(found,),
         finished=False,
         outcome="budget",

@@ -13,7 +13,7 @@ from agent.policy.policy import Policy
 from agent.records import Ending, group_key
 from agent.replay import replay
 from agent.run import Ask, ask, stream
-from agent.search import BestOfN
+from agent.search.attempts import BestOfN
 from agent.store import RunFilter
 from rl.demonstrations import SYSTEM_PROMPT
 from tests.agent.policy.real import embedded, real, served, waits_for_vllm

@@ -13,7 +13,7 @@ from agent.policy.sampling import Draw
 from agent.records import Node, Run, Sample, SamplingParams
 from agent.replay import ROUNDING, Difference, Replay, replay
 from agent.run import ask
-from agent.search import BestOfN
+from agent.search.attempts import BestOfN
 from tests.agent.scripted import how
 
 With = Callable[..., Agent]

@@ -20,7 +20,7 @@ from agent.policy.embedded import EmbeddedPolicy
 from agent.policy.policy import Delta, OtherVersion
 from agent.records import PolicyVersion, Run, Sample, SamplingParams
 from agent.run import QuestionError, ask, resume, seconds_spent
-from agent.search import AdaptiveBestOfN, BestOfN
+from agent.search.attempts import AdaptiveBestOfN, BestOfN
 from agent.settings import Settings
 from agent.store import RunFilter, Store
 from tests.agent.killed import ASKED, QUESTION, go_on

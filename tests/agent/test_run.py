@@ -15,7 +15,7 @@ from agent.errors import StoreFull
 from agent.policy.embedded import EmbeddedPolicy
 from agent.records import Ending, Node, Run
 from agent.run import Ask, QuestionError, ask, resume, stream
-from agent.search import BestOfN
+from agent.search.attempts import BestOfN
 from agent.store import RunFilter, Store
 from tests.agent.scripted import ROOT_SEED, Say, call, forever, heard, how, model_of, spelled
 from tools.tool import tool

@@ -27,7 +27,7 @@ from agent.policy.policy import Delta, expect
 from agent.policy.renderer import Renderer
 from agent.records import PolicyVersion, Sample, SamplingParams
 from agent.run import Ask, ask
-from agent.search import Single
+from agent.search.attempts import Single
 from agent.settings import Settings
 from tools.calculator import calculator
 from tools.toolbox import Toolbox

@@ -36,7 +36,7 @@ from agent.policy.endpoint import EndpointPolicy
 from agent.policy.note import Note
 from agent.records import Ending, Node, Sample, SamplingParams
 from agent.run import Ask, ask, begin
-from agent.search import BestOfN, Single
+from agent.search.attempts import BestOfN, Single
 from agent.settings import Settings
 from tests.evidence.served import serving
 

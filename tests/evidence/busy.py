@@ -19,7 +19,7 @@ from agent.budget import Budget
 from agent.effort import EFFORTS
 from agent.records import Run
 from agent.run import Ask, stream
-from agent.search import BestOfN
+from agent.search.attempts import BestOfN
 from agent.settings import Settings
 from tests.evidence.served import serving
 

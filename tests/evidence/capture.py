@@ -37,7 +37,7 @@ from agent.policy.note import Note
 from agent.policy.policy import Policy
 from agent.records import Run, Sample, SamplingParams
 from agent.run import Ask, stream
-from agent.search import BestOfN
+from agent.search.attempts import BestOfN
 from agent.settings import Settings
 from agent.store import RunFilter
 from rl.tasks.suite import mixture

@@ -30,7 +30,7 @@ from pathlib import Path
 from agent.assemble import assemble
 from agent.effort import EFFORTS
 from agent.run import Ask, ask
-from agent.search import BestOfN
+from agent.search.attempts import BestOfN
 from agent.settings import Settings
 
 async def main():

@@ -28,7 +28,7 @@ from agent.effort import EFFORTS
 from agent.policy.note import Note
 from agent.records import Ending, Node, Run
 from agent.run import Ask, ask
-from agent.search import BestOfN
+from agent.search.attempts import BestOfN
 from agent.settings import Settings
 from agent.store import RunFilter
 from rl.tasks.suite import generate

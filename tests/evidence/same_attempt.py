@@ -17,7 +17,7 @@ from pathlib import Path
 from agent.assemble import MINI, assemble, open_encoder
 from agent.effort import EFFORTS
 from agent.records import Run
-from agent.search import BestOfN
+from agent.search.attempts import BestOfN
 from agent.settings import Settings
 from rl.evaluate import Harness, ask_all
 from rl.tasks.suite import mixture

@@ -24,7 +24,7 @@ from agent.policy import adapters
 from agent.policy.note import Note
 from agent.records import Ending, Run
 from agent.run import Ask, ask
-from agent.search import BestOfN
+from agent.search.attempts import BestOfN
 from agent.settings import Settings
 from rl.tasks.suite import mixture
 from tests.adapters import adapted, difference, random_adapter

@@ -21,7 +21,7 @@ from transformers import AutoModelForCausalLM
 from agent.assemble import MINI, assemble, open_encoder
 from agent.effort import EFFORTS
 from agent.records import Node, Run
-from agent.search import BestOfN
+from agent.search.attempts import BestOfN
 from agent.settings import Settings
 from rl.evaluate import Harness, ask_all
 from rl.tasks.suite import mixture

@@ -12,7 +12,7 @@ from agent.effort import Effort
 from agent.policy.renderer import Renderer
 from agent.records import Ending
 from agent.run import Ask, ask
-from agent.search import Single
+from agent.search.attempts import Single
 from retrieval.passage import Passage
 from rl.demonstrations import SYSTEM_PROMPT, Encoded, encode, sampled_text
 from rl.grade import is_right

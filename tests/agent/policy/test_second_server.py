@@ -23,7 +23,7 @@ from agent.policy.connect import connect
 from agent.policy.policy import Delta
 from agent.records import Sample, SamplingParams
 from agent.run import ask
-from agent.search import BestOfN
+from agent.search.attempts import BestOfN
 from rl.demonstrations import SYSTEM_PROMPT
 from tests.agent.scripted import how
 from tests.agent.test_real import QUESTION

@@ -1,0 +1,56 @@
+"""Strategies by the names that the log uses."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import fields, is_dataclass
+from typing import Any
+
+from agent.errors import SettingsError
+from agent.search.attempts import AdaptiveBestOfN, BestOfN, MajorityVote, Single, WeightedVote
+from agent.search.revise import BudgetForcing, SelfRefine
+from agent.search.steps import Beam, Rollouts, TreeSearch
+from agent.search.strategy import Strategy
+
+STRATEGIES: dict[str, Callable[..., Strategy]] = {
+    "single": Single,
+    "majority": MajorityVote,
+    "weighted": WeightedVote,
+    "best_of_n": BestOfN,
+    "adaptive_best_of_n": AdaptiveBestOfN,
+    "beam": Beam,
+    "tree_search": TreeSearch,
+    "rollouts": Rollouts,
+    "self_refine": SelfRefine,
+    "budget_forcing": BudgetForcing,
+}
+"""``add_strategy`` adds one's own."""
+
+
+def add_strategy(kind: Callable[..., Strategy]) -> None:
+    """Make a dataclass known by the default of its field ``name``, so that its runs can be resumed.
+
+    Raises:
+        SettingsError: it is not one, or has no such field.
+    """
+    STRATEGIES[default_name(kind)] = kind
+
+
+def default_name(kind: Any) -> str:
+    names = [each.default for each in fields(kind) if each.name == "name"] if is_dataclass(kind) else []
+    if not names or not isinstance(names[0], str):
+        raise SettingsError(f"{kind!r} is no strategy: make it a dataclass whose field `name` has a default.")
+    return names[0]
+
+
+def strategy_from(settings: Mapping[str, Any]) -> Strategy:
+    """The strategy that ``dataclasses.asdict`` gave these settings for.
+
+    Raises:
+        SettingsError: there is no strategy of that name.
+    """
+    name = settings["name"]
+    if name not in STRATEGIES:
+        known = ", ".join(STRATEGIES)
+        raise SettingsError(f"There is no strategy {name!r} ({known}); name its module:object in `strategies`.")
+    return STRATEGIES[name](**settings)
