@@ -14,7 +14,7 @@ from agent.context import Agent, seed_of
 from agent.effort import Effort
 from agent.policy.policy import Delta, PolicyError, expect
 from agent.policy.renderer import Renderer
-from agent.records import Path, PolicyVersion, Run, Sample, SamplingParams
+from agent.records import Ending, Path, PolicyVersion, Run, Sample, SamplingParams
 from agent.run import Ask
 from agent.search.attempts import Single
 from agent.search.strategy import Strategy
@@ -41,13 +41,8 @@ Script = Callable[[Sequence[int], SamplingParams], Say | str]
 
 def by_place(turns: Mapping[Path, Say | str], root_seed: int = ROOT_SEED) -> Script:
     """What is said at each place of the tree, for runs with ``root_seed``; elsewhere, the answer 75."""
-    parents = [(), *((i,) + (0,) * depth for i in range(16) for depth in range(12))]
-    places = {
-        seed_of(root_seed, parent) + child: (*parent, child)
-        for parent in parents
-        for child in range(1 if parent else 16)
-    }
-    return lambda prompt, params: turns.get(places[params.seed], "Answer: 75")
+    places = {seed_of(root_seed, path[:-1]) + path[-1]: said for path, said in turns.items()}
+    return lambda prompt, params: places.get(params.seed, "Answer: 75")
 
 
 class ScriptedPolicy:
@@ -78,6 +73,8 @@ class ScriptedPolicy:
                 said = self.script(prompt_token_ids, drawn)
                 said = Say(said) if isinstance(said, str) else said
                 ids = tuple(said.token_ids) or self.turn(said.text)
+                stops = (i for i, token in enumerate(ids, 1) if token in params.stop_token_ids)
+                ids = ids[: next(stops, len(ids))]
                 kept = ids[: params.max_tokens]
                 for start in range(0, len(kept), PIECE):
                     await stumble(said, start)
@@ -147,4 +144,4 @@ def assert_chained(run: Run) -> None:
             known = before.sample.prompt_token_ids + before.sample.token_ids
             prompt = after.sample.prompt_token_ids
             assert prompt[: len(known)] == known
-            assert len(prompt) > len(known)
+            assert prompt != known or before.ending is Ending.STEP
