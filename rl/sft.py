@@ -8,7 +8,6 @@ and tool list: that prefix goes through the model once, and all rows attend to i
 from __future__ import annotations
 
 import json
-import os
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -19,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from transformers import AttentionInterface
 
-from agent.errors import PonderError
+from rl.checkpoints import Standing, resume, save_checkpoint
 from rl.demonstrations import Encoded, encode
 from rl.tasks.suite import mixture
 
@@ -29,12 +28,6 @@ if TYPE_CHECKING:
     from agent.policy.renderer import Renderer
 
 FIRST_INDEX = 1_000_000  # the tokenizer was learned from the indices below
-
-
-class TrainingError(PonderError):
-    """A training cannot go on."""
-
-    exit_code = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +74,7 @@ def train(
     AttentionInterface.register("product", product_attention)
     model.set_attn_implementation("product")
     optimizers = build_optimizers(model, settings)
-    first, before = resume(model, optimizers, folder, settings)
+    first, before = resume(model, optimizers, folder, lambda step, then: shaping(settings, step, then))
     tokens = before
     model.train()
     began = time.monotonic()
@@ -300,50 +293,13 @@ def prefetched(make: Callable[[int], Any], first: int, last: int) -> Iterator[tu
             yield step, data
 
 
-@dataclass(frozen=True, slots=True)
-class Standing:
-    """Where a training stands, beside its weights."""
+def shaping(settings: SFTSettings, step: int = 0, then: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    """What a training may not change on its way: all but how often it is saved, and what changes nothing but rounding.
 
-    step: int  # the next one
-    tokens: int  # seen
-    settings: dict[str, Any]  # that shape the result
-
-
-def save_checkpoint(
-    model: PreTrainedModel, optimizers: Sequence[torch.optim.Optimizer], folder: Path, standing: Standing
-) -> None:
-    """Replace the last checkpoint at once or not at all."""
-    weights = {"model": model.state_dict(), "optimizers": [o.state_dict() for o in optimizers]}
-    torch.save(weights | asdict(standing), folder / "checkpoint.tmp")
-    os.replace(folder / "checkpoint.tmp", folder / "checkpoint.pt")
-
-
-def shaping(settings: SFTSettings) -> dict[str, Any]:
-    """All but how often the training is saved, and what changes nothing but rounding."""
-    return {name: value for name, value in asdict(settings).items() if name not in ("checkpoint_every", "micro_tokens")}
-
-
-def resume(
-    model: PreTrainedModel, optimizers: Sequence[torch.optim.Optimizer], folder: Path, settings: SFTSettings
-) -> tuple[int, int]:
-    """Where the last checkpoint of ``folder`` stands: (steps done, tokens seen).
-
-    The number of steps may be another as long as the rates do not fall yet. Raises ``TrainingError`` where it was made
-    with other settings, or of another model.
+    The number of steps may be another than ``then`` as long as the rates do not fall yet, at ``step``.
     """
-    path = folder / "checkpoint.pt"
-    if not path.exists():
-        return 0, 0
-    state = torch.load(path, map_location=model.device, weights_only=True)
-    now, then = shaping(settings), state.get("settings", {})
-    if then and state["step"] <= (1 - settings.decay) * min(then["steps"], settings.steps):
-        now["steps"] = then["steps"]  # still on the plateau, where the length doesn't matter yet
-    if changed := [f"{name} {then[name]}, not {now[name]}" for name in now if then.get(name) != now[name]]:
-        raise TrainingError(f"{folder} holds a training with {'; '.join(changed)}; use those, or name another folder.")
-    try:
-        model.load_state_dict(state["model"])
-    except RuntimeError as error:
-        raise TrainingError(f"{folder} holds a training of another model; name another folder.") from error
-    for optimizer, saved in zip(optimizers, state["optimizers"], strict=True):
-        optimizer.load_state_dict(saved)
-    return state["step"], state["tokens"]
+    free = ("checkpoint_every", "micro_tokens")
+    shape = {name: value for name, value in asdict(settings).items() if name not in free}
+    if then and step <= (1 - settings.decay) * min(then["steps"], settings.steps):
+        shape["steps"] = then["steps"]
+    return shape

@@ -1,4 +1,4 @@
-"""``ponder train``: for now supervised fine-tuning, which is how the miniature is made."""
+"""``ponder train``: supervised fine-tuning, which is how the miniature is made, and process reward models."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from typing import Annotated
 
 import typer
 
-from tui.options import ModelName
+from tui.options import ModelName, settings_for
 
 
 def add_to(app: typer.Typer, log_app: typer.Typer, train_app: typer.Typer) -> None:
-    train_app.callback()(lambda: None)  # a group, although it has one command so far
     train_app.command()(sft)
+    train_app.command()(prm)
 
 
 def sft(
@@ -49,3 +49,73 @@ def sft(
     export(trained, renderer, folder / "model")
     loss_plot(folder)
     print(f'The model is in {folder / "model"}; ask it with: ponder ask --model {folder / "model"} "What is 3 * 4?"')
+
+
+def prm(
+    folder: Annotated[Path, typer.Argument(help="Where checkpoints, metrics, the plots and the model go.")],
+    model: ModelName = None,
+    epochs: float = 2.0,
+    batch: Annotated[int, typer.Option(help="Attempts a step.")] = 48,
+    learning_rate: float = 1e-3,
+    delimiter: Annotated[str, typer.Option(help=r"What ends a step inside a thought; \n is a new line.")] = r"\n",
+    since: Annotated[str | None, typer.Option(help="Only runs that began then or later.")] = None,
+    seed: int = 0,
+    threads: Annotated[int, typer.Option(help="0: what PyTorch chooses.")] = 0,
+) -> None:
+    """Train a process reward model on the steps of logged attempts at training tasks. Resumes what is in FOLDER."""
+    folder.mkdir(parents=True, exist_ok=True)
+    import torch
+    from transformers.utils import logging
+
+    from agent.assemble import MINI, open_log
+    from agent.policy.renderer import Renderer
+    from agent.policy.steps import StepEncoder
+    from rl import prm as training
+    from rl.checkpoints import TrainingError
+    from rl.sft import Progress, loss_plot
+    from tui.progress import bar
+
+    logging.disable_progress_bar()
+    logging.set_verbosity_error()  # that the layer over the classes is new is the point of it
+    if threads:
+        torch.set_num_threads(threads)
+    app_settings = settings_for(model=model)
+    name, ends = app_settings.model or str(MINI), delimiter.encode().decode("unicode_escape")
+    settings = training.PRMSettings(
+        epochs=epochs, batch=batch, learning_rate=learning_rate, other_rate=learning_rate, seed=seed
+    )
+    renderer = Renderer.load(name)
+    if training.TAG not in renderer.controls:
+        raise TrainingError(f"{name} has no token {training.TAG} to tag steps with; take a model of the Qwen family.")
+    encode = StepEncoder(renderer, renderer.controls[training.TAG], ends)
+    with bar() as draw:
+        with open_log(app_settings) as log:
+            examples = training.examples(log, ends, since, lambda done, all_: draw(all_, done, "reading the log", ""))
+        learned = [each for each in examples if not training.held_out(each)]
+        judged = [each for each in examples if training.held_out(each)]
+        trained = training.new_model(name, ends)
+        rows = training.tagged(learned, encode, trained.config.max_position_embeddings)
+        steps = training.step_count(rows, settings) if rows else 0
+
+        def report(progress: Progress) -> None:
+            rate = progress.new_tokens / progress.seconds
+            draw(steps, progress.step + 1, "training", f"loss {progress.loss:.3f}, {rate:.0f} tokens/s")
+
+        training.train(trained, rows, encode.tag_id, settings, folder, report)
+        done = 0
+
+        def tell() -> None:
+            nonlocal done
+            done += 1
+            draw(len(judged), done, "calibrating", "")
+
+        found = training.finish(trained, encode, judged, folder, tell)
+    loss_plot(folder)
+    checked = (
+        f"{found.accuracy:.3f} of {found.checked} steps are told right from wrong" if found.checked else "no checks"
+    )
+    print(
+        f"{len(rows)} attempts learned, {len(judged)} held out: {checked}; calibration error {found.ece_before:.3f}, "
+        f"{found.ece_after:.3f} after a temperature of {found.temperature:.2f}.\n"
+        f"Use it with: PONDER_PROCESS_REWARD={folder / 'model'} ponder ask ..."
+    )

@@ -21,6 +21,7 @@ class StepEncoder:
 
     renderer: Renderer
     tag_id: int
+    delimiter: str = "\n\n"  # what ends a step inside a thought, as the model was trained
 
     @classmethod
     def load(cls, path_or_hub_name: str) -> StepEncoder:
@@ -40,7 +41,7 @@ class StepEncoder:
         if tag not in renderer.controls:
             sentence = f'{path_or_hub_name} has no step tag ({tag}); name a control token as "step_tag" in config.json.'
             raise SettingsError(sentence)
-        return cls(renderer, renderer.controls[tag])
+        return cls(renderer, renderer.controls[tag], getattr(config, "step_delimiter", None) or "\n\n")
 
     def __call__(self, question: str, steps: Sequence[str]) -> list[int]:
         ids = self.renderer.start([{"role": "user", "content": question}])

@@ -9,7 +9,7 @@ from typing import Protocol
 
 from agent.loading import load
 from rl.tasks import arithmetic, lookup, programs, smalltalk, strings, sums, units
-from rl.tasks.task import Draw, Split, Task
+from rl.tasks.task import SPLITS, Draw, Split, Task
 
 
 class Family(Protocol):
@@ -64,6 +64,14 @@ def generate(family: str, tier: int, split: Split, seed: int, index: int) -> Tas
     task_id = f"{family}/{tier}/{split}/{seed}/{index}"
     draws = (Draw(split, f"{task_id}/{attempt}") for attempt in count())
     return next(task for draw in draws if (task := module.generate(draw, tier, task_id)) and draw.fits)
+
+
+def task_of(task_id: str) -> Task:
+    """The task of that id. Raises as ``generate`` does, and ``ValueError`` where it is no id."""
+    family, tier, split, seed, index = task_id.split("/")
+    if split not in SPLITS:
+        raise ValueError(f"{task_id} is of no split")
+    return generate(family, int(tier), split, int(seed), int(index))
 
 
 def mixture(seed: int, index: int, split: Split = "train") -> Task:
