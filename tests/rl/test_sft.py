@@ -16,8 +16,9 @@ from transformers import AutoModelForCausalLM, Qwen3ForCausalLM
 
 from agent.policy.renderer import Renderer
 from rl import sft
+from rl.checkpoints import TrainingError, resume
 from rl.demonstrations import Encoded
-from rl.sft import FIRST_INDEX, Progress, SFTSettings, TrainingError
+from rl.sft import FIRST_INDEX, Progress, SFTSettings
 from tests.rl.tiny import tiny_model, tiny_tokenizer
 
 SETTINGS = SFTSettings(steps=5, batch=4, micro_tokens=1500, warmup=2, checkpoint_every=2)
@@ -245,7 +246,7 @@ def test_another_model_does_not_go_on_with_a_training(
 ) -> None:
     other = tiny_model(len(renderer.tokenizer) + 8)
     with pytest.raises(TrainingError, match="another model"):
-        sft.resume(other, [], uninterrupted[0], SETTINGS)
+        resume(other, [], uninterrupted[0], lambda step, then: {})
 
 
 def test_metrics_have_a_line_for_every_step(uninterrupted: tuple[Path, list[Progress]]) -> None:
