@@ -55,6 +55,7 @@ async def assemble(settings: Settings) -> AsyncIterator[Agent]:
             store=store,
             checkpointer=saver,
             system_prompt=SYSTEM_PROMPT.read_text().strip(),
+            step_delimiter=step_delimiter_of(settings),
         )
 
 
@@ -209,9 +210,9 @@ def panel_of(settings: Settings) -> tuple[list[Verifier], dict[str, float]]:
     """
     from agent.loading import load
     from verifiers import registry
-    from verifiers.reward import WITHOUT_GOLD
+    from verifiers.reward import WITH_STEPS, WITHOUT_GOLD
 
-    weights: Mapping[str, float] = WITHOUT_GOLD
+    weights: Mapping[str, float] = WITHOUT_GOLD if process_reward_name(settings) is None else WITH_STEPS
     for spec in settings.rewards:
         weights = load(spec, "ponder.rewards")
     sandbox = sandbox_of(settings)
@@ -235,8 +236,7 @@ def process_reward_of(settings: Settings) -> Verifier:
     from verifiers.prm_local import LocalProcessRewardModel
     from verifiers.process_reward import ProcessReward
 
-    served = note.read(settings.home, "process_reward")
-    name = served.model if served else settings.process_reward
+    served, name = note.read(settings.home, "process_reward"), process_reward_name(settings)
     if name is None:
         raise SettingsError(
             "There is no process reward model: `ponder model serve MODEL --process-reward` serves one, and the setting "
@@ -248,6 +248,22 @@ def process_reward_of(settings: Settings) -> Verifier:
             EndpointProcessRewardModel(served.base_url, served.model, encode.tag_id, served.api_key), encode
         )
     return ProcessReward(LocalProcessRewardModel.load(name, encode.tag_id), encode)
+
+
+def process_reward_name(settings: Settings) -> str | None:
+    """Of the process reward model that is served, or else that the settings name."""
+    from agent.policy import note
+
+    served = note.read(settings.home, "process_reward")
+    return served.model if served else settings.process_reward
+
+
+def step_delimiter_of(settings: Settings) -> str:
+    """What ends a step inside a thought: what the process reward model was trained with, else a blank line."""
+    from agent.policy.steps import StepEncoder
+
+    name = process_reward_name(settings)
+    return "\n\n" if name is None else StepEncoder.load(name).delimiter
 
 
 def add_strategies(settings: Settings) -> None:

@@ -1,27 +1,30 @@
 """How well an agent answers held-out questions, and what that costs. ``ponder eval`` calls it.
 
-Two ways to look: ``evaluate_effort`` asks as a user would, with an effort; ``evaluate_pool`` draws N independent
-attempts a question once and reports every way of choosing among them on the same pool.
+Two ways to look: ``evaluate_live`` asks as a user would, with an effort or a strategy; ``evaluate_pool`` draws N
+independent attempts a question once and reports every way of choosing among them. A run that the log has already, of
+the same question, seed, settings, tools and weights, is not made again: what was interrupted goes on where it was.
 """
 
 from __future__ import annotations
 
 import asyncio
-import time
+import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
-from agent.context import Agent, candidate_of
-from agent.effort import Effort
+from agent.context import Agent
+from agent.effort import EFFORTS, Effort
 from agent.errors import PonderError
 from agent.records import Ending, Run
-from agent.run import Ask, ask
+from agent.run import Ask, ask, settings_of
 from agent.search.attempts import BestOfN
-from agent.search.strategy import Candidate, best, majority
+from agent.store import RunFilter
 from retrieval.encoder import Encoder
 from retrieval.retriever import Retriever
+from rl import pools
 from rl.grade import is_right
-from rl.intervals import mean_interval, pass_at_k, wilson
+from rl.pools import Way, pool_of
+from rl.results import Outcome, Result
 from rl.tasks import handwritten
 from rl.tasks.lookup import PASSAGES
 from rl.tasks.suite import generate
@@ -29,26 +32,11 @@ from rl.tasks.task import Split, Task
 from tools.search import search_tool
 from tools.toolbox import Toolbox
 
+Report = Callable[[], None]  # called after each question
+
 
 class EvaluationError(PonderError):
     """The model could not be asked: a share of right answers would say nothing of it."""
-
-
-@dataclass(frozen=True, slots=True)
-class Result:
-    """One row: a suite's tier, answered in one way."""
-
-    suite: str
-    tier: int
-    effort: str
-    strategy: str  # "pass@1", "majority@8", ... for a pool
-    questions: int
-    accuracy: float
-    interval: tuple[float, float]  # 95 %
-    tokens_per_question: float  # sampled, everything counted
-    seconds_per_question: float  # wall time of the whole, divided by the questions
-    seconds_per_solved: float | None
-    tokens_per_solved: float | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,62 +64,76 @@ def suite_of(family: str, tier: int, questions: int, seed: int, split: Split = "
     return Suite(family, tier, [generate(family, tier, split, seed, index) for index in range(questions)])
 
 
-async def evaluate_effort(harness: Harness, suite: Suite, effort: Effort, report: Callable[[], None]) -> Result:
+async def evaluate_live(harness: Harness, suite: Suite, effort: Effort, report: Report) -> Result:
     """Every question once, with ``effort``."""
-    runs, seconds = await ask_all(harness, suite.tasks, effort, report)
-    right = sum(is_right(task, run.answer) for task, run in zip(suite.tasks, runs, strict=True))
-    tokens = sum(run.usage.total_tokens for run in runs)
-    n = len(runs)
-    return row(suite, effort.name, effort.strategy.name, right / n, wilson(right, n), tokens / n, seconds / n)
+    runs, at_once = await ask_all(harness, suite.tasks, effort, report), min(harness.concurrent, len(suite.tasks))
+    outcomes = [
+        Outcome(task.task_id, float(is_right(task, run.answer)), run.usage.total_tokens, run.usage.seconds / at_once)
+        for task, run in zip(suite.tasks, runs, strict=True)
+    ]
+    named = effort.name in EFFORTS  # else it is a strategy that was written out
+    names = (effort.name, effort.strategy.name) if named else ("", effort.name)
+    return Result(suite.family, suite.tier, *names, tuple(outcomes))
 
 
 async def evaluate_pool(
-    harness: Harness, suite: Suite, effort: Effort, n: int, report: Callable[[], None]
+    harness: Harness, suite: Suite, effort: Effort, n: int, report: Report, ways: Sequence[Way] = ()
 ) -> list[Result]:
-    """``n`` attempts a question, and what each way of choosing would have given."""
-    drawn = replace(effort, strategy=BestOfN(n))
-    runs, seconds = await ask_all(harness, suite.tasks, drawn, report)
-    scored = [judged(harness.agent, task, run) for task, run in zip(suite.tasks, runs, strict=True)]
-    tokens = sum(run.usage.total_tokens for run in runs) / len(runs)
-    each = seconds / len(runs)
-    shares = [sum(right.values()) / n for _, right in scored]
-    rows = [
-        row(suite, effort.name, "pass@1", sum(shares) / len(shares), mean_interval(shares, n), tokens / n, each / n)
+    """``n`` attempts a question, and what each way of choosing would have given: ``pools.ways``, and those given."""
+    agent, at_once = harness.agent, min(harness.concurrent, len(suite.tasks))
+    drawing = replace(harness, agent=replace(agent, verifiers=()))  # they look at the pool, once
+    runs = await ask_all(drawing, suite.tasks, replace(effort, strategy=BestOfN(n)), report)
+    found = [
+        await pool_of(task, run, agent.verifiers, agent.step_delimiter, run.usage.seconds / at_once)
+        for task, run in zip(suite.tasks, runs, strict=True)
     ]
-    for name, choose in (("majority", majority), ("best_of", best)):
-        hits = sum(right[choose(candidates).path] for candidates, right in scored if candidates)
-        strategy = f"{name}@{n}" if name == "majority" else f"{name}_{n}"
-        rows.append(row(suite, effort.name, strategy, hits / len(runs), wilson(hits, len(runs)), tokens, each))
-    solved = sum(pass_at_k(sum(right.values()), n, n) for _, right in scored)
-    any_right = row(suite, effort.name, f"pass@{n}", solved / len(runs), wilson(round(solved), len(runs)), tokens, each)
-    return [*rows, any_right]
+
+    def result(name: str, outcomes: Sequence[Outcome], attempts: int = 1) -> Result:
+        return Result(suite.family, suite.tier, effort.name, name, tuple(outcomes), attempts)
+
+    process_reward = any(verifier.name == "process_reward" for verifier in agent.verifiers)
+    every = [*pools.ways(n, agent.weights, process_reward), *ways]
+    return [
+        result("pass@1", [pools.any_right(pool, 1) for pool in found], n),
+        *[result(way.name, [await pools.chosen(way, pool) for pool in found]) for way in every],
+        result(f"pass@{n}", [pools.any_right(pool, n) for pool in found]),
+    ]
 
 
-def judged(agent: Agent, task: Task, run: Run) -> tuple[list[Candidate], dict[tuple[int, ...], bool]]:
-    """A run's candidates, and which of them are right."""
-    trajectories = run.trajectories()
-    candidates = [candidate_of(each, run.question, agent.weights) for each in trajectories]
-    return candidates, {each[-1].path: is_right(task, each[-1].text) for each in trajectories}
-
-
-async def ask_all(
-    harness: Harness, tasks: Sequence[Task], effort: Effort, report: Callable[[], None]
-) -> tuple[list[Run], float]:
-    """All questions; the runs in order, and the wall time in seconds. Raises ``EvaluationError``."""
-    gate = asyncio.Semaphore(harness.concurrent)
+async def ask_all(harness: Harness, tasks: Sequence[Task], effort: Effort, report: Report) -> list[Run]:
+    """All questions; the runs in order. Raises ``EvaluationError``."""
+    gate, known = asyncio.Semaphore(harness.concurrent), made_before(harness.agent, effort)
 
     async def one(index: int, task: Task) -> Run:
         async with gate:
-            how = Ask(effort, seed=index, metadata={"task_id": task.task_id}, reference_share=0.0)
-            run = await ask(await equipped(harness, task), task.question, how)
+            run_id = known.get((task.task_id, index, task.tools))
+            if run_id is not None:
+                run = harness.agent.store.run(run_id)
+            else:
+                run = await ask_one(harness, task, index, effort)
             report()
             return run
 
-    began = time.monotonic()
     runs = await asyncio.gather(*(one(index, task) for index, task in enumerate(tasks)))
     if failed := next((run for run in runs if not run.nodes or any(n.ending is Ending.ERROR for n in run.nodes)), None):
         raise EvaluationError(f"An attempt could not be made, so nothing was measured: {failed.error}")
-    return runs, time.monotonic() - began
+    return runs
+
+
+async def ask_one(harness: Harness, task: Task, seed: int, effort: Effort) -> Run:
+    metadata = {"task_id": task.task_id, "tools": task.tools}
+    return await ask(await equipped(harness, task), task.question, Ask(effort, None, seed, metadata, 0.0))
+
+
+def made_before(agent: Agent, effort: Effort) -> dict[tuple[str, int, tuple[str, ...]], str]:
+    """Ids of finished runs of tasks with these settings and weights, by (task, seed, tools)."""
+    wanted, version = json.dumps(settings_of(effort), sort_keys=True), agent.policy.at(None).version
+    runs = agent.store.runs(RunFilter(tasks=True, status="finished", version=version.version))
+    return {
+        (str(run.metadata["task_id"]), run.root_seed, tuple(run.metadata.get("tools", ()))): run.run_id
+        for run in runs
+        if run.policy == version and json.dumps(run.settings, sort_keys=True) == wanted
+    }
 
 
 async def equipped(harness: Harness, task: Task) -> Agent:
@@ -141,27 +143,3 @@ async def equipped(harness: Harness, task: Task) -> Agent:
         retriever = await asyncio.to_thread(Retriever.over, task.documents, harness.encoder)
         tools.append(search_tool(retriever, PASSAGES))
     return replace(harness.agent, toolbox=Toolbox(tools))
-
-
-def row(
-    suite: Suite,
-    effort: str,
-    strategy: str,
-    accuracy: float,
-    interval: tuple[float, float],
-    tokens: float,
-    seconds: float,
-) -> Result:
-    return Result(
-        suite.family,
-        suite.tier,
-        effort,
-        strategy,
-        len(suite.tasks),
-        accuracy,
-        interval,
-        tokens,
-        seconds,
-        seconds / accuracy if accuracy else None,
-        tokens / accuracy if accuracy else None,
-    )

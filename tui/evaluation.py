@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Annotated, Any
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from tui.options import AsJson, BaseUrl, ModelName, effort_named, print_json, settings_for
 
 if TYPE_CHECKING:
+    from agent.effort import Effort
     from agent.settings import Settings
-    from rl.evaluate import Result
+    from rl.results import Result
+    from rl.tasks.task import Split
 
 
 def add_to(app: typer.Typer, log_app: typer.Typer, train_app: typer.Typer) -> None:
@@ -21,30 +26,91 @@ def add_to(app: typer.Typer, log_app: typer.Typer, train_app: typer.Typer) -> No
 def evaluate(
     suite: Annotated[str, typer.Argument(help="A family, or family/tier; several by commas; all; hard; handwritten.")],
     questions: Annotated[int, typer.Option(min=1, help="Questions of each tier.")] = 100,
-    effort: Annotated[str, typer.Option(help="Efforts by commas.")] = "low",
+    effort: Annotated[str | None, typer.Option(help="Efforts by commas; low where nothing else is asked for.")] = None,
+    strategy: Annotated[
+        list[str] | None,
+        typer.Option("--strategy", "-s", help="A strategy, like majority:n=8; several times for several."),
+    ] = None,
     pool: Annotated[
-        int, typer.Option(min=0, help="Draw so many attempts a question at temperature 1 and choose in every way.")
+        int, typer.Option(min=0, help="Draw so many attempts a question once, and choose among them in every way.")
     ] = 0,
+    temperature: Annotated[float | None, typer.Option(min=0.0, help="Instead of the effort's.")] = None,
     seed: Annotated[int, typer.Option(help="Which questions are generated.")] = 1,
+    split: Annotated[str, typer.Option(help="held_out, or train: to collect what a reward model learns from.")] = (
+        "held_out"
+    ),
+    against: Annotated[str | None, typer.Option(help="The row that the others are compared with.")] = None,
     concurrent: Annotated[int, typer.Option(min=1, help="Questions under way at once.")] = 16,
     model: ModelName = None,
     base_url: BaseUrl = None,
+    out: Annotated[Path | None, typer.Option(help="A folder for results.json, table.md and plot.png.")] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Ask held-out questions of generated tasks, and report accuracy, tokens and seconds with 95 % intervals."""
+    """Ask held-out questions, and report accuracy, tokens and seconds with 95 % intervals. Goes on where it stopped."""
     import asyncio
-    from dataclasses import asdict
 
+    from agent.errors import SettingsError
+    from rl.plots import tokens_plot
+    from rl.results import together
     from rl.tasks.suite import add_families
+    from rl.tasks.task import SPLITS
 
+    if split not in SPLITS:
+        raise SettingsError(f"There is no split {split!r}; take one of {', '.join(SPLITS)}.")
     settings = settings_for(model=model, base_url=base_url)
-    efforts = [] if pool else [effort_named(name) for name in effort.split(",")]
     add_families(settings.tasks)
-    results = asyncio.run(_evaluate(settings, suites_named(suite), questions, efforts, pool, seed, concurrent))
+    efforts = ("" if pool or strategy else "low") if effort is None else effort
+    plan = Plan(
+        suites=suites_named(suite),
+        ways=ways_named(efforts, strategy or [], temperature),
+        drawn=ways_named("high", [], temperature)[0],
+        pool=pool,
+        questions=questions,
+        seed=seed,
+        split="train" if split == "train" else "held_out",
+        concurrent=concurrent,
+    )
+    results = asyncio.run(_evaluate(settings, plan))
+    results += together(results)
+    if out:
+        out.mkdir(parents=True, exist_ok=True)
+        (out / "results.json").write_text(json.dumps([asdict(r) | r.summary() for r in results]))
+        (out / "table.md").write_text(table(results, against) + "\n")
+        tokens_plot(results, out / "plot.png")
     if as_json:
-        print_json({"questions": questions, "seed": seed, "results": [asdict(result) for result in results]})
+        print_json({"questions": questions, "seed": seed, "results": [result.summary() for result in results]})
         return
-    print(table(results))
+    print(table(results, against))
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What is asked, and how."""
+
+    suites: Sequence[tuple[str, int]]
+    ways: Sequence[Effort]  # each is asked with, or, where it only chooses, chosen with from the pool
+    drawn: Effort  # with which a pool is drawn
+    pool: int  # attempts a question, 0 for none
+    questions: int
+    seed: int
+    split: Split
+    concurrent: int
+
+    def from_pool(self, way: Effort) -> bool:
+        from rl.pools import CHOOSING
+
+        return self.pool > 0 and way.temperature == self.drawn.temperature and isinstance(way.strategy, CHOOSING)
+
+
+def ways_named(efforts: str, strategies: Sequence[str], temperature: float | None) -> list[Effort]:
+    """The efforts by commas, and each strategy with high effort's budget."""
+    from dataclasses import replace
+
+    from agent.search.registry import strategy_named
+
+    found = [effort_named(name) for name in efforts.split(",") if name]
+    found += [replace(effort_named("high"), name=spec, strategy=strategy_named(spec)) for spec in strategies]
+    return [replace(each, temperature=temperature) if temperature is not None else each for each in found]
 
 
 def suites_named(names: str) -> list[tuple[str, int]]:
@@ -66,34 +132,30 @@ def suites_named(names: str) -> list[tuple[str, int]]:
     return found
 
 
-async def _evaluate(
-    settings: Settings,
-    suites: list[tuple[str, int]],
-    questions: int,
-    efforts: list[Any],
-    pool: int,
-    seed: int,
-    concurrent: int,
-) -> list[Result]:
+async def _evaluate(settings: Settings, plan: Plan) -> list[Result]:
     from dataclasses import replace
 
     from agent.assemble import assemble, open_encoder
-    from agent.effort import EFFORTS
-    from rl.evaluate import Harness, evaluate_effort, evaluate_pool, suite_of
+    from rl.evaluate import Harness, evaluate_live, evaluate_pool, suite_of
+    from rl.pools import Way
     from tui.progress import bar
 
     results: list[Result] = []
     with bar() as draw:
         async with assemble(settings) as agent:
-            harness = Harness(replace(agent, checkpointer=None), open_encoder(settings), concurrent)
-            for family, tier in suites:
-                asked = suite_of(family, tier, questions, seed)
-                for effort in efforts or [EFFORTS["high"]]:
-                    report = counter(draw, f"{family}/{tier} {effort.name}", len(asked.tasks))
-                    if pool:
-                        results += await evaluate_pool(harness, asked, effort, pool, report)
-                    else:
-                        results.append(await evaluate_effort(harness, asked, effort, report))
+            harness = Harness(replace(agent, checkpointer=None), open_encoder(settings), plan.concurrent)
+            for family, tier in plan.suites:
+                asked = suite_of(family, tier, plan.questions, plan.seed, plan.split)
+                if plan.pool:
+                    ways = [Way(w.name, w.strategy, agent.weights) for w in plan.ways if plan.from_pool(w)]
+                    report = counter(draw, f"{family}/{tier} pool of {plan.pool}", len(asked.tasks))
+                    results += await evaluate_pool(
+                        harness, asked, replace(plan.drawn, name="pool"), plan.pool, report, ways
+                    )
+                for way in plan.ways:
+                    if not plan.from_pool(way):
+                        report = counter(draw, f"{family}/{tier} {way.name}", len(asked.tasks))
+                        results.append(await evaluate_live(harness, asked, way, report))
     return results
 
 
@@ -109,16 +171,39 @@ def counter(draw: Callable[[int, int, str], None], label: str, total: int) -> Ca
     return report
 
 
-def table(results: list[Result]) -> str:
-    """A Markdown table."""
-    columns = ("suite", "tier", "effort", "strategy", "questions", "accuracy (95 %)")
-    columns += ("tokens/question", "tokens/solved", "s/solved")
+def table(results: Sequence[Result], against: str | None = None) -> str:
+    """A Markdown table; with ``against``, each row compared with that one, question by question."""
+    columns = ["suite", "tier", "effort", "strategy", "questions", "accuracy (95 %)"]
+    columns += ["tokens/question", "tokens/solved", "s/solved"]
+    columns += [f"against {against} (95 %)", "p", "tokens"] if against else []
+    compared = comparisons(results, against) if against else [()] * len(results)
     lines = [f"| {' | '.join(columns)} |", "|---" * len(columns) + "|"]
-    for r in results:
+    for r, more in zip(results, compared, strict=True):
         accuracy = f"{r.accuracy:.3f} ({r.interval[0]:.3f} to {r.interval[1]:.3f})"
         tokens = "-" if r.tokens_per_solved is None else f"{r.tokens_per_solved:.0f}"
         seconds = "-" if r.seconds_per_solved is None else f"{r.seconds_per_solved:.2f}"
         cells = (r.suite, r.tier, r.effort, r.strategy, r.questions, accuracy)
-        cells += (f"{r.tokens_per_question:.0f}", tokens, seconds)
+        cells += (f"{r.tokens_per_question:.0f}", tokens, seconds, *more)
         lines.append(f"| {' | '.join(map(str, cells))} |")
     return "\n".join(lines)
+
+
+def comparisons(results: Sequence[Result], against: str) -> list[tuple[str, str, str]]:
+    """For each row, its difference from the row of that strategy or effort on the same questions, p, and the ratio of
+    tokens. Raises ``SettingsError`` where there is no such row.
+    """
+    from agent.errors import SettingsError
+    from rl.results import compare, holm
+
+    baselines = {(r.suite, r.tier): r for r in results if against in (r.strategy, r.effort)}
+    if not baselines:
+        names = ", ".join(dict.fromkeys(result.strategy for result in results))
+        raise SettingsError(f"No row is called {against!r}; take one of {names}.")
+    pairs = [compare(r.outcomes, baselines[r.suite, r.tier].outcomes) for r in results]
+    shown = []
+    for result, d, p in zip(results, pairs, holm([d.p for d in pairs]), strict=True):
+        points = [f"{100 * value:+.1f}" for value in (d.difference, *d.interval)]
+        difference = f"{points[0]} ({points[1]} to {points[2]})"
+        itself = result is baselines[result.suite, result.tier]
+        shown.append(("-", "-", "-") if itself else (difference, f"{p:.3f}", f"{d.token_ratio:.2f}"))
+    return shown

@@ -38,6 +38,7 @@ class ProcessReward:
     """Scores a case by its steps; a case without steps, or too long for the model, has no score."""
 
     name = "process_reward"
+    judges_steps = True  # of attempts that are not finished, too
 
     def __init__(self, model: ProcessRewardModel, encode: Encode, aggregation: str = "last") -> None:
         if aggregation not in AGGREGATIONS:

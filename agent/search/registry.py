@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping
 from dataclasses import fields, is_dataclass
 from typing import Any
@@ -54,3 +55,27 @@ def strategy_from(settings: Mapping[str, Any]) -> Strategy:
         known = ", ".join(STRATEGIES)
         raise SettingsError(f"There is no strategy {name!r} ({known}); name its module:object in `strategies`.")
     return STRATEGIES[name](**settings)
+
+
+def strategy_named(spec: str) -> Strategy:
+    """A strategy as a person writes it: ``beam:beams=4,expand=4``, values as in JSON or plain words.
+
+    Raises:
+        SettingsError: there is no such strategy, or it has no such parameter.
+    """
+    name, _, parameters = spec.partition(":")
+    given = [part.partition("=") for part in parameters.split(",") if part]
+    settings = {key.strip(): plain_value(value) for key, _, value in given}
+    try:
+        return strategy_from({**settings, "name": name})
+    except TypeError as error:
+        raise SettingsError(
+            f"{spec!r} does not say what {name} needs ({error}); write it like majority:n=8."
+        ) from error
+
+
+def plain_value(text: str) -> Any:
+    try:
+        return json.loads(text)
+    except ValueError:
+        return text

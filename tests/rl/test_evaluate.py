@@ -1,7 +1,6 @@
 """What an evaluation reports, from runs that go a known way."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict
 from pathlib import Path
 
 import pytest
@@ -10,7 +9,7 @@ from agent.context import Agent
 from agent.effort import EFFORTS
 from agent.policy.renderer import Renderer
 from rl.demonstrations import sampled_text
-from rl.evaluate import EvaluationError, Harness, Suite, evaluate_effort, evaluate_pool, suite_of
+from rl.evaluate import EvaluationError, Harness, Suite, evaluate_live, evaluate_pool, suite_of
 from rl.intervals import mean_interval, wilson
 from rl.tasks.task import Task
 from tests.rl.scripted import ScriptedPolicy, scripted_agent
@@ -83,7 +82,7 @@ async def test_an_effort_is_measured_over_all_questions(
     turns = {task.question: demonstrated(task) for task in suite.tasks}
     turns[suite.tasks[2].question] = [WRONG]
     reports: list[None] = []
-    result = await evaluate_effort(
+    result = await evaluate_live(
         harness(ScriptedPolicy(renderer, turns), tmp_path, opened), suite, LOW, lambda: reports.append(None)
     )
     assert (result.suite, result.tier, result.effort, result.strategy) == ("arithmetic", 2, "low", "single")
@@ -99,7 +98,7 @@ async def test_an_effort_is_measured_over_all_questions(
 async def test_a_row_has_the_fields_that_are_promised(renderer: Renderer, tmp_path: Path, opened: list[Agent]) -> None:
     suite = suite_of("smalltalk", 1, 2, seed=1)
     policy = ScriptedPolicy(renderer, {task.question: demonstrated(task) for task in suite.tasks})
-    row = asdict(await evaluate_effort(harness(policy, tmp_path, opened), suite, LOW, lambda: None))
+    row = (await evaluate_live(harness(policy, tmp_path, opened), suite, LOW, lambda: None)).summary()
     assert set(FIELDS) <= set(row)
     assert row["accuracy"] == 1.0
 
@@ -109,7 +108,7 @@ async def test_nothing_solved_has_no_cost_per_solved_question(
 ) -> None:
     suite = suite_of("arithmetic", 1, 2, seed=1)
     policy = ScriptedPolicy(renderer, {task.question: [WRONG] for task in suite.tasks})
-    result = await evaluate_effort(harness(policy, tmp_path, opened), suite, LOW, lambda: None)
+    result = await evaluate_live(harness(policy, tmp_path, opened), suite, LOW, lambda: None)
     assert (result.accuracy, result.tokens_per_solved, result.seconds_per_solved) == (0.0, None, None)
 
 
@@ -119,7 +118,7 @@ async def test_a_lookup_searches_the_documents_of_its_own_question(
     suite = suite_of("lookup", 2, 3, seed=1)
     policy = ScriptedPolicy(renderer, {task.question: demonstrated(task) for task in suite.tasks})
     bench = harness(policy, tmp_path, opened)
-    assert (await evaluate_effort(bench, suite, LOW, lambda: None)).accuracy == 1.0
+    assert (await evaluate_live(bench, suite, LOW, lambda: None)).accuracy == 1.0
     runs = [bench.agent.store.run(run.run_id) for run in bench.agent.store.runs()]
     for task in suite.tasks:
         [run] = [run for run in runs if run.metadata["task_id"] == task.task_id]
@@ -135,7 +134,7 @@ async def test_one_attempt_that_the_server_failed_is_no_wrong_answer(
     first, second = suite.tasks
     policy = ScriptedPolicy(renderer, {first.question: demonstrated(first), second.question: demonstrated(second)[:1]})
     with pytest.raises(EvaluationError, match="An attempt could not be made"):
-        await evaluate_effort(harness(policy, tmp_path, opened), suite, LOW, lambda: None)
+        await evaluate_live(harness(policy, tmp_path, opened), suite, LOW, lambda: None)
 
 
 async def test_a_model_that_cannot_be_asked_is_not_measured(
@@ -143,7 +142,7 @@ async def test_a_model_that_cannot_be_asked_is_not_measured(
 ) -> None:
     bench = harness(ScriptedPolicy(renderer, {}), tmp_path, opened)
     with pytest.raises(EvaluationError, match="The script has nothing to say"):
-        await evaluate_effort(bench, suite_of("arithmetic", 1, 2, seed=1), LOW, lambda: None)
+        await evaluate_live(bench, suite_of("arithmetic", 1, 2, seed=1), LOW, lambda: None)
 
 
 # --- a pool of attempts -----------------------------------------------------------------------------------------------
@@ -156,13 +155,25 @@ async def test_a_pool_is_looked_at_in_every_way(renderer: Renderer, tmp_path: Pa
     policy = Attempts(renderer, questions(suite, attempts))
     rows = await evaluate_pool(harness(policy, tmp_path, opened), suite, HIGH, 4, lambda: None)
     by_strategy = {row.strategy: row for row in rows}
-    assert list(by_strategy) == ["pass@1", "majority@4", "best_of_4", "pass@4"]
+    assert list(by_strategy) == ["pass@1", "majority@2", "majority@4", "best_of_2", "best_of_4", "pass@4"]
     assert by_strategy["pass@1"].accuracy == pytest.approx((2 / 4 + 1 / 4 + 0) / 3)
     assert by_strategy["pass@1"].interval == mean_interval([2 / 4, 1 / 4, 0.0], 4)
     assert by_strategy["majority@4"].accuracy == pytest.approx(1 / 3)
     assert by_strategy["majority@4"].interval == wilson(1, 3)
     assert by_strategy["pass@4"].accuracy == pytest.approx(2 / 3)
     assert by_strategy["pass@1"].tokens_per_question == by_strategy["pass@4"].tokens_per_question / 4
+
+
+async def test_what_the_log_has_already_is_not_asked_again(
+    renderer: Renderer, tmp_path: Path, opened: list[Agent]
+) -> None:
+    suite = suite_of("arithmetic", 3, 2, seed=1)
+    policy = Attempts(renderer, questions(suite, [["1", "2"], ["3", "4"]]))
+    bench = harness(policy, tmp_path, opened)
+    first = await evaluate_pool(bench, suite, HIGH, 2, lambda: None)
+    again = await evaluate_pool(bench, suite, HIGH, 2, lambda: None)  # the script has nothing left to say
+    assert again == first
+    assert len(bench.agent.store.runs()) == 2
 
 
 def questions(suite: Suite, attempts: Sequence[Sequence[str]]) -> dict[str, list[str]]:
@@ -180,5 +191,5 @@ async def test_no_more_questions_are_under_way_at_once_than_allowed(
         nonlocal most
         most = max(most, sum(run.status == "running" for run in bench.agent.store.runs()))
 
-    await evaluate_effort(bench, suite, LOW, report)
+    await evaluate_live(bench, suite, LOW, report)
     assert most <= 2

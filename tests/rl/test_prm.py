@@ -150,7 +150,7 @@ def test_a_log_without_attempts_is_said_to_have_none(base: Path, encode: StepEnc
 
 def test_padding_changes_no_score(base: Path, encode: StepEncoder, rows: list[Tagged]) -> None:
     model = prm.new_model(str(base), "\n")
-    torch.nn.init.normal_(model.get_submodule("score").weight)
+    torch.nn.init.normal_(model.get_parameter("score.weight"))
     long, short = rows[0].token_ids, rows[1].token_ids[:-6]
     together = prm.tag_logits(model, [long, short], encode.tag_id)
     apart = torch.cat([prm.tag_logits(model, [ids], encode.tag_id) for ids in (long, short)])

@@ -6,10 +6,11 @@ from pathlib import Path
 import pytest
 
 from agent.errors import SettingsError
-from rl.evaluate import Result
+from agent.search.steps import Beam
+from rl.results import Outcome, Result
 from rl.tasks.suite import FAMILIES
 from tests.tui.commands import ponder
-from tui.evaluation import suites_named, table
+from tui.evaluation import suites_named, table, ways_named
 
 FIELDS = {"suite", "tier", "effort", "strategy", "questions", "accuracy", "interval"}
 FIELDS |= {"tokens_per_question", "seconds_per_question"}
@@ -37,15 +38,38 @@ def test_a_suite_that_there_is_not_is_refused_with_those_there_are(name: str) ->
         suites_named(name)
 
 
+def row(strategy: str, *right: bool, tier: int = 2, tokens: float = 100.0) -> Result:
+    outcomes = tuple(Outcome(f"lookup/{tier}/{i}", float(each), tokens, 0.25) for i, each in enumerate(right))
+    return Result("lookup", tier, "low", strategy, outcomes)
+
+
 def test_results_are_a_markdown_table() -> None:
-    rows = [
-        Result("lookup", 2, "low", "single", 50, 0.5, (0.37, 0.63), 100.0, 0.25, 0.5, 200.0),
-        Result("lookup", 3, "low", "single", 50, 0.0, (0.0, 0.07), 100.0, 0.25, None, None),
-    ]
+    rows = [row("single", True, False), row("single", False, False, tier=3)]
     header, rule, first, second = table(rows).splitlines()
     assert len({line.count("|") for line in (header, rule, first, second)}) == 1
-    assert first == "| lookup | 2 | low | single | 50 | 0.500 (0.370 to 0.630) | 100 | 200 | 0.50 |"
+    assert first == "| lookup | 2 | low | single | 2 | 0.500 (0.095 to 0.905) | 100 | 200 | 0.50 |"
     assert second.endswith("| 100 | - | - |")
+
+
+def test_rows_are_compared_question_by_question() -> None:
+    rows = [row("single", *[False] * 20), row("majority@4", *[True] * 10 + [False] * 10, tokens=400.0)]
+    _, _, first, second = table(rows, against="single").splitlines()
+    assert first.endswith("| - | - | - |")
+    assert second.endswith("| +50.0 (+30.0 to +70.0) | 0.004 | 4.00 |")
+    with pytest.raises(SettingsError, match="No row is called 'beam'; take one of single, majority@4"):
+        table(rows, against="beam")
+
+
+def test_a_strategy_is_written_with_its_parameters() -> None:
+    [effort, way] = ways_named("low", ["beam:beams=2,diverse=true,by=best"], 0.5)
+    assert (effort.name, way.name, way.temperature) == ("low", "beam:beams=2,diverse=true,by=best", 0.5)
+    assert way.strategy == Beam(beams=2, diverse=True, by="best")
+
+
+@pytest.mark.parametrize(("spec", "says"), [("majority", "write it like majority:n=8"), ("dowsing:n=8", "no strategy")])
+def test_a_strategy_that_cannot_be_is_refused(spec: str, says: str) -> None:
+    with pytest.raises(SettingsError, match=says):
+        ways_named("", [spec], None)
 
 
 @pytest.mark.timeout(300)

@@ -1,0 +1,48 @@
+"""Pictures of results."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from agent.effort import EFFORTS
+from rl.results import Result
+
+
+def tokens_plot(results: Sequence[Result], path: Path) -> None:
+    """Accuracy against tokens a question, one panel a suite; ways that differ in size only are joined by a line."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    from matplotlib import pyplot
+
+    suites = list(dict.fromkeys((each.suite, each.tier) for each in results))
+    columns = min(3, len(suites))
+    rows = -(-len(suites) // columns)
+    size = (5 * columns, 3.8 * rows)
+    figure, panels = pyplot.subplots(rows, columns, figsize=size, layout="constrained", squeeze=False)
+    for axes, suite in zip(panels.flat, suites, strict=False):
+        lines: dict[str, list[Result]] = {}
+        for each in results:
+            if (each.suite, each.tier) == suite:
+                lines.setdefault(line_of(each), []).append(each)
+        for name, points in lines.items():
+            points.sort(key=lambda each: each.tokens_per_question)
+            tokens, heights = [p.tokens_per_question for p in points], [p.accuracy for p in points]
+            down = [p.accuracy - p.interval[0] for p in points]
+            up = [p.interval[1] - p.accuracy for p in points]
+            axes.errorbar(tokens, heights, (down, up), marker="o", markersize=3, linewidth=1, capsize=2, label=name)
+        axes.set(xscale="log", xlabel="tokens a question", ylabel="accuracy", title=f"{suite[0]} {suite[1] or ''}")
+        axes.grid(alpha=0.3)
+        axes.legend(fontsize=6)
+    for axes in list(panels.flat)[len(suites) :]:
+        axes.axis("off")
+    figure.savefig(path, dpi=150)
+    pyplot.close(figure)
+
+
+def line_of(result: Result) -> str:
+    """Efforts are one line, and so are ``majority@8`` and ``majority@16``, or ``beam:beams=2`` and ``beam:beams=4``."""
+    if result.effort in EFFORTS:
+        return "effort"
+    return result.strategy.partition(":")[0].rstrip("0123456789").rstrip("@_")
