@@ -11,6 +11,7 @@ import asyncio
 import hashlib
 import json
 import os
+import re
 import shutil
 import tempfile
 import time
@@ -29,6 +30,7 @@ from agent.policy.note import Note, folder
 CONFIG, WEIGHTS = "adapter_config.json", "adapter_model.safetensors"
 DEADLINE = 120.0  # seconds that a server has to load one
 LAST_RUN = 600.0  # seconds that runs have to end before it is unloaded
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")  # a part of a path
 
 
 class AdapterError(PonderError):
@@ -61,12 +63,12 @@ def remember(home: Path, now: Loaded) -> None:
     write_private(folder(home) / "adapters.json", json.dumps({"folders": now.folders, "current": now.current}))
 
 
-async def load(home: Path, note: Note, source: Path, name: str | None = None) -> str:
+async def load(home: Path, note: Note, source: Path, name: str = "ponder") -> str:
     """Copy an adapter, give it to the server and let new runs take it; its name there, ``ponder-3f9ac21b04de``.
 
     Raises ``AdapterError``.
     """
-    place, version = kept(home, source, name or "ponder")
+    place, version = kept(home, source, name)
     async with _alone(home):
         if version not in await served(note):
             await _post(note, "load_lora_adapter", {"lora_name": version, "lora_path": str(place)})
@@ -138,6 +140,9 @@ async def _alone(home: Path) -> AsyncIterator[None]:
 
 def kept(home: Path, source: Path, name: str) -> tuple[Path, str]:
     """Where the adapter's own copy lies, and its versioned name."""
+    if not NAME.fullmatch(name):
+        sentence = "take letters, digits, '.', '_' and '-', at most 100, the first a letter or a digit."
+        raise AdapterError(f"{name!r} cannot be an adapter's name; {sentence}")
     try:
         files = {part: (source / part).read_bytes() for part in (CONFIG, WEIGHTS)}
     except OSError as error:

@@ -48,6 +48,13 @@ def test_a_folder_that_is_no_adapter_is_refused(home: Path, tmp_path: Path) -> N
         adapters.kept(home, tmp_path, "ponder")
 
 
+@pytest.mark.parametrize("name", ["/../x", "../../../../evil", "", ".", "-x", "a b", "a\n", "x" * 101])
+async def test_a_name_that_is_no_part_of_a_path_is_refused(home: Path, adapter: Path, name: str) -> None:
+    with pytest.raises(AdapterError, match="cannot be an adapter's name; take letters, digits"):
+        await adapters.load(home, Note("http://127.0.0.1:9/v1", "k", "m", 1, "vllm.log"), adapter, name)
+    assert not (home / "server").exists()
+
+
 def test_a_list_of_adapters_that_cannot_be_read_says_what_to_do(home: Path) -> None:
     assert adapters.loaded(home) == Loaded({})
     adapters.remember(home, Loaded({"a": "/a"}, "a"))
