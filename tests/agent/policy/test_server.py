@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import importlib
 import json
 import os
 import socket
@@ -55,7 +56,7 @@ def test_the_parsers_are_those_of_the_model(tmp_path: Path) -> None:
 def test_what_a_person_adds_goes_to_vllm_as_it_is_and_wins(tmp_path: Path) -> None:
     extra = ("--tool-call-parser", "mine", "--logprobs-mode=raw_logprobs", "--tensor-parallel-size", "2")
     line = command(serving(tmp_path, 8000, *extra), "gpu", "qwen3")
-    assert line[-5:] == list(extra)
+    assert line[-7:-2] == list(extra)
     assert line.count("--tool-call-parser") == 1
     assert "--logprobs-mode" not in line
 
@@ -74,10 +75,32 @@ def test_a_machine_without_vllm_is_told_what_to_do(monkeypatch: pytest.MonkeyPat
         server.build()
 
 
-@pytest.mark.parametrize("argument", ["--port", "--api-key=k", "--served-model-name"])
-async def test_what_stands_before_the_dashes_cannot_stand_after_them(tmp_path: Path, argument: str) -> None:
-    with pytest.raises(ServerFailed, match=f"{argument} cannot stand after --"):
-        await server.watch(serving(tmp_path / "log", 8000, argument, "x"), lambda line: None, nothing)
+def test_the_keeper_of_the_key_sees_a_request_before_whatever_else_a_person_adds(tmp_path: Path) -> None:
+    line = command(serving(tmp_path, 8000, "--middleware", "mine.Middleware"), "gpu", "qwen3")
+    assert line[-4:] == ["--middleware", "mine.Middleware", "--middleware", server.MIDDLEWARE]
+    arguments = pytest.importorskip("vllm.entrypoints.launchers.cli_args")
+    parser = arguments.make_arg_parser(importlib.import_module("vllm.utils.argparse_utils").FlexibleArgumentParser())
+    assert parser.parse_args(line[3:]).middleware == ["mine.Middleware", server.MIDDLEWARE]
+
+
+@pytest.mark.parametrize(
+    "argument",
+    [*("--port", "--api-key=k", "--served-model-name", "--api_key", "--api-ke", "--served_model_name=x", "--hos"),
+     *("--api_key.x", "--m", "--", "--config", "--config=f", "--confi")],
+)  # fmt: skip
+def test_what_stands_before_the_dashes_cannot_stand_after_them_however_it_is_spelt(argument: str) -> None:
+    with pytest.raises(ServerFailed, match=f"^{server.flag(argument)} cannot stand after --: "):
+        server.refuse_ours(("--max-num-seqs", "4", argument, "x"))
+
+
+async def test_a_server_with_a_flag_of_ours_is_not_started(tmp_path: Path) -> None:
+    with pytest.raises(ServerFailed, match="--api-key cannot stand after --"):
+        await server.watch(serving(tmp_path / "log", 8000, "--api_key", "x"), lambda line: None, nothing)
+    assert not (tmp_path / "log").exists()
+
+
+def test_other_flags_of_vllms_may_begin_as_ours_do() -> None:
+    server.refuse_ours(("--model-impl", "vllm", "--config-format=hf", "-tp", "2", "--middleware", "mine", "model"))
 
 
 def test_a_process_reward_model_is_asked_for_its_classes_and_nothing_of_it_is_cached(tmp_path: Path) -> None:
