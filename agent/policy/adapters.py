@@ -29,6 +29,7 @@ from agent.policy.note import Note, folder
 
 CONFIG, WEIGHTS = "adapter_config.json", "adapter_model.safetensors"
 DEADLINE = 120.0  # seconds that a server has to load one
+LISTING = 30.0  # and to say which it has
 LAST_RUN = 600.0  # seconds that runs have to end before it is unloaded
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")  # a part of a path
 
@@ -164,7 +165,7 @@ def kept(home: Path, source: Path, name: str) -> tuple[Path, str]:
 
 async def served(note: Note) -> list[str]:
     """The names of all models and adapters that the server has. Raises ``AdapterError``."""
-    async with _client(note) as client:
+    async with _client(note, LISTING) as client:
         response = await client.get("models")
     try:
         return [card["id"] for card in _accepted(note, response).json()["data"]]
@@ -173,7 +174,7 @@ async def served(note: Note) -> list[str]:
 
 
 async def _post(note: Note, path: str, body: dict[str, str]) -> None:
-    async with _client(note) as client:
+    async with _client(note, DEADLINE) as client:
         _accepted(note, await client.post(path, json=body))
 
 
@@ -186,10 +187,13 @@ def _accepted(note: Note, response: httpx.Response) -> httpx.Response:
 
 
 @asynccontextmanager
-async def _client(note: Note) -> AsyncIterator[httpx.AsyncClient]:
-    headers = {"Authorization": f"Bearer {note.api_key}"}
+async def _client(note: Note, seconds: float) -> AsyncIterator[httpx.AsyncClient]:
+    """For ``seconds`` in all: httpx's own timeout begins anew with every byte. No proxy is for the loopback."""
+    client = httpx.AsyncClient(
+        base_url=note.base_url, headers={"Authorization": f"Bearer {note.api_key}"}, timeout=seconds, trust_env=False
+    )
     try:
-        async with httpx.AsyncClient(base_url=note.base_url, headers=headers, timeout=DEADLINE) as client:
+        async with asyncio.timeout(seconds), client:
             yield client
-    except httpx.HTTPError as error:
+    except (httpx.HTTPError, TimeoutError) as error:
         raise AdapterError(f"The server at {note.base_url} does not answer ({error!r}); see {note.log}.") from error

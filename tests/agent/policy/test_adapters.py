@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import zlib
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -188,6 +190,26 @@ async def test_what_vllm_and_the_file_disagree_about_is_put_right(home: Path, vl
     adapters.remember(home, remembered)
     await adapters.unload(home, vllm, name)
     assert adapters.loaded(home) == Loaded({})
+
+
+async def test_a_server_that_never_ends_its_answer_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def drip(writer: asyncio.StreamWriter) -> None:
+        with suppress(ConnectionError):
+            for letter in b"HTTP/1.1 200 OK\r\nx: " + b"y" * 600:
+                writer.write(bytes([letter]))
+                await writer.drain()
+                await asyncio.sleep(0.05)
+
+    monkeypatch.setattr(adapters, "LISTING", 0.3)
+    async with hostile(drip) as url, asyncio.timeout(5):
+        with pytest.raises(AdapterError, match=r"does not answer \(TimeoutError\(\)\)"):
+            await adapters.served(Note(url, "k", "m", 1, "vllm.log"))
+
+
+async def test_a_proxy_of_the_environment_is_not_asked_for_the_loopback(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("http_proxy", "http://127.0.0.1:9")
+    async with hostile(says("application/json", '{"data": [{"id": "m"}]}')) as url:
+        assert await adapters.served(Note(url, "k", "m", 1, "vllm.log")) == ["m"]
 
 
 async def test_where_nobody_or_somebody_else_answers_nothing_is_forgotten(home: Path) -> None:

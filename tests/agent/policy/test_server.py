@@ -6,18 +6,24 @@ import asyncio
 import importlib
 import json
 import os
+import signal
 import socket
 import subprocess
 import sys
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
+from typing import Any, cast
 
 import httpx
+import psutil
 import pytest
 
 from agent.policy import note, server
+from agent.policy.adapters import AdapterError
 from agent.policy.note import AlreadyServing, Note
 from agent.policy.server import ServerFailed, Serving, command, environment
+from tests.agent.policy.servers import hostile, says
 from tests.evidence.served import processes
 
 NOTE = Note("http://127.0.0.1:8000/v1", "secret", "mini", 7, "vllm.log")
@@ -160,13 +166,16 @@ async def test_a_port_that_is_taken_is_refused_at_once(tmp_path: Path) -> None:
 
 
 FAKE = """
-import http.server, os, sys, time
+import http.server, os, subprocess, sys, time
 port, behaviour, marks = int(sys.argv[1]), sys.argv[2], sys.argv[3]
 open(marks, "a").write(f"{os.getpid()}\\n")
 if behaviour == "fails":
     sys.exit("ValueError: There is no such model.")
 if behaviour == "never ready":
     time.sleep(600)
+if behaviour == "leaves a child":
+    child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"])
+    open(marks, "a").write(f"{child.pid}\\n")
 class Handler(http.server.BaseHTTPRequestHandler):
     def do_GET(self):
         self.send_response(200); self.end_headers()
@@ -194,6 +203,13 @@ def fake(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.Fixtur
 
 async def nothing() -> None:
     pass
+
+
+def alive(pid: int) -> bool:
+    try:
+        return "\nState:\tZ" not in Path(f"/proc/{pid}/status").read_text()
+    except (FileNotFoundError, ProcessLookupError):
+        return False
 
 
 @pytest.mark.parametrize("fake", ["fails"], indirect=True)
@@ -237,6 +253,102 @@ async def test_a_server_that_is_no_longer_wanted_ends_with_whoever_asked(fake: t
         await task
     with pytest.raises(ProcessLookupError):
         os.kill(pid, 0)
+
+
+@pytest.mark.parametrize("fake", ["leaves a child"], indirect=True)
+async def test_what_a_killed_guard_leaves_is_gone_before_the_next_start(
+    fake: tuple[Serving, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(server, "RESTARTS", 1)
+    left: list[list[bool]] = []
+
+    def starting() -> None:
+        left.append([alive(int(pid)) for pid in fake[1].read_text().split()] if fake[1].exists() else [])
+
+    async def kill_the_guard() -> None:
+        [command, child] = map(int, fake[1].read_text().split()[-2:])
+        assert alive(child)
+        os.kill(psutil.Process(command).ppid(), signal.SIGKILL)
+
+    with pytest.raises(ServerFailed, match="2 times in a row"):
+        await server.watch(fake[0], lambda line: None, kill_the_guard, starting)
+    assert left == [[], [False, False]]
+    assert not any(alive(int(pid)) for pid in fake[1].read_text().split())
+
+
+@pytest.mark.parametrize("fake", ["serves"], indirect=True)
+async def test_a_first_start_after_which_something_else_fails_is_the_last(fake: tuple[Serving, Path]) -> None:
+    async def damaged() -> None:
+        raise AdapterError("adapters.json cannot be read; delete it.")
+
+    with pytest.raises(AdapterError):
+        await server.watch(fake[0], lambda line: None, damaged)
+    assert len(fake[1].read_text().split()) == 1
+
+
+@pytest.mark.parametrize("fake", ["crashes"], indirect=True)
+async def test_a_port_that_somebody_takes_between_two_starts_is_tried_again(
+    fake: tuple[Serving, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tried, refuse_taken = iter(range(9)), server.refuse_taken
+
+    def taken_once(port: int) -> None:
+        if next(tried) == 1:
+            raise ServerFailed(f"Port {port} is taken (by a test).")
+        refuse_taken(port)
+
+    monkeypatch.setattr(server, "refuse_taken", taken_once)
+    with pytest.raises(ServerFailed, match="times in a row"):
+        await server.watch(fake[0], lambda line: None, nothing)
+    assert len(fake[1].read_text().split()) == server.RESTARTS
+
+
+async def test_a_server_that_never_ends_its_answer_does_not_hold_whoever_looks(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def drip(writer: asyncio.StreamWriter) -> None:
+        with suppress(ConnectionError):
+            for letter in b"HTTP/1.1 200 OK\r\nx: " + b"y" * 600:
+                writer.write(bytes([letter]))
+                await writer.drain()
+                await asyncio.sleep(0.05)
+
+    monkeypatch.setattr(server, "LOOK", 0.3)
+    async with hostile(drip) as url, server._client() as client, asyncio.timeout(5):
+        assert not await server._well(client, url)
+
+
+async def test_a_proxy_of_the_environment_is_not_asked_for_the_loopback(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("http_proxy", "http://127.0.0.1:9")
+    async with hostile(says("application/json", "{}")) as url, server._client() as client:
+        assert await server._well(client, url)
+
+
+# --- why it failed ----------------------------------------------------------------------------------------------------
+
+
+TRACEBACK = """\
+(Worker pid=7) ERROR 11-22 16:01:02 [multiproc.py:9] ValueError: Available memory on node 0 is less than desired.
+(EngineCore pid=6) ERROR 11-22 16:01:03 [core.py:9] Exception: WorkerProc initialization failed.
+(APIServer pid=5) RuntimeError: Engine core initialization failed. See root cause above. Failed core proc(s): {}
+"""
+PLAIN = "INFO OSError: tried another\npydantic.ValidationError: 1 validation error for ModelConfig\n  Value error\n"
+LATER = "(EngineCore pid=6) ERROR [x] ValueError: no such adapter\nINFO: Application startup complete.\n"
+
+
+@pytest.mark.parametrize(
+    ("log", "reason"),
+    [
+        (TRACEBACK, "ValueError: Available memory on node 0 is less than desired."),
+        (PLAIN, "ValidationError: 1 validation error for ModelConfig"),
+        (LATER + "(EngineCore pid=6) ERROR [x] MemoryError: too much\n", "MemoryError: too much"),
+        ("(APIServer) RuntimeError: Engine core initialization failed. See root cause above.", "it gave no reason."),
+    ],
+)
+def test_the_reason_is_the_root_cause(tmp_path: Path, log: str, reason: str) -> None:
+    (tmp_path / "log").write_text(log)
+    assert server.Engine(serving(tmp_path / "log"), cast(Any, None), 0).reason() == reason
+
+
+# --- a real one -------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.timeout(700)
