@@ -8,6 +8,7 @@ import secrets
 import signal
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -60,19 +61,23 @@ async def serve_until_stopped(settings: Settings, serving: Any) -> None:
             told[0] = line
             print(f"{time.monotonic() - began:5.0f} s  {line}", file=sys.stderr, flush=True)
 
+    def starting() -> None:
+        note.write(settings.home, replace(left, starting_since=time.time()), role)
+
     async def ready() -> None:
         if role == "server":
             for problem in await adapters.load_again(settings.home, left):
                 print(f"ponder: {problem}", file=sys.stderr)
+        note.write(settings.home, left, role)
         place = note.folder(settings.home, role)
         print(f"{serving.model} is served at {serving.base_url}; its key is in {place}/note.json")
 
-    with note.left(settings.home, left, role):
+    with note.left(settings.home, replace(left, starting_since=time.time()), role):
         task = asyncio.current_task()
         assert task is not None
         asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
         try:
-            await server.watch(serving, tell, ready)
+            await server.watch(serving, tell, ready, starting)
         except asyncio.CancelledError:
             print("Stopped.", file=sys.stderr)
 
@@ -151,7 +156,7 @@ def stop(process_reward: Annotated[bool, typer.Option("--process-reward", help="
     found = note_of(settings, role)
     os.kill(found.pid, signal.SIGTERM)
     end = time.monotonic() + STOP_SECONDS
-    while note.read(settings.home, role) == found:
+    while (now := note.read(settings.home, role)) and now.pid == found.pid:
         if time.monotonic() > end:
             raise ServerFailed(f"Process {found.pid} has not ended within {STOP_SECONDS:.0f} seconds; kill -9 it.")
         time.sleep(0.1)

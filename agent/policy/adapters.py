@@ -196,4 +196,5 @@ async def _client(note: Note, seconds: float) -> AsyncIterator[httpx.AsyncClient
         async with asyncio.timeout(seconds), client:
             yield client
     except (httpx.HTTPError, TimeoutError) as error:
-        raise AdapterError(f"The server at {note.base_url} does not answer ({error!r}); see {note.log}.") from error
+        why = "" if note.starting_since else f" ({error!r})"
+        raise AdapterError(f"The server at {note.base_url} {note.state}{why}; see {note.log}.") from error

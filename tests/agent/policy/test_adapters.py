@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import time
 import zlib
 from contextlib import suppress
 from pathlib import Path
@@ -190,6 +191,12 @@ async def test_what_vllm_and_the_file_disagree_about_is_put_right(home: Path, vl
     adapters.remember(home, remembered)
     await adapters.unload(home, vllm, name)
     assert adapters.loaded(home) == Loaded({})
+
+
+async def test_a_server_that_is_not_up_yet_is_said_to_be_starting() -> None:
+    starting = Note("http://127.0.0.1:9/v1", "k", "m", 1, "vllm.log", starting_since=time.time() - 28)
+    with pytest.raises(AdapterError, match=r"is still starting, 28 s so far; see vllm\.log\.$"):
+        await adapters.served(starting)
 
 
 async def test_a_server_that_never_ends_its_answer_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:

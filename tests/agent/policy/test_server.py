@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import fcntl
 import importlib
 import json
 import os
@@ -10,8 +11,9 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 from contextlib import suppress
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, cast
 
@@ -137,6 +139,18 @@ def test_a_note_counts_while_its_process_lives(home: Path) -> None:
             pass
         assert note.read(home) == NOTE
     assert note.read(home) is None
+
+
+def test_whoever_reads_a_note_is_taken_for_a_server_by_nobody(home: Path) -> None:
+    with note.left(home, NOTE):
+        pass
+    (note.folder(home) / "note.json").write_text(json.dumps(asdict(NOTE)))  # as a killed process leaves it
+    with (note.folder(home) / "lock").open() as reader:
+        fcntl.flock(reader, fcntl.LOCK_SH)
+        assert note.read(home) is None
+        threading.Timer(0.05, fcntl.flock, (reader, fcntl.LOCK_UN)).start()
+        with note.left(home, NOTE):
+            assert note.read(home) == NOTE
 
 
 def test_the_note_of_a_killed_process_does_not_count(home: Path) -> None:
