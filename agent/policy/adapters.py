@@ -15,9 +15,9 @@ import re
 import shutil
 import tempfile
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Collection
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import httpx
@@ -48,6 +48,7 @@ class Loaded:
 
     folders: dict[str, str]  # name -> folder
     current: str | None = None
+    model: str | None = None  # the base model that they were loaded for
 
 
 def loaded(home: Path) -> Loaded:
@@ -61,19 +62,25 @@ def loaded(home: Path) -> Loaded:
 
 
 def remember(home: Path, now: Loaded) -> None:
-    write_private(folder(home) / "adapters.json", json.dumps({"folders": now.folders, "current": now.current}))
+    write_private(folder(home) / "adapters.json", json.dumps(asdict(now)))
 
 
 async def load(home: Path, note: Note, source: Path, name: str = "ponder") -> str:
     """Copy an adapter, give it to the server and let new runs take it; its name there, ``ponder-3f9ac21b04de``.
 
-    Raises ``AdapterError``.
+    Raises ``AdapterError``; a copy that the server refuses is not kept.
     """
     place, version = kept(home, source, name)
     async with _alone(home):
-        if version not in await served(note):
-            await _post(note, "load_lora_adapter", {"lora_name": version, "lora_path": str(place)})
-        remember(home, Loaded(loaded(home).folders | {version: str(place)}, version))
+        before = loaded(home)
+        try:
+            if version not in await served(note):
+                await _post(note, "load_lora_adapter", {"lora_name": version, "lora_path": str(place)})
+        except AdapterRefused:
+            if version not in before.folders:
+                shutil.rmtree(place)
+            raise
+        remember(home, Loaded(before.folders | {version: str(place)}, version, note.model))
     return version
 
 
@@ -81,10 +88,15 @@ async def load_again(home: Path, note: Note) -> list[str]:
     """Give a server that has just come up what the one before it had; a sentence for each that it refuses.
 
     What it refuses is forgotten: new runs take the base model instead, and runs that began with it end with the reason.
-    Raises ``AdapterError`` where the server does not answer.
+    So are the adapters of another base model. Raises ``AdapterError`` where the server does not answer.
     """
     async with _alone(home):
         before, names, problems = loaded(home), await served(note), []
+        if before.folders and before.model not in (None, note.model):
+            remember(home, Loaded({}))
+            return [
+                f"{', '.join(before.folders)}: forgotten, since loaded for {before.model}; load those of this model."
+            ]
         folders = dict(before.folders)
         for name, place in before.folders.items():
             try:
@@ -94,24 +106,25 @@ async def load_again(home: Path, note: Note) -> list[str]:
                 problems.append(f"{name} could not be loaded again and is forgotten: {error}")
                 del folders[name]
         if problems:
-            remember(home, Loaded(folders, before.current if before.current in folders else None))
+            current = before.current if before.current in folders else None
+            remember(home, replace(before, folders=folders, current=current))
     return problems
 
 
-async def unload(home: Path, note: Note, name: str, in_use: Callable[[], int] = lambda: 0) -> None:
+async def unload(home: Path, note: Note, name: str, in_use: Callable[[str], int] = lambda name: 0) -> None:
     """Take an adapter away: new runs no longer get it at once, the server loses it when ``in_use`` counts 0 runs.
 
-    Raises ``AdapterError``, also where it is still in use after ``LAST_RUN`` seconds.
+    The base model answers then. ``name`` may leave out the digest where only one version has it. Raises
+    ``AdapterError``, also where it is still in use after ``LAST_RUN`` seconds.
     """
     async with _alone(home):
         before = loaded(home)
         known = dict.fromkeys([*before.folders, *await served(note)])
         known.pop(note.model, None)
-        if name not in known:
-            raise AdapterError(f"No adapter {name!r} is loaded ({', '.join(known) or 'none is'}).")
+        name = _only(known, name)
         remember(home, replace(before, current=None if before.current == name else before.current))
     end = time.monotonic() + LAST_RUN
-    while runs := in_use():
+    while runs := in_use(name):
         if time.monotonic() > end:
             raise AdapterError(f"{runs} runs still use {name}; new ones do not. Unload it when they have ended.")
         await asyncio.sleep(0.2)
@@ -120,7 +133,17 @@ async def unload(home: Path, note: Note, name: str, in_use: Callable[[], int] = 
             await _post(note, "unload_lora_adapter", {"lora_name": name})
         now = loaded(home)
         current = None if now.current == name else now.current
-        remember(home, Loaded({n: f for n, f in now.folders.items() if n != name}, current))
+        remember(home, replace(now, folders={n: f for n, f in now.folders.items() if n != name}, current=current))
+
+
+def _only(known: Collection[str], name: str) -> str:
+    """The adapter of that name, or the only one whose name it is without the digest. Raises ``AdapterError``."""
+    versions = [name] if name in known else [version for version in known if version.rpartition("-")[0] == name]
+    if not versions:
+        raise AdapterError(f"No adapter {name!r} is loaded ({', '.join(known) or 'none is'}).")
+    if len(versions) > 1:
+        raise AdapterError(f"{name!r} is the name of {len(versions)} adapters; name one of {', '.join(versions)}.")
+    return versions[0]
 
 
 @asynccontextmanager
@@ -182,8 +205,15 @@ def _accepted(note: Note, response: httpx.Response) -> httpx.Response:
     if response.status_code in (401, 403, 502, 503):
         raise AdapterError(f"The server at {note.base_url} lets nobody in ({response.status_code}); see {note.log}.")
     if response.status_code != 200:
-        raise AdapterRefused(f"The server at {note.base_url} refused: {response.text[:500]}")
+        raise AdapterRefused(f"The server at {note.base_url} refused: {_message(response)}")
     return response
+
+
+def _message(response: httpx.Response) -> str:
+    try:
+        return str(response.json()["error"]["message"])[:500]
+    except (ValueError, LookupError, TypeError):
+        return response.text[:500]
 
 
 @asynccontextmanager
