@@ -105,7 +105,8 @@ def command(serving: Serving, build: str, model_type: str | None) -> list[str]:
     given = set(map(flag, serving.extra))
     if build == "cpu":
         own["--dtype"] = "float32"  # exact, and no slower on a processor without bfloat16 matrix units
-        if not given & set(MEMORY):  # vLLM would want 92 % of all memory
+        said = [name for name in given if name.startswith("--") and any(whole.startswith(name) for whole in MEMORY)]
+        if not said:  # vLLM would want 92 % of all memory
             own["--kv-cache-memory-bytes"] = str(free_memory() // 4)  # the weights and other programs have the rest
         switches.append("--enforce-eager")  # compiling takes minutes and gains nothing for small models
     if serving.step_tag_id is None:
@@ -340,7 +341,7 @@ def session(leader: int) -> dict[int, str]:
     names: dict[int, str] = {}
     for status in Path("/proc").glob("[0-9]*/stat"):
         with suppress(OSError):  # it has ended meanwhile
-            name, _, state = status.read_text().partition("(")[2].rpartition(") ")
+            name, _, state = status.read_bytes().decode(errors="replace").partition("(")[2].rpartition(") ")
             if os.getsid(pid := int(status.parent.name)) == leader and state[0] != "Z":
                 names[pid] = name
     return names

@@ -73,7 +73,12 @@ def test_on_a_processor_a_quarter_of_the_free_memory_is_for_the_cache_unless_a_p
     line = command(serving(tmp_path), "cpu", "qwen3")
     assert 2**20 < int(line[line.index("--kv-cache-memory-bytes") + 1]) < server.free_memory() / 2
     assert "--kv-cache-memory-bytes" not in command(serving(tmp_path), "gpu", "qwen3")
-    for given in ("--gpu_memory_utilization=0.5", "--device-memory-utilization=0.5", "--kv-cache-memory-bytes=1G"):
+    for given in (
+        "--gpu_memory_utilization=0.5",
+        "--gpu-memory-util=0.5",
+        "--device-memory-utilization=0.5",
+        "--kv-cache-memory-bytes=1G",
+    ):
         line = command(serving(tmp_path, 8000, given), "cpu", "qwen3")
         assert "--kv-cache-memory-bytes" not in line
         assert given in line
