@@ -30,6 +30,7 @@ class Load:
     seconds: float
     first_token: tuple[float, ...]
     each_token: tuple[float, ...]  # of every token but the first, the mean of a request
+    first_error: str | None = None  # what the first request that failed said
 
     @property
     def tokens_per_second(self) -> float:
@@ -58,16 +59,15 @@ async def measure(
 ) -> Load:
     """Sample every prompt once. A request that fails is counted and not made again."""
     samples: list[Sample] = []
-    failed = 0
+    errors: list[str] = []
     waiting: Iterator[Sequence[int]] = iter(prompts)
 
     async def work() -> None:
-        nonlocal failed
         for prompt in waiting:
             try:
                 samples.extend([p async for p in policy.stream(prompt, params) if isinstance(p, Sample)])
-            except PolicyError:
-                failed += 1
+            except PolicyError as error:
+                errors.append(str(error))
             tell()
 
     began = time.perf_counter()
@@ -77,11 +77,12 @@ async def measure(
     return Load(
         at_once=at_once,
         requests=len(prompts),
-        failed=failed,
+        failed=len(errors),
         tokens=sum(len(sample.token_ids) for sample in samples),
         seconds=seconds,
         first_token=quantiles([sample.first_token_seconds for sample in samples]),
         each_token=quantiles(each),
+        first_error=errors[0] if errors else None,
     )
 
 

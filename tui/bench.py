@@ -8,10 +8,12 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from tui.options import AsJson, BaseUrl, ModelName, print_json, settings_for
+from tui.serving import server_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from agent.records import PolicyVersion
     from agent.settings import Settings
     from rl.load import Load
 
@@ -39,6 +41,7 @@ def serve(
     from dataclasses import asdict
 
     from agent.errors import SettingsError
+    from agent.policy.policy import PolicyError
 
     try:
         levels = [int(part) for part in at_once.split(",")]
@@ -49,13 +52,18 @@ def serve(
     if plot and (plot.suffix not in (".png", ".svg") or not plot.parent.is_dir()):
         raise SettingsError(f"--plot {plot} is no picture in a folder that exists; write one like load.png.")
     settings = settings_for(model=model, base_url=base_url)
+    server = server_of(settings)
     version, loads = asyncio.run(measured(settings, levels, requests, tokens, seed))
     if as_json:
-        print_json([asdict(load) | {"tokens_per_second": load.tokens_per_second} for load in loads])
+        each = [asdict(load) | {"tokens_per_second": load.tokens_per_second} for load in loads]
+        print_json({"model": version.model, "adapter": version.adapter, "server": server, "loads": each})
     else:
         print_table(f"{version}: {requests} requests of at most {tokens} tokens, seed {seed}", loads)
     if plot:
-        draw(loads, version, plot)
+        draw(loads, str(version), plot)
+    if errors := [load.first_error for load in loads if load.first_error]:
+        failed = sum(load.failed for load in loads)
+        raise PolicyError(f"{failed} of {requests * len(levels)} requests failed, the first with: {errors[0]}")
 
 
 def print_table(title: str, loads: Sequence[Load]) -> None:
@@ -69,7 +77,7 @@ def print_table(title: str, loads: Sequence[Load]) -> None:
 
 async def measured(
     settings: Settings, levels: Sequence[int], requests: int, tokens: int, seed: int
-) -> tuple[str, list[Load]]:
+) -> tuple[PolicyVersion, list[Load]]:
     from agent.assemble import SYSTEM_PROMPT, policy_of
     from agent.records import SamplingParams
     from rl import load
@@ -89,7 +97,7 @@ async def measured(
                         lambda level=level, done=done: shown(requests, next(done), f"{level} at once"),
                     )
                 )  # fmt: skip
-        return str(policy.version), loads
+        return policy.version, loads
     finally:
         await policy.close()
 

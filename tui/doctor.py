@@ -8,6 +8,8 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from tui.serving import server_of
+
 if TYPE_CHECKING:
     from agent.settings import Settings
 
@@ -90,11 +92,12 @@ async def model(settings: Settings) -> str:
     from agent.assemble import policy_of
     from agent.records import SamplingParams
 
-    policy = await policy_of(settings)
+    policy = (await policy_of(settings)).at(None)  # what new runs take
     try:
         prompt = policy.renderer.start([{"role": "user", "content": "Hello"}], [])
         [sample] = await policy.sample(prompt, SamplingParams(max_tokens=8))
         speed = f"{len(sample.token_ids)} tokens in {sample.total_seconds:.2f} s"
-        return f"{policy.version}, context {policy.context_length}, {speed}"
+        place = f"at {server}" if (server := server_of(settings)) else "in this process"
+        return f"{policy.version} {place}, context {policy.context_length}, {speed}"
     finally:
         await policy.close()

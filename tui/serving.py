@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import os
+import re
 import secrets
 import signal
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from typer.core import TyperCommand
+from typer.exceptions import TyperException
 
 from tui.options import AsJson, print_json, settings_for
 
@@ -23,23 +27,45 @@ app = typer.Typer(help="Serve a model with vLLM, and its adapters.", no_args_is_
 STOP_SECONDS = 60.0
 
 
-@app.command()
+class Serve(TyperCommand):
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Say where a flag of vLLM's belongs."""
+        try:
+            return super().parse_args(ctx, args)
+        except TyperException as error:
+            if error.message.startswith("No such option"):
+                error.message += ". vLLM's own flags go after --:  ponder model serve MODEL -- FLAGS"
+            raise
+
+
+@app.command(cls=Serve)
 def serve(
     model: Annotated[str | None, typer.Argument(help="A folder of weights or a name on the hub.")] = None,
     extra: Annotated[list[str] | None, typer.Argument(help="After --: for vLLM as it is.")] = None,
-    port: Annotated[int | None, typer.Option(help="Where to listen, on this machine only; 8000, or 8001.")] = None,
-    api_key: Annotated[str | None, typer.Option(help="What clients must show: PONDER_API_KEY, or made up.")] = None,
-    process_reward: Annotated[bool, typer.Option("--process-reward", help="It judges steps.")] = False,
+    port: Annotated[
+        int | None,
+        typer.Option(
+            min=1, max=65535, help="Where to listen, on this machine only; 8000, or 8001 with --process-reward."
+        ),
+    ] = None,
+    api_key: Annotated[
+        str | None,
+        typer.Option(help="What clients must show. Better in PONDER_API_KEY: others see command lines. Or made up."),
+    ] = None,
+    process_reward: Annotated[
+        bool,
+        typer.Option("--process-reward", help="MODEL is one that scores the steps of answers, not one that answers."),
+    ] = False,
 ) -> None:
-    """Serve a model until Ctrl-C. Every `ponder` command finds it by itself."""
+    """Serve a model until Ctrl-C; without MODEL the miniature. Every `ponder` command finds it by itself."""
     from agent.assemble import MINI
-    from agent.policy import note, server
+    from agent.policy import note, plan, server
     from agent.policy.steps import StepEncoder
 
     model, arguments = (None, [model, *(extra or ())]) if model and model.startswith("-") else (model, extra or ())
     settings = settings_for()
-    key = api_key or (settings.api_key.get_secret_value() if settings.api_key else secrets.token_urlsafe(24))
-    name = str(MINI) if model is None else str(Path(model).resolve()) if Path(model).is_dir() else model
+    key = key_of(settings, api_key)
+    name = plan.folder_or_name(str(MINI) if model is None else model)
     tag = StepEncoder.load(name).tag_id if process_reward else None
     log = note.folder(settings.home, role_of(process_reward)) / "vllm.log"
     place = port or (8001 if process_reward else 8000)
@@ -47,8 +73,20 @@ def serve(
     asyncio.run(serve_until_stopped(settings, serving))
 
 
+def key_of(settings: Settings, given: str | None) -> str:
+    """What goes into a header of HTTP as it is. Raises ``SettingsError``, which does not show it."""
+    from agent.errors import SettingsError
+
+    if given is None:
+        given = settings.api_key.get_secret_value() if settings.api_key else secrets.token_urlsafe(24)
+    if not re.fullmatch("[!-~]+", given):
+        raise SettingsError("The key (PONDER_API_KEY or --api-key) must be visible ASCII characters without spaces.")
+    return given
+
+
 async def serve_until_stopped(settings: Settings, serving: Any) -> None:
     from agent.policy import adapters, note, server
+    from tui.printer import printable
 
     role = role_of(serving.step_tag_id is not None)
     left = note.Note(serving.base_url, serving.api_key, serving.model, os.getpid(), str(serving.log))
@@ -60,21 +98,36 @@ async def serve_until_stopped(settings: Settings, serving: Any) -> None:
             told[0] = line
             print(f"{time.monotonic() - began:5.0f} s  {line}", file=sys.stderr, flush=True)
 
+    def starting() -> None:
+        note.write(settings.home, replace(left, starting_since=time.time()), role)
+
     async def ready() -> None:
         if role == "server":
             for problem in await adapters.load_again(settings.home, left):
-                print(f"ponder: {problem}", file=sys.stderr)
+                print(f"ponder: {printable(problem)}", file=sys.stderr)
+        note.write(settings.home, left, role)
         place = note.folder(settings.home, role)
         print(f"{serving.model} is served at {serving.base_url}; its key is in {place}/note.json")
 
-    with note.left(settings.home, left, role):
+    with note.left(settings.home, replace(left, starting_since=time.time()), role):
         task = asyncio.current_task()
         assert task is not None
         asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
         try:
-            await server.watch(serving, tell, ready)
+            await server.watch(serving, tell, ready, starting)
         except asyncio.CancelledError:
             print("Stopped.", file=sys.stderr)
+
+
+def server_of(settings: Settings) -> str | None:
+    """Where the server is that would answer; None where the model is in this process."""
+    from agent.assemble import names_folder
+    from agent.policy import note
+
+    if settings.base_url is not None:
+        return settings.base_url
+    found = None if names_folder(settings.model) else note.read(settings.home)
+    return found.base_url if found else None
 
 
 def role_of(process_reward: bool) -> Role:
@@ -101,7 +154,7 @@ def note_of(settings: Settings, role: Role = "server") -> Note:
 
 @app.command("list")
 def show(as_json: AsJson = False) -> None:
-    """What is served, and which adapter new runs take."""
+    """What is served: the model and its adapters, with * before the one that new runs take."""
     from agent.policy import adapters
 
     settings = settings_for()
@@ -115,7 +168,7 @@ def show(as_json: AsJson = False) -> None:
 
 @app.command()
 def load(
-    adapter: Annotated[Path, typer.Argument(help="A folder with a LoRA adapter.")],
+    adapter: Annotated[Path, typer.Argument(help="A folder with a LoRA adapter, as peft's save_pretrained writes it.")],
     name: Annotated[str, typer.Option(help="What its versions are called.")] = "ponder",
 ) -> None:
     """Load an adapter under a name of its own; new runs take it at once."""
@@ -126,22 +179,28 @@ def load(
 
 
 @app.command()
-def unload(name: Annotated[str, typer.Argument(help="As `ponder model list` shows it.")]) -> None:
-    """Take an adapter away, once the runs that use it have ended."""
+def unload(
+    name: Annotated[str, typer.Argument(help="As `ponder model list` shows it, or without its digest.")],
+) -> None:
+    """Take an adapter away, once the runs that use it have ended; if new runs took it, the base model answers them."""
     from agent.assemble import open_log
     from agent.policy import adapters
 
     settings = settings_for()
     with open_log(settings) as store:
 
-        def in_use() -> int:
+        def in_use(name: str) -> int:
             return sum(run.policy.adapter == name for run in store.under_way())
 
         asyncio.run(adapters.unload(settings.home, note_of(settings), name, in_use))
 
 
 @app.command()
-def stop(process_reward: Annotated[bool, typer.Option("--process-reward", help="That which judges.")] = False) -> None:
+def stop(
+    process_reward: Annotated[
+        bool, typer.Option("--process-reward", help="That which scores steps, not that which answers.")
+    ] = False,
+) -> None:
     """End the server, and every process of it."""
     from agent.policy import note
     from agent.policy.server import ServerFailed
@@ -151,7 +210,7 @@ def stop(process_reward: Annotated[bool, typer.Option("--process-reward", help="
     found = note_of(settings, role)
     os.kill(found.pid, signal.SIGTERM)
     end = time.monotonic() + STOP_SECONDS
-    while note.read(settings.home, role) == found:
+    while (now := note.read(settings.home, role)) and now.pid == found.pid:
         if time.monotonic() > end:
             raise ServerFailed(f"Process {found.pid} has not ended within {STOP_SECONDS:.0f} seconds; kill -9 it.")
         time.sleep(0.1)
@@ -160,8 +219,10 @@ def stop(process_reward: Annotated[bool, typer.Option("--process-reward", help="
 @app.command()
 def plan(
     model: Annotated[str, typer.Argument(help="A folder of weights or a name on the hub; only its config is read.")],
-    gpu_memory: Annotated[str, typer.Option(help="Of one GPU: 80GB.")] = "80GB",
-    context: Annotated[str, typer.Option(help="Tokens of the longest request: 32k.")] = "32k",
+    gpu_memory: Annotated[str, typer.Option(help="Of one GPU: 80GB. GB means GiB here.")] = "80GB",
+    context: Annotated[
+        str | None, typer.Option(help="Tokens of the longest request; 32k, or what the model reads if that is less.")
+    ] = None,
     goal: Annotated[str | None, typer.Option(help="latency, throughput or cost; all three by default.")] = None,
     as_json: AsJson = False,
 ) -> None:
@@ -170,7 +231,7 @@ def plan(
 
     from agent.policy import plan as planning
 
-    planned = planning.plan(model, planning.bytes_of(gpu_memory), planning.tokens_of(context))
+    planned = planning.plan(model, planning.bytes_of(gpu_memory), planning.tokens_of(context) if context else None)
     flags = {name: planning.recommend(planned, name) for name in ([goal] if goal else planning.GOALS)}
     if as_json:
         return print_json(asdict(planned) | {"flags": {name: list(map(asdict, each)) for name, each in flags.items()}})

@@ -11,12 +11,13 @@ import asyncio
 import hashlib
 import json
 import os
+import re
 import shutil
 import tempfile
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Collection
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import httpx
@@ -28,7 +29,9 @@ from agent.policy.note import Note, folder
 
 CONFIG, WEIGHTS = "adapter_config.json", "adapter_model.safetensors"
 DEADLINE = 120.0  # seconds that a server has to load one
+LISTING = 30.0  # and to say which it has
 LAST_RUN = 600.0  # seconds that runs have to end before it is unloaded
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")  # a part of a path
 
 
 class AdapterError(PonderError):
@@ -45,6 +48,7 @@ class Loaded:
 
     folders: dict[str, str]  # name -> folder
     current: str | None = None
+    model: str | None = None  # the base model that they were loaded for
 
 
 def loaded(home: Path) -> Loaded:
@@ -58,19 +62,25 @@ def loaded(home: Path) -> Loaded:
 
 
 def remember(home: Path, now: Loaded) -> None:
-    write_private(folder(home) / "adapters.json", json.dumps({"folders": now.folders, "current": now.current}))
+    write_private(folder(home) / "adapters.json", json.dumps(asdict(now)))
 
 
-async def load(home: Path, note: Note, source: Path, name: str | None = None) -> str:
+async def load(home: Path, note: Note, source: Path, name: str = "ponder") -> str:
     """Copy an adapter, give it to the server and let new runs take it; its name there, ``ponder-3f9ac21b04de``.
 
-    Raises ``AdapterError``.
+    Raises ``AdapterError``; a copy that the server refuses is not kept.
     """
-    place, version = kept(home, source, name or "ponder")
+    place, version = kept(home, source, name)
     async with _alone(home):
-        if version not in await served(note):
-            await _post(note, "load_lora_adapter", {"lora_name": version, "lora_path": str(place)})
-        remember(home, Loaded(loaded(home).folders | {version: str(place)}, version))
+        before = loaded(home)
+        try:
+            if version not in await served(note):
+                await _post(note, "load_lora_adapter", {"lora_name": version, "lora_path": str(place)})
+        except AdapterRefused:
+            if version not in before.folders:
+                shutil.rmtree(place)
+            raise
+        remember(home, Loaded(before.folders | {version: str(place)}, version, note.model))
     return version
 
 
@@ -78,10 +88,15 @@ async def load_again(home: Path, note: Note) -> list[str]:
     """Give a server that has just come up what the one before it had; a sentence for each that it refuses.
 
     What it refuses is forgotten: new runs take the base model instead, and runs that began with it end with the reason.
-    Raises ``AdapterError`` where the server does not answer.
+    So are the adapters of another base model. Raises ``AdapterError`` where the server does not answer.
     """
     async with _alone(home):
         before, names, problems = loaded(home), await served(note), []
+        if before.folders and before.model not in (None, note.model):
+            remember(home, Loaded({}))
+            return [
+                f"{', '.join(before.folders)}: forgotten, since loaded for {before.model}; load those of this model."
+            ]
         folders = dict(before.folders)
         for name, place in before.folders.items():
             try:
@@ -91,24 +106,25 @@ async def load_again(home: Path, note: Note) -> list[str]:
                 problems.append(f"{name} could not be loaded again and is forgotten: {error}")
                 del folders[name]
         if problems:
-            remember(home, Loaded(folders, before.current if before.current in folders else None))
+            current = before.current if before.current in folders else None
+            remember(home, replace(before, folders=folders, current=current))
     return problems
 
 
-async def unload(home: Path, note: Note, name: str, in_use: Callable[[], int] = lambda: 0) -> None:
+async def unload(home: Path, note: Note, name: str, in_use: Callable[[str], int] = lambda name: 0) -> None:
     """Take an adapter away: new runs no longer get it at once, the server loses it when ``in_use`` counts 0 runs.
 
-    Raises ``AdapterError``, also where it is still in use after ``LAST_RUN`` seconds.
+    The base model answers then. ``name`` may leave out the digest where only one version has it. Raises
+    ``AdapterError``, also where it is still in use after ``LAST_RUN`` seconds.
     """
     async with _alone(home):
         before = loaded(home)
         known = dict.fromkeys([*before.folders, *await served(note)])
         known.pop(note.model, None)
-        if name not in known:
-            raise AdapterError(f"No adapter {name!r} is loaded ({', '.join(known) or 'none is'}).")
+        name = _only(known, name)
         remember(home, replace(before, current=None if before.current == name else before.current))
     end = time.monotonic() + LAST_RUN
-    while runs := in_use():
+    while runs := in_use(name):
         if time.monotonic() > end:
             raise AdapterError(f"{runs} runs still use {name}; new ones do not. Unload it when they have ended.")
         await asyncio.sleep(0.2)
@@ -117,7 +133,17 @@ async def unload(home: Path, note: Note, name: str, in_use: Callable[[], int] = 
             await _post(note, "unload_lora_adapter", {"lora_name": name})
         now = loaded(home)
         current = None if now.current == name else now.current
-        remember(home, Loaded({n: f for n, f in now.folders.items() if n != name}, current))
+        remember(home, replace(now, folders={n: f for n, f in now.folders.items() if n != name}, current=current))
+
+
+def _only(known: Collection[str], name: str) -> str:
+    """The adapter of that name, or the only one whose name it is without the digest. Raises ``AdapterError``."""
+    versions = [name] if name in known else [version for version in known if version.rpartition("-")[0] == name]
+    if not versions:
+        raise AdapterError(f"No adapter {name!r} is loaded ({', '.join(known) or 'none is'}).")
+    if len(versions) > 1:
+        raise AdapterError(f"{name!r} is the name of {len(versions)} adapters; name one of {', '.join(versions)}.")
+    return versions[0]
 
 
 @asynccontextmanager
@@ -138,6 +164,9 @@ async def _alone(home: Path) -> AsyncIterator[None]:
 
 def kept(home: Path, source: Path, name: str) -> tuple[Path, str]:
     """Where the adapter's own copy lies, and its versioned name."""
+    if not NAME.fullmatch(name):
+        sentence = "take letters, digits, '.', '_' and '-', at most 100, the first a letter or a digit."
+        raise AdapterError(f"{name!r} cannot be an adapter's name; {sentence}")
     try:
         files = {part: (source / part).read_bytes() for part in (CONFIG, WEIGHTS)}
     except OSError as error:
@@ -159,7 +188,7 @@ def kept(home: Path, source: Path, name: str) -> tuple[Path, str]:
 
 async def served(note: Note) -> list[str]:
     """The names of all models and adapters that the server has. Raises ``AdapterError``."""
-    async with _client(note) as client:
+    async with _client(note, LISTING) as client:
         response = await client.get("models")
     try:
         return [card["id"] for card in _accepted(note, response).json()["data"]]
@@ -168,7 +197,7 @@ async def served(note: Note) -> list[str]:
 
 
 async def _post(note: Note, path: str, body: dict[str, str]) -> None:
-    async with _client(note) as client:
+    async with _client(note, DEADLINE) as client:
         _accepted(note, await client.post(path, json=body))
 
 
@@ -176,15 +205,26 @@ def _accepted(note: Note, response: httpx.Response) -> httpx.Response:
     if response.status_code in (401, 403, 502, 503):
         raise AdapterError(f"The server at {note.base_url} lets nobody in ({response.status_code}); see {note.log}.")
     if response.status_code != 200:
-        raise AdapterRefused(f"The server at {note.base_url} refused: {response.text[:500]}")
+        raise AdapterRefused(f"The server at {note.base_url} refused: {_message(response)}")
     return response
 
 
-@asynccontextmanager
-async def _client(note: Note) -> AsyncIterator[httpx.AsyncClient]:
-    headers = {"Authorization": f"Bearer {note.api_key}"}
+def _message(response: httpx.Response) -> str:
     try:
-        async with httpx.AsyncClient(base_url=note.base_url, headers=headers, timeout=DEADLINE) as client:
+        return str(response.json()["error"]["message"])[:500]
+    except (ValueError, LookupError, TypeError):
+        return response.text[:500]
+
+
+@asynccontextmanager
+async def _client(note: Note, seconds: float) -> AsyncIterator[httpx.AsyncClient]:
+    """For ``seconds`` in all: httpx's own timeout begins anew with every byte. No proxy is for the loopback."""
+    client = httpx.AsyncClient(
+        base_url=note.base_url, headers={"Authorization": f"Bearer {note.api_key}"}, timeout=seconds, trust_env=False
+    )
+    try:
+        async with asyncio.timeout(seconds), client:
             yield client
-    except httpx.HTTPError as error:
-        raise AdapterError(f"The server at {note.base_url} does not answer ({error!r}); see {note.log}.") from error
+    except (httpx.HTTPError, TimeoutError) as error:
+        why = "" if note.starting_since else f" ({error!r})"
+        raise AdapterError(f"The server at {note.base_url} {note.state}{why}; see {note.log}.") from error

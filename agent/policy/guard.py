@@ -26,8 +26,8 @@ def main(command: Sequence[str]) -> int:
     """Run the command; its exit status, or minus the signal that ended it."""
     libc = ctypes.CDLL(None)
     libc.prctl(PR_SET_CHILD_SUBREAPER, 1)
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for whoever asked, who then lets go of the pipe
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    for number in (signal.SIGINT, signal.SIGTERM):  # Ctrl-C is for whoever asked, who then lets go of the pipe
+        signal.signal(number, lambda *_: None)  # unlike SIG_IGN, the command does not inherit it
     child = subprocess.Popen(
         command, stdin=subprocess.DEVNULL, preexec_fn=lambda: libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
     )

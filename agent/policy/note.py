@@ -7,8 +7,10 @@ It counts only while its lock is held: the kernel lets go of that however the pr
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
@@ -31,6 +33,14 @@ class Note:
     model: str  # the base model's name there
     pid: int  # of the process that watches over the server
     log: str  # the file that the server writes to
+    starting_since: float | None = None  # seconds of the epoch; None once it answers
+
+    @property
+    def state(self) -> str:
+        """What to say of a server that does not answer."""
+        if self.starting_since is None:
+            return "does not answer"
+        return f"is still starting, {max(0, time.time() - self.starting_since):.0f} s so far"
 
 
 class AlreadyServing(SettingsError):
@@ -46,30 +56,55 @@ def left(home: Path, note: Note, role: Role = "server") -> Iterator[None]:
     """Leave the note for as long as the block lasts. Raises ``AlreadyServing``."""
     place = folder(home, role)
     place.mkdir(mode=0o700, parents=True, exist_ok=True)
-    lock = locked(place / "lock")
+    lock = _own(place / "lock")
     if lock is None:
         found = read(home, role)
         stop = "`ponder model stop --process-reward`" if role == "process_reward" else "`ponder model stop`"
         where = f"; {stop} ends it ({found.base_url}, process {found.pid})" if found else ""
         raise AlreadyServing(f"Such a model is being served already{where}.")
     try:
-        write_private(place / "note.json", json.dumps(asdict(note)))
+        write(home, note, role)
         yield
     finally:
         (place / "note.json").unlink(missing_ok=True)
         os.close(lock)
 
 
+def write(home: Path, note: Note, role: Role = "server") -> None:
+    """Put another note in the place of one's own."""
+    write_private(folder(home, role) / "note.json", json.dumps(asdict(note)))
+
+
 def read(home: Path, role: Role = "server") -> Note | None:
     """The note of a process that is alive; None where nothing is served."""
     place = folder(home, role)
-    if not (place / "lock").exists():
-        return None
-    lock = locked(place / "lock")
-    if lock is not None:
-        os.close(lock)
+    if not _held(place / "lock"):
         return None
     try:
         return Note(**json.loads((place / "note.json").read_bytes()))
     except (OSError, ValueError, TypeError):  # it is about to be written, or is being taken away
         return None
+
+
+def _own(lock: Path) -> int | None:
+    """The lock; None where a server has it. Whoever looks at it has it for a moment."""
+    for _ in range(20):
+        if (file := locked(lock)) is not None:
+            return file
+        time.sleep(0.01)
+    return None
+
+
+def _held(lock: Path) -> bool:
+    """Whether a server has the lock. It is shared with others who look, so that none takes another for a server."""
+    try:
+        file = os.open(lock, os.O_RDONLY | os.O_CLOEXEC)
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    try:
+        fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(file)
+    return False

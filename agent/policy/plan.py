@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from agent.errors import SettingsError
@@ -20,6 +21,7 @@ GOALS = ("latency", "throughput", "cost")
 WEIGHT_BYTES = {"bf16": 2.0, "fp8": 1.0, "int4": 0.53}  # a parameter; int4 with a 16-bit scale for each group of 64
 SHARE = 0.9  # of a GPU's memory that vLLM takes (--gpu-memory-utilization)
 WORKSPACE = 2 * 2**30  # bytes of it for activations and CUDA graphs on each GPU
+CONTEXT = 32 * 2**10  # tokens of a request, where the model reads as many
 UNITS = {"": 1, "k": 2**10, "m": 2**20, "g": 2**30, "t": 2**40}
 
 
@@ -45,14 +47,18 @@ class Flag:
     reason: str
 
 
-def plan(model: str, gpu_bytes: int, context: int) -> Plan:
-    """Raises ``SettingsError`` where the model's configuration cannot be read or has no such context."""
+def plan(model: str, gpu_bytes: int, context: int | None = None) -> Plan:
+    """For requests of ``context`` tokens, or of 32k or what the model reads.
+
+    Raises ``SettingsError`` where the model's configuration cannot be read or has no such context.
+    """
     config = configuration(model)
     longest = getattr(config, "max_position_embeddings", None)
     if longest is None:
         raise SettingsError(
             f"{model} ({config.model_type}) keeps no cache of a known shape; take a decoder-only model."
         )
+    context = min(CONTEXT, longest) if context is None else context
     if not 0 < context <= longest:
         raise SettingsError(f"{model} reads {longest:,} tokens; take a --context of at most that.")
     parameters, request = count_parameters(config), cache_bytes(config, context)
@@ -63,13 +69,28 @@ def plan(model: str, gpu_bytes: int, context: int) -> Plan:
     return Plan(model, parameters, weights, request, context, gpu_bytes, gpus, requests)
 
 
+def folder_or_name(model: str) -> str:
+    """The whole path of a folder of weights, or a name on the hub as it is. Raises ``SettingsError``."""
+    folder = Path(model).expanduser()
+    if folder.is_dir():
+        if not (folder / "config.json").is_file():
+            raise SettingsError(f"{model} has no config.json; give a folder with a model's configuration and weights.")
+        return str(folder.resolve())
+    if model.startswith(("/", ".", "~")) or model.count("/") > 1 or not model.strip():
+        raise SettingsError(f"{model!r} is no folder; give one, or a name on the hub like Qwen/Qwen3-8B.")
+    return model
+
+
 def configuration(model: str) -> PretrainedConfig:
     from transformers import AutoConfig
 
     try:
-        return AutoConfig.from_pretrained(model).get_text_config()
+        return AutoConfig.from_pretrained(folder_or_name(model), trust_remote_code=False).get_text_config()
+    except SettingsError:
+        raise
     except Exception as error:  # a configuration with wrong types raises what its library likes
-        raise SettingsError(f"The configuration of {model} cannot be read ({error}); give its folder.") from error
+        reason = " ".join(str(error).split())
+        raise SettingsError(f"The configuration of {model} cannot be read ({reason}); give its folder.") from error
 
 
 def count_parameters(config: PretrainedConfig) -> int:
@@ -79,7 +100,8 @@ def count_parameters(config: PretrainedConfig) -> int:
 
     try:
         with torch.device("meta"):
-            return sum(p.numel() for p in AutoModelForCausalLM.from_config(config).parameters())
+            model = AutoModelForCausalLM.from_config(config, trust_remote_code=False)
+        return sum(p.numel() for p in model.parameters())
     except Exception as error:
         raise SettingsError(
             f"A {config.model_type} cannot be counted ({error}); take a causal language model."
@@ -143,9 +165,10 @@ def recommend(plan: Plan, goal: str) -> list[Flag]:
             ),
         ]
     else:
+        full = "what fits at full length in a cache of fp8" if goal == "cost" else "twice what fits: most end before"
         flags += [
             Flag("--performance-mode throughput", "larger batches"),
-            Flag(f"--max-num-seqs {max(1, min(1024, 2 * fit))}", "twice what fits at full length: most end before"),
+            Flag(f"--max-num-seqs {max(1, min(1024, 2 * fit))}", full),  # fp8 takes half of 16 bit
             Flag("--max-num-batched-tokens 16384", "prompts are read in large parts"),
         ]
     if goal == "cost":
@@ -159,6 +182,8 @@ def recommend(plan: Plan, goal: str) -> list[Flag]:
 
 def bytes_of(text: str) -> int:
     """``80GB``, ``24 GiB`` or ``81920M`` as bytes, all in powers of 1,024. Raises ``SettingsError``."""
+    if text.strip().isdecimal():
+        raise SettingsError(f"{text!r} has no unit; write {text.strip()}GB.")
     return _number(text, r"(?:i?b)?", "a size like 80GB")
 
 
@@ -168,7 +193,7 @@ def tokens_of(text: str) -> int:
 
 
 def _number(text: str, ending: str, wanted: str) -> int:
-    found = re.fullmatch(rf"(\d+(?:\.\d+)?)\s*([kmgt]?){ending}", text.strip().lower())
+    found = re.fullmatch(rf"(\d{{1,15}}(?:\.\d{{1,15}})?)\s*([kmgt]?){ending}", text.strip().lower())
     if not found or not float(found[1]):
         raise SettingsError(f"{text!r} is not {wanted}.")
     return int(float(found[1]) * UNITS[found[2]])

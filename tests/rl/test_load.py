@@ -61,7 +61,7 @@ async def test_the_first_token_and_the_others_are_timed_apart() -> None:
 
 async def test_a_request_that_fails_is_counted() -> None:
     _, load = await measured([[9], [1], [9]], 2)
-    assert (load.failed, load.tokens) == (2, 3)
+    assert (load.failed, load.tokens, load.first_error) == (2, 3, "No.")
     _, none = await measured([[9]], 1)
     assert all(math.isnan(seconds) for seconds in none.first_token)
 

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+import time
 import zlib
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -46,6 +49,50 @@ def test_a_version_is_named_by_what_is_in_it_and_kept_where_nobody_changes_it(ho
 def test_a_folder_that_is_no_adapter_is_refused(home: Path, tmp_path: Path) -> None:
     with pytest.raises(AdapterError, match="is no adapter"):
         adapters.kept(home, tmp_path, "ponder")
+
+
+@pytest.mark.parametrize("name", ["/../x", "../../../../evil", "", ".", "-x", "a b", "a\n", "x" * 101])
+async def test_a_name_that_is_no_part_of_a_path_is_refused(home: Path, adapter: Path, name: str) -> None:
+    with pytest.raises(AdapterError, match="cannot be an adapter's name; take letters, digits"):
+        await adapters.load(home, Note("http://127.0.0.1:9/v1", "k", "m", 1, "vllm.log"), adapter, name)
+    assert not (home / "server").exists()
+
+
+@pytest.mark.parametrize(("known", "name"), [(["a-1", "b-2"], "a"), (["a-1", "a-2"], "a-2"), (["x-a-1", "a-1"], "a")])
+def test_an_adapter_may_be_named_without_its_digest_where_it_is_the_only_one(known: list[str], name: str) -> None:
+    assert adapters._only(known, name) in known
+    assert adapters._only(known, name).startswith(name)
+
+
+@pytest.mark.parametrize(("known", "sentence"), [([], "No adapter 'a' is loaded"), (["a-1", "a-2"], "one of a-1, a-2")])
+def test_a_name_of_several_adapters_or_of_none_is_refused(known: list[str], sentence: str) -> None:
+    with pytest.raises(AdapterError, match=sentence):
+        adapters._only(known, "a")
+
+
+async def test_the_adapters_of_another_base_model_are_forgotten(home: Path) -> None:
+    adapters.remember(home, Loaded({"ponder-1": "/a"}, "ponder-1", "qwen"))
+    async with hostile(says("application/json", '{"data": [{"id": "m"}]}')) as url:
+        [problem] = await adapters.load_again(home, Note(url, "k", "m", 1, "vllm.log"))
+    assert problem == "ponder-1: forgotten, since loaded for qwen; load those of this model."
+    assert adapters.loaded(home) == Loaded({})
+
+
+async def test_a_copy_that_a_server_refuses_is_not_kept_and_its_reason_is_told_without_json(
+    home: Path, adapter: Path
+) -> None:
+    async def refuses(writer: asyncio.StreamWriter) -> None:
+        answers = [says("application/json", '{"data": []}')]
+        answers.append(says("application/json", '{"error": {"message": "no"}}', status="400 Bad Request"))
+        asked.append(None)
+        await answers[len(asked) - 1](writer)
+
+    asked: list[None] = []
+    async with hostile(refuses) as url:
+        with pytest.raises(AdapterError, match=r"refused: no$"):
+            await adapters.load(home, Note(url, "k", "m", 1, "vllm.log"), adapter)
+    assert not list((home / "server" / "adapters").iterdir())
+    assert adapters.loaded(home) == Loaded({})
 
 
 def test_a_list_of_adapters_that_cannot_be_read_says_what_to_do(home: Path) -> None:
@@ -127,7 +174,7 @@ async def test_after_a_crash_vllm_gets_its_adapters_again_except_those_that_it_n
     adapters.remember(home, Loaded({good: str(place), "ponder-gone": str(home / "gone")}, "ponder-gone"))
     [problem] = await adapters.load_again(home, vllm)
     assert problem.startswith("ponder-gone could not be loaded again and is forgotten: ")
-    assert adapters.loaded(home) == Loaded({good: str(place)}, None)
+    assert adapters.loaded(home).folders == {good: str(place)}
     assert good in await adapters.served(vllm)
     await adapters.unload(home, vllm, good)
 
@@ -180,7 +227,33 @@ async def test_what_vllm_and_the_file_disagree_about_is_put_right(home: Path, vl
     await adapters.unload(home, vllm, name)
     adapters.remember(home, remembered)
     await adapters.unload(home, vllm, name)
-    assert adapters.loaded(home) == Loaded({})
+    assert adapters.loaded(home) == Loaded({}, None, vllm.model)
+
+
+async def test_a_server_that_is_not_up_yet_is_said_to_be_starting() -> None:
+    starting = Note("http://127.0.0.1:9/v1", "k", "m", 1, "vllm.log", starting_since=time.time() - 28)
+    with pytest.raises(AdapterError, match=r"is still starting, 28 s so far; see vllm\.log\.$"):
+        await adapters.served(starting)
+
+
+async def test_a_server_that_never_ends_its_answer_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def drip(writer: asyncio.StreamWriter) -> None:
+        with suppress(ConnectionError):
+            for letter in b"HTTP/1.1 200 OK\r\nx: " + b"y" * 600:
+                writer.write(bytes([letter]))
+                await writer.drain()
+                await asyncio.sleep(0.05)
+
+    monkeypatch.setattr(adapters, "LISTING", 0.3)
+    async with hostile(drip) as url, asyncio.timeout(5):
+        with pytest.raises(AdapterError, match=r"does not answer \(TimeoutError\(\)\)"):
+            await adapters.served(Note(url, "k", "m", 1, "vllm.log"))
+
+
+async def test_a_proxy_of_the_environment_is_not_asked_for_the_loopback(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("http_proxy", "http://127.0.0.1:9")
+    async with hostile(says("application/json", '{"data": [{"id": "m"}]}')) as url:
+        assert await adapters.served(Note(url, "k", "m", 1, "vllm.log")) == ["m"]
 
 
 async def test_where_nobody_or_somebody_else_answers_nothing_is_forgotten(home: Path) -> None:

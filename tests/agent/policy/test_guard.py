@@ -105,3 +105,18 @@ time.sleep(60)
     guard.stdin.close()
     assert guard.stdout.read() == "bye\n"
     assert guard.wait(30) == 0
+
+
+def test_a_command_that_does_nothing_about_it_ends_at_once_when_it_is_asked_to() -> None:
+    program = "import time; print('up', flush=True); time.sleep(60)"
+    guard = subprocess.Popen(
+        [*GUARD, sys.executable, "-c", program], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+    assert guard.stdin
+    assert guard.stdout
+    assert guard.stdout.readline() == "up\n"
+    guard.send_signal(signal.SIGTERM)  # which the guard itself does not follow
+    with pytest.raises(subprocess.TimeoutExpired):
+        guard.wait(0.5)
+    guard.stdin.close()
+    assert guard.wait(10) == 128 + signal.SIGTERM

@@ -12,7 +12,19 @@ from hypothesis import strategies as st
 
 from agent.assemble import MINI
 from agent.errors import SettingsError
-from agent.policy.plan import GOALS, SHARE, Plan, bytes_of, cache_bytes, plan, recommend, size, tokens_of
+from agent.policy.plan import (
+    GOALS,
+    SHARE,
+    Plan,
+    bytes_of,
+    cache_bytes,
+    folder_or_name,
+    plan,
+    recommend,
+    size,
+    tokens_of,
+    usable,
+)
 
 QWEN3_8B: dict[str, Any] = {
     "model_type": "qwen3", "architectures": ["Qwen3ForCausalLM"], "vocab_size": 151_936, "hidden_size": 4096,
@@ -82,13 +94,13 @@ def test_every_flag_has_a_reason_and_is_one_of_vllms(goal: str) -> None:
 
 @pytest.mark.parametrize(
     ("text", "wanted"),
-    [("80GB", 80 * 2**30), ("24 GiB", 24 * 2**30), ("1.5t", 3 * 2**39), ("81920M", 80 * 2**30), ("512", 512)],
+    [("80GB", 80 * 2**30), ("24 GiB", 24 * 2**30), ("1.5t", 3 * 2**39), ("81920M", 80 * 2**30), ("512B", 512)],
 )
 def test_sizes_are_read_as_people_write_them(text: str, wanted: int) -> None:
     assert bytes_of(text) == wanted
 
 
-@pytest.mark.parametrize("text", ["", "GB", "-3GB", "0", "80 apples", "1e9"])
+@pytest.mark.parametrize("text", ["", "GB", "-3GB", "0GB", "80 apples", "1e9", "9" * 400 + "GB"])
 def test_what_is_no_size_is_refused(text: str) -> None:
     with pytest.raises(SettingsError, match="is not a size like 80GB"):
         bytes_of(text)
@@ -99,9 +111,50 @@ def test_a_context_that_the_model_does_not_have_is_refused(tmp_path: Path) -> No
         plan(written(tmp_path), bytes_of("80GB"), tokens_of("128k"))
 
 
-def test_a_folder_without_a_configuration_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(SettingsError, match="cannot be read"):
-        plan(str(tmp_path), bytes_of("80GB"), 4096)
+def test_a_size_without_a_unit_is_given_one() -> None:
+    with pytest.raises(SettingsError, match="'24' has no unit; write 24GB"):
+        bytes_of("24")
+
+
+def test_without_a_context_it_is_32k_or_what_the_model_reads(tmp_path: Path) -> None:
+    assert plan(written(tmp_path), bytes_of("80GB")).context == 32_768
+    assert plan(written(tmp_path, max_position_embeddings=4096), bytes_of("80GB")).context == 4096
+
+
+def test_at_the_lowest_cost_as_many_requests_run_as_fit_in_the_smaller_cache(tmp_path: Path) -> None:
+    planned = plan(written(tmp_path), bytes_of("24GB"))
+    room = planned.gpus["fp8"] * usable(planned.gpu_bytes) - planned.weight_bytes["fp8"]
+    fit = room // (planned.request_bytes // 2)
+    texts = [flag.text for flag in recommend(planned, "cost")]
+    assert "--kv-cache-dtype fp8" in texts
+    assert f"--max-num-seqs {fit}" in texts or f"--max-num-seqs {fit - 1}" in texts
+
+
+@pytest.mark.parametrize(
+    ("name", "sentence"),
+    [("", "has no config.json"), ("gone", "is no folder"), ("a/../b", "is no folder")],
+)
+def test_a_folder_without_a_configuration_is_refused(tmp_path: Path, name: str, sentence: str) -> None:
+    with pytest.raises(SettingsError, match=sentence):
+        plan(str(tmp_path / name), bytes_of("80GB"), 4096)
+
+
+def test_a_name_on_the_hub_is_left_as_it_is_and_a_folder_becomes_its_whole_path(tmp_path: Path) -> None:
+    assert folder_or_name("Qwen/Qwen3-8B") == "Qwen/Qwen3-8B"
+    assert folder_or_name(f"{written(tmp_path)}/../{tmp_path.name}") == str(tmp_path)
+
+
+def test_a_configuration_that_would_run_code_is_refused_and_nobody_is_asked(tmp_path: Path) -> None:
+    code = {"AutoConfig": "made.Config", "AutoModelForCausalLM": "made.Model"}
+    (tmp_path / "made.py").write_text("raise SystemExit('ran')")
+    with pytest.raises(SettingsError, match="trust_remote_code"):
+        plan(written(tmp_path, model_type="made", auto_map=code), bytes_of("80GB"), 4096)
+
+
+@pytest.mark.parametrize("wrong", [{"num_hidden_layers": "x"}, {"num_attention_heads": 0, "head_dim": None}])
+def test_a_configuration_that_makes_no_sense_is_refused(tmp_path: Path, wrong: dict[str, Any]) -> None:
+    with pytest.raises(SettingsError, match="cannot be"):
+        plan(written(tmp_path, **wrong), bytes_of("80GB"), 4096)
 
 
 def test_another_goal_is_refused(tmp_path: Path) -> None:
