@@ -32,7 +32,7 @@ async def asked(model: str, questions: int, home: Path) -> list[list[Run]]:
     async with assemble(settings) as agent:
         harness = Harness(agent, open_encoder(settings))
         efforts = [replace(EFFORTS["high"], strategy=BestOfN(n)) for n in (FEW, MANY)]
-        return [(await ask_all(harness, tasks, effort, lambda: None))[0] for effort in efforts]
+        return [await ask_all(harness, tasks, effort, lambda: None) for effort in efforts]
 
 
 def drawn(run: Run) -> dict[tuple[int, ...], tuple[object, ...]]:

@@ -38,7 +38,7 @@ async def sampled(model: str, wanted: int, home: Path) -> list[Run]:
         for seed, temperature in ((11, 1.0), (12, 0.7)):
             effort = replace(EFFORTS["high"], strategy=BestOfN(4), temperature=temperature)
             tasks = [mixture(seed, i, "held_out") for i in range(-(-wanted // 8))]
-            runs += (await ask_all(harness, tasks, effort, lambda: None))[0]
+            runs += await ask_all(harness, tasks, effort, lambda: None)
     return runs
 
 

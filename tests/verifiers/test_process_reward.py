@@ -19,6 +19,7 @@ from tests.process_reward_model import TAG, make
 from verifiers.prm_endpoint import EndpointProcessRewardModel
 from verifiers.prm_local import LocalProcessRewardModel
 from verifiers.process_reward import AGGREGATIONS, ProcessReward
+from verifiers.reward import WITH_STEPS
 from verifiers.verdict import Case, VerifierError
 
 JSON = "application/json"
@@ -114,9 +115,9 @@ def test_what_cannot_be_loaded_is_told_in_a_sentence(tmp_path: Path) -> None:
 
 
 async def test_the_setting_puts_it_on_the_panel(home: Path, folder: Path) -> None:
-    verifiers, weights = panel_of(Settings(process_reward=str(folder), verifiers=("process_reward",)))
+    verifiers, weights = panel_of(Settings(process_reward=str(folder)))
     [judge] = [verifier for verifier in verifiers if verifier.name == "process_reward"]
-    assert weights["process_reward"] == 1.0
+    assert weights["process_reward"] == WITH_STEPS["process_reward"]
     [verdict] = await judge.verify([CASE])
     assert verdict.score is not None
     with pytest.raises(SettingsError, match="ponder model serve MODEL --process-reward"):
