@@ -37,6 +37,8 @@ class EndpointProcessRewardModel:
                 )(client.post, self._url, json=body)
         except TimeoutError as error:
             raise VerifierError(f"The process reward model at {self._url} does not answer; {ADVICE}.") from error
+        except httpx.DecodingError as error:
+            raise VerifierError(f"The process reward model's answer cannot be unpacked; {ADVICE}.") from error
         if response.status_code != 200:
             sentence = f"The process reward model refused {len(token_ids)} tokens ({response.text[:300]}); {ADVICE}."
             raise VerifierError(sentence)
@@ -53,7 +55,7 @@ def _scores(response: httpx.Response, steps: int) -> list[float]:
     try:
         rows: list[Any] = response.json()["data"][0]["data"]
         scores = [float(row[-1]) for row in rows]
-    except (ValueError, TypeError, LookupError) as error:
+    except (ValueError, TypeError, LookupError, RecursionError) as error:
         sentence = "The process reward model's answer has no rows of probabilities; serve it with --process-reward."
         raise VerifierError(sentence) from error
     if len(scores) != steps or not all(math.isfinite(score) and 0 <= score <= 1 for score in scores):

@@ -48,8 +48,10 @@ async def connect(
     server = Server(checked(base_url), model or "", api_key, deadlines=deadlines or Deadlines())
     async with make_client(server) as client:
         card, base = await _within(server, _model_cards(client, server.model))
-        length = base.get("max_model_len") or server.context_length
-        server = replace(server, model=card["id"], context_length=length)
+        length = base.get("max_model_len")
+        if type(length) is int and length > 0:
+            server = replace(server, context_length=length)
+        server = replace(server, model=card["id"])
         try:
             renderer = await _load(tokenizer or base.get("root") or base["id"], server.deadlines)
             processed = await _within(server, _probe(client, server.model, renderer.start(PROBE)))

@@ -13,6 +13,8 @@ import openai
 from agent.policy.policy import ContextTooLong, PolicyError
 
 T = TypeVar("T")
+# What reading an answer raises that has another form than it should, or brackets in brackets without end.
+NO_PROTOCOL = (ValueError, LookupError, TypeError, AttributeError, ArithmeticError, RecursionError)
 
 
 class EndpointError(PolicyError):
@@ -110,7 +112,7 @@ def named_errors(base_url: str) -> Iterator[None]:
         raise EndpointBroken(f"The server at {base_url} broke off its answer; look at its log.") from error
     except openai.APIError as error:  # told in the middle of a stream
         raise EndpointFailed(f"The server at {base_url} failed: {error.message}; look at its log.") from error
-    except (openai.OpenAIError, ValueError, LookupError, TypeError, AttributeError) as error:
+    except (openai.OpenAIError, *NO_PROTOCOL) as error:
         sentence = f"The server at {base_url} gave an answer that is not of its protocol ({error!r}); look at its log."
         raise EndpointMalformed(sentence) from error
 

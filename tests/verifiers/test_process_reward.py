@@ -150,6 +150,15 @@ async def test_an_answer_that_is_none_is_told_of(answer: str) -> None:
             await EndpointProcessRewardModel(url, "prm", 0).score([1, 0])
 
 
+async def test_an_answer_that_cannot_be_read_is_told_of() -> None:
+    async with hostile(says(JSON, "[" * 200_000)) as url:
+        with pytest.raises(VerifierError, match="serve it with --process-reward"):
+            await EndpointProcessRewardModel(url, "prm", 0).score([1, 0])
+    async with hostile(says(f"{JSON}\r\ncontent-encoding: gzip", "no gzip")) as url:
+        with pytest.raises(VerifierError, match="cannot be unpacked"):
+            await EndpointProcessRewardModel(url, "prm", 0).score([1, 0])
+
+
 async def test_an_attempt_is_judged_once_however_many_waves_look_at_it() -> None:
     model = Scripted(0.9, 0.2, 0.5)
     judge = ProcessReward(model, tagged)

@@ -29,6 +29,14 @@ async def test_a_server_with_ids_is_used_with_ids(
         await found.close()
 
 
+@pytest.mark.parametrize("length", ["32768", 0, -1, True, None, 7.5])
+async def test_a_length_that_is_none_is_not_taken(policy: EmbeddedPolicy, model_folder: Path, length: object) -> None:
+    async with serve(CompletionsServer(policy, card={"max_model_len": length}).app()) as url:
+        found = await connect(url, tokenizer=model_folder)
+        assert found.context_length == 32_768
+        await found.close()
+
+
 async def test_a_server_without_ids_answers_in_chat_and_says_why(policy: EmbeddedPolicy, model_folder: Path) -> None:
     async with serve(CompletionsServer(policy, with_ids=False).app()) as url:
         found = await connect(url, tokenizer=model_folder, carrier=model_folder)
