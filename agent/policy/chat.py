@@ -84,7 +84,7 @@ class ChatPolicy:
     async def _ask(self, prompt: tuple[int, ...], params: SamplingParams) -> AsyncGenerator[Delta | Sample, None]:
         writer, told, finish, first = TurnWriter(self.renderer), 0, None, 0.0
         started = time.perf_counter()
-        with named_errors(self._server.base_url):
+        with named_errors(self._server):
             async with asyncio.timeout(self._server.deadlines.first_token):
                 response = await self._client.chat.completions.create(**self._body(prompt, params), stream=True)
             async with aclosing(response), aclosing(timely(aiter(response), self._server.deadlines)) as chunks:

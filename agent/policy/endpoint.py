@@ -151,7 +151,7 @@ class EndpointPolicy:
     @contextmanager
     def _named_errors(self) -> Iterator[None]:
         try:
-            with named_errors(self._server.base_url):
+            with named_errors(self._server):
                 yield
         except EndpointUnknown as error:
             if self._adapters.known is None or self.version.adapter not in self._adapters.known():
