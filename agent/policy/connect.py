@@ -46,7 +46,8 @@ async def connect(
     of the one that carries text where the server has no ids. A named adapter is what every run takes; otherwise
     ``adapters`` says. Raises ``EndpointError``s.
     """
-    server = Server(checked(base_url), model or "", api_key, deadlines=deadlines or Deadlines())
+    kept = adapters.serving is not None
+    server = Server(checked(base_url), model or "", api_key, deadlines=deadlines or Deadlines(), kept=kept)
     async with make_client(server) as client:
         card, base = await _within(server, _model_cards(client, server))
         length = base.get("max_model_len")

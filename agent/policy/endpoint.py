@@ -21,7 +21,9 @@ from agent.policy.renderer import Renderer
 from agent.policy.wire import (
     EndpointBroken,
     EndpointBusy,
+    EndpointError,
     EndpointMalformed,
+    EndpointStopped,
     EndpointUnknown,
     Server,
     make_client,
@@ -47,10 +49,11 @@ LOGPROBS = "log-probabilities: the server did not give one for each token that i
 
 @dataclass(frozen=True, slots=True)
 class Adapters:
-    """What whoever keeps a server knows of its adapters, asked each time anew."""
+    """What whoever keeps a server knows of it, asked each time anew."""
 
     current: Callable[[], str | None] = lambda: None  # the one that new runs take
     known: Callable[[], Collection[str]] | None = None  # those it has, or gets again when it comes up after a crash
+    serving: Callable[[], bool] | None = None  # whether it is kept up at all; None: nobody here keeps it
 
 
 NO_ADAPTERS = Adapters()
@@ -158,6 +161,11 @@ class EndpointPolicy:
                 raise
             sentence = f"The server has come up again and has not loaded {self.version.adapter} yet; ask again."
             raise EndpointBusy(sentence) from error
+        except EndpointError as error:
+            if error.passing and self._adapters.serving is not None and not self._adapters.serving():
+                at = self._server.address
+                raise EndpointStopped(f"The model server at {at} was stopped; start it and ask again.") from error
+            raise
 
     def _body(self, prompt: Sequence[int], params: SamplingParams, n: int) -> dict[str, Any]:
         """Every parameter that changes the distribution is named: a server takes others from the model's folder."""

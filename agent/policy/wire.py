@@ -31,6 +31,10 @@ class EndpointUnreachable(EndpointError):
     passing = True
 
 
+class EndpointStopped(EndpointError):
+    """Who kept the server up does so no more."""
+
+
 class EndpointTimeout(EndpointError):
     """The server was silent for longer than a deadline."""
 

@@ -113,6 +113,12 @@ def test_an_attempt_is_told_from_its_calls_to_its_score() -> None:
     ]
 
 
+def test_why_a_model_is_asked_again_is_shown_once_in_a_pause() -> None:
+    attempts = [events.Retrying((i,), "Nobody answers.", 60.0 + i) for i in range(8)]
+    assert shown(*attempts) == [" 1│ ! Nobody answers. Asked again in 60 s."]
+    assert len(shown(attempts[0], events.Retrying((1,), "It is full.", 60.0), attempts[2])) == 2
+
+
 def test_passages_are_shown_with_the_place_they_are_from() -> None:
     found = ToolResult("search", {}, "[1] T\nx", passages=(Passage("x", "notes.md", 10, 11),))
     assert shown(events.ToolFinished((0,), 0, found))[1] == " 1│    notes.md:10-11"

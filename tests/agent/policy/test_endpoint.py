@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from agent.policy.embedded import EmbeddedPolicy
-from agent.policy.endpoint import RAW_LOGPROBS, EndpointPolicy
+from agent.policy.endpoint import RAW_LOGPROBS, Adapters, EndpointPolicy
 from agent.policy.policy import ContextTooLong, Delta, PolicyError
 from agent.policy.renderer import Renderer
 from agent.policy.wire import (
@@ -20,6 +20,7 @@ from agent.policy.wire import (
     EndpointFailed,
     EndpointMalformed,
     EndpointRefused,
+    EndpointStopped,
     EndpointTimeout,
     EndpointUnreachable,
     Server,
@@ -227,6 +228,19 @@ async def test_nobody_at_the_address(renderer: Renderer, streaming: bool) -> Non
         pass
     with pytest.raises(EndpointUnreachable, match="PONDER_BASE_URL"):
         await ask(url, renderer, streaming)
+
+
+@pytest.mark.parametrize(("serving", "error"), [(True, EndpointUnreachable), (False, EndpointStopped)])
+async def test_a_server_that_is_kept_up_no_more_is_not_waited_for(
+    renderer: Renderer, serving: bool, error: type[PolicyError]
+) -> None:
+    async with hostile(hang) as url:
+        pass
+    endpoint = EndpointPolicy(Server(url, "tiny"), renderer, adapters=Adapters(serving=lambda: serving))
+    with pytest.raises(error) as raised:
+        await endpoint.sample(PROMPT, PARAMS)
+    assert raised.value.passing == serving
+    await endpoint.close()
 
 
 PIECE = '{"index": 0, "text": "a", "token_ids": [5], "logprobs": {"token_logprobs": [-1.0]}, "finish_reason": null}'
