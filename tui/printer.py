@@ -106,7 +106,7 @@ def doubt_of(run: Run) -> str:
 
 
 def summary(run: Run) -> str:
-    """Two lines: what was sampled, and how fast it came."""
+    """Two lines: what was sampled, how fast it came, and whose it is."""
     usage = run.usage
     rate = f", {usage.sampled_tokens / usage.seconds:.0f} tokens/s" if usage.seconds else ""
     attempts = len({node.path[0] for node in run.nodes})
@@ -115,7 +115,8 @@ def summary(run: Run) -> str:
         f"in {attempts} attempt{'s' * (attempts != 1)}, {usage.tool_calls} tool call{'s' * (usage.tool_calls != 1)}, "
         f"{usage.seconds:.1f} s{rate}"
     )
-    return f"{cost}\n{latency(run)} · run {run.run_id}" if usage.sampled_tokens else f"{cost} · run {run.run_id}"
+    cost += f"\n{latency(run)}" if usage.sampled_tokens else ""
+    return f"{cost} · {printable(str(run.policy))} · run {run.run_id}"
 
 
 def latency(run: Run) -> str:

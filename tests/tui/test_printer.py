@@ -71,10 +71,11 @@ def test_a_summary_says_what_a_run_cost_and_how_fast_it_was() -> None:
     usage = Usage(200, 150, 30, 12, tool_calls=2, seconds=1.5)
     assert summary(replace(run, nodes=nodes, usage=usage)).splitlines() == [
         "30 tokens sampled, 12 of them thought, in 1 attempt, 2 tool calls, 1.5 s, 20 tokens/s",
-        "first token after 0.25 s, then 50.0 ms each · prompts of 200 tokens, 150 of them cached · run r1",
+        "first token after 0.25 s, then 50.0 ms each · prompts of 200 tokens, 150 of them cached · "
+        f"{run.policy} · run r1",
     ]
     nothing = summary(replace(run, nodes=(), usage=Usage(tool_calls=1)))
-    assert nothing == "0 tokens sampled, 0 of them thought, in 0 attempts, 1 tool call, 0.0 s · run r1"
+    assert nothing == f"0 tokens sampled, 0 of them thought, in 0 attempts, 1 tool call, 0.0 s · {run.policy} · run r1"
 
 
 # --- events -----------------------------------------------------------------------------------------------------------
