@@ -80,7 +80,7 @@ def test_an_address_that_is_none_is_told_without_its_password(address: str) -> N
 
 @pytest.mark.parametrize("key", ["schlüssel-GEHEIM", "GEH EIM", "GEHEIM\x7f", "GEHEIM\r\nx: y"])
 def test_a_key_that_no_request_can_carry_is_refused_without_naming_it(key: str) -> None:
-    with pytest.raises(EndpointDenied, match="copy it again") as raised:
+    with pytest.raises(EndpointDenied, match="set PONDER_API_KEY again") as raised:
         make_client(Server("http://127.0.0.1:9/v1", "tiny", key))
     assert "EIM" not in str(raised.value)
 
