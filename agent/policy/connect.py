@@ -107,7 +107,8 @@ async def _model_cards(client: openai.AsyncOpenAI, server: Server) -> tuple[dict
             raise
         cards = {}  # a server that cannot list its models may answer with the one that is named
     if not model and not cards:
-        raise EndpointRefused(f"The server at {server.address} lists no model; set PONDER_MODEL{missing_path(server)}.")
+        sentence = f"The server at {server.address} lists no model; correct PONDER_BASE_URL{missing_path(server)}"
+        raise EndpointRefused(f"{sentence} or set PONDER_MODEL.")
     card = cards.get(model or next(iter(cards)), {"id": model})
     return card, cards.get(card.get("parent") or "", card)
 

@@ -42,7 +42,7 @@ FEW, PIECE = 4, 8
 PATH = "/completions"  # read as plain JSON: making the client's objects of a piece takes 80 microseconds
 FINISH = {"stop": "stop", "length": "length", "abort": "cancelled"}
 STORED = 2**31  # ids are packed as 32 bits
-LOWEST = -math.inf
+IDS, NUMBERS = frozenset({int}), frozenset({int, float})  # types; True is of neither
 SLACK = 1e-3  # what a server's rounding may put above log(1)
 LOGPROBS = "log-probabilities: the server did not give one for each token that is at most 0; look at its settings"
 
@@ -265,7 +265,7 @@ class _Choice:
 
     def _check(self, ids: Sequence[int]) -> None:
         """Raises ``EndpointMalformed``. Like ``_sound``, it is done for every token of every stream."""
-        if {*map(type, ids)} != {int} or min(ids) < 0 or max(ids) >= STORED:
+        if not IDS.issuperset(map(type, ids)) or min(ids) < 0 or max(ids) >= STORED:
             raise EndpointMalformed("The server gave something for a token id that is none; look at its log.")
         if len(self.token_ids) + len(ids) > self.template.params.max_tokens:
             raise EndpointMalformed("The server gave more tokens than it was asked for; look at its log.")
@@ -285,9 +285,9 @@ class _Choice:
 
 
 def _sound(logprobs: Sequence[float], count: int) -> bool:
-    """Whether there are so many, all finite and none above log(1). NaN is neither above nor below anything."""
-    numbers = len(logprobs) == count and {*map(type, logprobs)} <= {float, int}
-    return numbers and all(map(LOWEST.__lt__, logprobs)) and max(logprobs) <= SLACK
+    """Whether there are so many, all finite and none above log(1). What is added to NaN is NaN, above nothing."""
+    numbers = len(logprobs) == count and NUMBERS.issuperset(map(type, logprobs))
+    return numbers and max(logprobs) <= SLACK and math.fsum(logprobs) > -math.inf
 
 
 def _finished(choices: Mapping[int, _Choice], usage: Any) -> list[Sample]:

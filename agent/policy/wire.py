@@ -121,7 +121,9 @@ def make_client(server: Server) -> openai.AsyncOpenAI:
     """
     key = (server.api_key or "").strip() or "none"
     if not all("!" <= c <= "~" for c in key):
-        raise EndpointDenied("The key has other characters than letters, digits and signs of ASCII; set PONDER_API_KEY again.")
+        raise EndpointDenied(
+            "The key has other characters than letters, digits and signs of ASCII; set PONDER_API_KEY again."
+        )
     return openai.AsyncOpenAI(
         base_url=server.base_url,
         api_key=key,
