@@ -8,6 +8,7 @@ from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 from agent.errors import SettingsError
 from agent.store import Store
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from langgraph.checkpoint.sqlite.aio import AsyncSqliteSaver
 
     from agent.context import Agent
+    from agent.policy.note import Note
     from agent.policy.policy import Policy
     from agent.settings import Settings
     from retrieval.encoder import Encoder
@@ -104,43 +106,74 @@ async def policy_of(settings: Settings) -> Policy:
     """The model that the settings name, what ``ponder model serve`` serves, or the miniature."""
     from agent.policy import note
 
-    if settings.base_url is not None:
+    served = note.read(settings.home)
+    if settings.base_url is not None and not (served and settings.api_key is None and is_at(settings.base_url, served)):
         from agent.policy.connect import connect
 
         key = settings.api_key.get_secret_value() if settings.api_key else None
         return await connect(settings.base_url, settings.model, key)
-    served = note.read(settings.home)
-    if served and not names_folder(settings.model):
-        from agent.policy import adapters
-        from agent.policy.chat import ChatPolicy
-        from agent.policy.connect import connect
-        from agent.policy.endpoint import Adapters
-        from agent.policy.wire import EndpointFailed
-
-        names = await adapters.served(served)
-        if settings.model and settings.model not in names:
-            raise SettingsError(
-                f"{settings.model!r} is neither a folder of weights nor served here; served are {', '.join(names)}."
-            )
-        policy = await connect(
-            served.base_url,
-            settings.model or served.model,
-            served.api_key,
-            tokenizer=served.model,
-            adapters=Adapters(
-                current=lambda: None if settings.model else adapters.loaded(settings.home).current,
-                known=lambda: adapters.loaded(settings.home).folders,
-            ),
-        )
-        if isinstance(policy, ChatPolicy):  # of a server that has ids
-            await policy.close()
-            raise EndpointFailed(
-                f"What is served at {served.base_url} gives no token ids ({policy.reason}); ask again."
-            )
-        return policy
+    if served and (settings.base_url is not None or not names_folder(settings.model)):
+        return await served_policy(settings, served)
     from agent.policy.embedded import EmbeddedPolicy
 
     return EmbeddedPolicy.load(settings.model or MINI)
+
+
+def is_at(base_url: str, served: Note) -> bool:
+    """Whether an address is that of the server that left the note. Raises ``EndpointRefused`` for what is none."""
+    from agent.policy.connect import checked
+
+    given, own = urlsplit(checked(base_url)), urlsplit(served.base_url)
+    host = "127.0.0.1" if given.hostname == "localhost" else given.hostname
+    return (host, given.port) == (own.hostname, own.port)
+
+
+async def served_policy(settings: Settings, served: Note) -> Policy:
+    """By the note of this home. Raises ``SettingsError``, ``AdapterError`` and ``EndpointError``s."""
+    from agent.policy import adapters, note
+    from agent.policy.chat import ChatPolicy
+    from agent.policy.connect import connect
+    from agent.policy.endpoint import Adapters
+    from agent.policy.wire import EndpointFailed
+
+    names = await names_at(served)
+    if settings.model and settings.model not in names:
+        raise SettingsError(
+            f"{settings.model!r} is neither a folder of weights nor served here; served are {', '.join(names)}."
+        )
+    policy = await connect(
+        served.base_url,
+        settings.model or served.model,
+        served.api_key,
+        tokenizer=served.model,
+        adapters=Adapters(
+            current=lambda: None if settings.model else adapters.loaded(settings.home).current,
+            known=lambda: adapters.loaded(settings.home).folders,
+            serving=lambda: note.read(settings.home) == served,
+        ),
+    )
+    if isinstance(policy, ChatPolicy):  # of a server that has ids
+        await policy.close()
+        raise EndpointFailed(f"What is served at {served.base_url} gives no token ids ({policy.reason}); ask again.")
+    return policy
+
+
+async def names_at(served: Note) -> list[str]:
+    """What is served. Raises ``AdapterError``, and ``EndpointUnreachable`` while nobody answers yet."""
+    from httpx import ConnectError
+
+    from agent.policy import adapters
+    from agent.policy.wire import EndpointUnreachable
+
+    try:
+        return await adapters.served(served)
+    except adapters.AdapterError as error:
+        if not isinstance(error.__cause__, ConnectError):
+            raise
+        sentence = (
+            f"The model at {served.base_url} is still starting; ask again soon ({served.log} says how far it is)."
+        )
+        raise EndpointUnreachable(sentence) from error
 
 
 def names_folder(model: str | None) -> bool:

@@ -23,13 +23,23 @@ ROW_GROUP = 1000  # samples that are in memory at once
 def run_to_json(run: Run) -> dict[str, Any]:
     """A run as plain JSON values under the records' own names, with its ``nodes``, their samples and tool results.
 
-    A sample has its ``temperature`` beside its ids and log-probabilities too. A number that JSON has no word for (a
+    A sample has its ``temperature`` beside its ids and log-probabilities too, and ``usage`` the pace of the chosen
+    attempt. A number that JSON has no word for (a
     log-probability of -inf from a broken server) is null.
     """
     shown = to_jsonable_python(run, inf_nan_mode="null")
+    shown["usage"] |= _pace(run)
     for node in shown["nodes"]:
         node["sample"]["temperature"] = node["sample"]["params"]["temperature"]
     return shown
+
+
+def _pace(run: Run) -> dict[str, float | None]:
+    """Of the chosen attempt: seconds to its first token, and tokens in a second of the model's time."""
+    samples = [node.sample for node in run.nodes if _on_the_chosen_path(run, node)]
+    first = samples[0].first_token_seconds if samples else None
+    tokens, seconds = sum(len(sample.token_ids) for sample in samples), sum(sample.total_seconds for sample in samples)
+    return {"first_token_seconds": first, "tokens_per_second": tokens / seconds if seconds else None}
 
 
 def export(store: Store, path: Path, which: RunFilter | None = None) -> int:

@@ -217,11 +217,18 @@ async def sample_node(context: RunContext, path: Path, state: AttemptState) -> N
         if sample is None:
             sample = drawing.partial("cancelled")
             ending = Ending.CANCELLED if context.wave.settled else Ending.BUDGET
+        elif sample.finish_reason == "error":
+            note = f"The model broke off ({sample.not_trainable}); ask again."
     except PolicyError as error:
         sample, ending, note = drawing.partial("error"), Ending.ERROR, str(error)
     except asyncio.CancelledError:
         if drawing.token_ids and context.cancelled.is_set():
             context.add(drawing.node(drawing.partial("cancelled"), note, bridge))
+        raise
+    except Exception as error:  # a defect, which ends the run
+        if drawing.token_ids:
+            note = f"Something went wrong inside ({type(error).__name__}: {error}); please report it."
+            context.add(drawing.node(drawing.partial("error"), note, bridge, Ending.ERROR))
         raise
     return context.add(drawing.node(sample, note, bridge, ending))
 
@@ -259,14 +266,17 @@ class Drawing:
             async for piece in pieces:
                 if not isinstance(piece, Delta):
                     sample = piece
-                elif self.context.wave.settled or self.context.meter.sampling_over():
+                    continue
+                over = self.context.wave.settled or self.context.meter.sampling_over()  # an end may still follow
+                self.take(piece)
+                if over:
                     return None
-                else:
-                    self.take(piece)
         if sample is None:
             raise PolicyError("The model's stream ended without a result; ask again.")
         self.tell(self.splitter.finish())
-        return replace(sample, template_hash=self.context.opening.template_hash)
+        why = None if sample.finish_reason in ("stop", "length") else stopped_from_outside(sample.finish_reason)
+        why = sample.not_trainable or why
+        return replace(sample, template_hash=self.context.opening.template_hash, not_trainable=why)
 
     def take(self, delta: Delta) -> None:
         self.token_ids += delta.token_ids
@@ -291,7 +301,7 @@ class Drawing:
             params=self.params,
             total_seconds=time.monotonic() - self.began,
             template_hash=self.context.opening.template_hash,
-            not_trainable=f"{finish_reason}: the sample was stopped from outside",
+            not_trainable=stopped_from_outside(finish_reason),
         )
 
     def node(self, sample: Sample, note: str, bridge: str, ending: Ending | None = None) -> Node:
@@ -308,6 +318,10 @@ class Drawing:
             note=note,
             bridge=bridge,
         )
+
+
+def stopped_from_outside(finish_reason: str) -> str:
+    return f"{finish_reason}: the sample was stopped from outside"
 
 
 def turn_before(context: RunContext, path: Path, prompt: Sequence[int]) -> list[int]:

@@ -5,6 +5,7 @@ Every line begins with the candidate it is about, so that attempts that grow sid
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
 
 from rich.console import Console
@@ -13,6 +14,7 @@ from rich.text import Text
 from agent import events
 from agent.records import Path, Run
 
+AGAIN = 1.0  # seconds in which the same reason to ask again is shown once
 SHOWN = 300  # characters of a tool's output that a line shows; the log has all of it
 
 
@@ -22,6 +24,7 @@ class Printer:
     def __init__(self, console: Console) -> None:
         self.console = console
         self.pending: dict[tuple[Path, str], str] = {}
+        self.told: dict[str, float] = {}  # why a model is asked again -> until when that is known
 
     def show(self, event: events.Event) -> None:
         match event:
@@ -42,8 +45,7 @@ class Printer:
                 self.flush()
                 self.line(path, f"! {ending.value}: {note}", "yellow")
             case events.Retrying(path, reason, seconds):
-                self.flush()
-                self.line(path, f"! {reason} Asked again{f' in {seconds:.0f} s' if seconds >= 1 else ''}.", "yellow")
+                self.retrying(path, reason, seconds)
             case events.CandidateFinished(path, ending, _, tokens):
                 self.flush()
                 self.line(path, f"■ {ending.value}, {tokens} tokens", "bold")
@@ -56,6 +58,14 @@ class Printer:
                 self.line(path, f"✓ chosen: {reason}", "bold green")
             case _:
                 pass
+
+    def retrying(self, path: Path, reason: str, seconds: float) -> None:
+        """Once in each pause: attempts that grow side by side all have the same to say."""
+        now = time.monotonic()
+        if now >= self.told.get(reason, now):
+            self.told[reason] = now + max(seconds, AGAIN)
+            self.flush()
+            self.line(path, f"! {reason} Asked again{f' in {seconds:.0f} s' if seconds >= 1 else ''}.", "yellow")
 
     def delta(self, path: Path, text: str, style: str) -> None:
         *lines, rest = (self.pending.pop((path, style), "") + text).split("\n")
@@ -96,7 +106,7 @@ def doubt_of(run: Run) -> str:
 
 
 def summary(run: Run) -> str:
-    """Two lines: what was sampled, and how fast it came."""
+    """Two lines: what was sampled, how fast it came, and whose it is."""
     usage = run.usage
     rate = f", {usage.sampled_tokens / usage.seconds:.0f} tokens/s" if usage.seconds else ""
     attempts = len({node.path[0] for node in run.nodes})
@@ -105,7 +115,8 @@ def summary(run: Run) -> str:
         f"in {attempts} attempt{'s' * (attempts != 1)}, {usage.tool_calls} tool call{'s' * (usage.tool_calls != 1)}, "
         f"{usage.seconds:.1f} s{rate}"
     )
-    return f"{cost}\n{latency(run)} · run {run.run_id}" if usage.sampled_tokens else f"{cost} · run {run.run_id}"
+    cost += f"\n{latency(run)}" if usage.sampled_tokens else ""
+    return f"{cost} · {printable(str(run.policy))} · run {run.run_id}"
 
 
 def latency(run: Run) -> str:

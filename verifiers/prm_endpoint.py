@@ -24,21 +24,27 @@ class EndpointProcessRewardModel:
         self.step_tag_id = step_tag_id
         self._url = f"{base_url.rstrip('/').removesuffix('/v1')}/pooling"
         self._model = model
-        self._headers = {"Authorization": f"Bearer {api_key}"} if api_key else {}
+        self._key = api_key or ""
 
     async def score(self, token_ids: Sequence[int]) -> list[float]:
         """Asked again, with pauses, while the server starts, is full or fails, for ``DEADLINE`` seconds in all."""
+        headers = {"Authorization": f"Bearer {self._key}"} if self._key else {}
         body = {"model": self._model, "input": list(token_ids), "task": "token_classify"}
         try:
-            async with asyncio.timeout(DEADLINE), httpx.AsyncClient(timeout=None, headers=self._headers) as client:
+            # It is on this machine: a proxy of the environment has no business with it, nor with its key.
+            client = httpx.AsyncClient(timeout=None, headers=headers, trust_env=False)
+            async with asyncio.timeout(DEADLINE), client:
                 response = await AsyncRetrying(
                     retry=retry_if_exception_type(httpx.TransportError) | retry_if_result(passing),
                     wait=wait_random_exponential(0.5, 15.0),
                 )(client.post, self._url, json=body)
         except TimeoutError as error:
             raise VerifierError(f"The process reward model at {self._url} does not answer; {ADVICE}.") from error
+        except httpx.DecodingError as error:
+            raise VerifierError(f"The process reward model's answer cannot be unpacked; {ADVICE}.") from error
         if response.status_code != 200:
-            sentence = f"The process reward model refused {len(token_ids)} tokens ({response.text[:300]}); {ADVICE}."
+            said = response.text.replace(self._key or "\0", "***")[:300]
+            sentence = f"The process reward model refused {len(token_ids)} tokens ({said}); {ADVICE}."
             raise VerifierError(sentence)
         return _scores(response, list(token_ids).count(self.step_tag_id))
 
@@ -53,7 +59,7 @@ def _scores(response: httpx.Response, steps: int) -> list[float]:
     try:
         rows: list[Any] = response.json()["data"][0]["data"]
         scores = [float(row[-1]) for row in rows]
-    except (ValueError, TypeError, LookupError) as error:
+    except (ValueError, TypeError, LookupError, RecursionError) as error:
         sentence = "The process reward model's answer has no rows of probabilities; serve it with --process-reward."
         raise VerifierError(sentence) from error
     if len(scores) != steps or not all(math.isfinite(score) and 0 <= score <= 1 for score in scores):

@@ -16,7 +16,7 @@ from typing import Any
 from agent.policy.policy import ContextTooLong, Delta, PolicyError, expect
 from agent.policy.renderer import Renderer
 from agent.policy.transcript import TurnWriter, conversation
-from agent.policy.wire import EndpointBroken, Server, make_client, named_errors, timely
+from agent.policy.wire import EndpointBroken, EndpointMalformed, Server, make_client, named_errors, timely
 from agent.records import PolicyVersion, Sample, SamplingParams
 
 FINISH = {"stop": "stop", "tool_calls": "stop", "function_call": "stop", "length": "length"}
@@ -84,7 +84,7 @@ class ChatPolicy:
     async def _ask(self, prompt: tuple[int, ...], params: SamplingParams) -> AsyncGenerator[Delta | Sample, None]:
         writer, told, finish, first = TurnWriter(self.renderer), 0, None, 0.0
         started = time.perf_counter()
-        with named_errors(self._server.base_url):
+        with named_errors(self._server):
             async with asyncio.timeout(self._server.deadlines.first_token):
                 response = await self._client.chat.completions.create(**self._body(prompt, params), stream=True)
             async with aclosing(response), aclosing(timely(aiter(response), self._server.deadlines)) as chunks:
@@ -98,9 +98,9 @@ class ChatPolicy:
                         told = len(writer.token_ids)
                     if finish:
                         break
-        if finish is None:
-            raise EndpointBroken("The server closed its answer before it had ended; ask again.")
-        writer.end(whole=finish != "length")
+            if finish is None:
+                raise EndpointBroken("The server closed its answer before it had ended; ask again.")
+            writer.end(whole=finish != "length")
         yield Delta(0, tuple(writer.token_ids[told:]), ())
         yield Sample(
             prompt_token_ids=prompt,
@@ -142,4 +142,6 @@ def _write(delta: Any, writer: TurnWriter) -> None:
     if delta.content:
         writer.answer(delta.content)
     for call in delta.tool_calls or ():
+        if type(call.index) is not int:
+            raise EndpointMalformed("The server gave a tool call without its number; look for a newer server.")
         writer.call(call.index, call.function.name or "", call.function.arguments or "")

@@ -21,6 +21,7 @@ from agent.policy.wire import (
     EndpointRefused,
     Server,
     make_client,
+    missing_path,
     named_errors,
 )
 
@@ -45,11 +46,14 @@ async def connect(
     of the one that carries text where the server has no ids. A named adapter is what every run takes; otherwise
     ``adapters`` says. Raises ``EndpointError``s.
     """
-    server = Server(checked(base_url), model or "", api_key, deadlines=deadlines or Deadlines())
+    kept = adapters.serving is not None
+    server = Server(checked(base_url), model or "", api_key, deadlines=deadlines or Deadlines(), kept=kept)
     async with make_client(server) as client:
-        card, base = await _within(server, _model_cards(client, server.model))
-        length = base.get("max_model_len") or server.context_length
-        server = replace(server, model=card["id"], context_length=length)
+        card, base = await _within(server, _model_cards(client, server))
+        length = base.get("max_model_len")
+        if type(length) is int and length > 0:
+            server = replace(server, context_length=length)
+        server = replace(server, model=card["id"])
         try:
             renderer = await _load(tokenizer or base.get("root") or base["id"], server.deadlines)
             processed = await _within(server, _probe(client, server.model, renderer.start(PROBE)))
@@ -70,7 +74,9 @@ def checked(base_url: str) -> str:
     except ValueError:  # a port that is no number, or too large
         good = False
     if not good or len(address.split()) != 1:
-        raise EndpointRefused(f"{base_url!r} is no server's address; write one like http://127.0.0.1:8000/v1.")
+        raise EndpointRefused(
+            f"{base_url.rpartition('@')[2]!r} is no server's address; write one like http://127.0.0.1:8000/v1."
+        )
     return address
 
 
@@ -83,24 +89,26 @@ async def _load(name: str | Path, deadlines: Deadlines) -> Renderer:
 
 
 async def _within(server: Server, request: Awaitable[T]) -> T:
-    with named_errors(server.base_url):
+    with named_errors(server):
         async with asyncio.timeout(server.deadlines.first_token):
             return await request
 
 
-async def _model_cards(client: openai.AsyncOpenAI, model: str) -> tuple[dict[str, Any], dict[str, Any]]:
+async def _model_cards(client: openai.AsyncOpenAI, server: Server) -> tuple[dict[str, Any], dict[str, Any]]:
     """What the server says of a model and of the one that it is an adapter of: itself where it is none.
 
     Only its name where the server does not list any.
     """
+    model = server.model
     try:
         cards = {card.id: card.model_dump() for card in (await client.models.list()).data}
     except openai.APIStatusError as error:
-        if error.status_code != 404 and not model:
+        if error.status_code == 401 or (error.status_code != 404 and not model):
             raise
         cards = {}  # a server that cannot list its models may answer with the one that is named
     if not model and not cards:
-        raise EndpointRefused(f"The server at {client.base_url} lists no model; set PONDER_MODEL.")
+        sentence = f"The server at {server.address} lists no model; correct PONDER_BASE_URL{missing_path(server)}"
+        raise EndpointRefused(f"{sentence} or set PONDER_MODEL.")
     card = cards.get(model or next(iter(cards)), {"id": model})
     return card, cards.get(card.get("parent") or "", card)
 

@@ -21,7 +21,9 @@ from agent.policy.renderer import Renderer
 from agent.policy.wire import (
     EndpointBroken,
     EndpointBusy,
+    EndpointError,
     EndpointMalformed,
+    EndpointStopped,
     EndpointUnknown,
     Server,
     make_client,
@@ -39,14 +41,19 @@ RAW_LOGPROBS = (
 FEW, PIECE = 4, 8
 PATH = "/completions"  # read as plain JSON: making the client's objects of a piece takes 80 microseconds
 FINISH = {"stop": "stop", "length": "length", "abort": "cancelled"}
+STORED = 2**31  # ids are packed as 32 bits
+IDS, NUMBERS = frozenset({int}), frozenset({int, float})  # types; True is of neither
+SLACK = 1e-3  # what a server's rounding may put above log(1)
+LOGPROBS = "log-probabilities: the server did not give one for each token that is at most 0; look at its settings"
 
 
 @dataclass(frozen=True, slots=True)
 class Adapters:
-    """What whoever keeps a server knows of its adapters, asked each time anew."""
+    """What whoever keeps a server knows of it, asked each time anew."""
 
     current: Callable[[], str | None] = lambda: None  # the one that new runs take
     known: Callable[[], Collection[str]] | None = None  # those it has, or gets again when it comes up after a crash
+    serving: Callable[[], bool] | None = None  # whether it is kept up at all; None: nobody here keeps it
 
 
 NO_ADAPTERS = Adapters()
@@ -75,6 +82,7 @@ class EndpointPolicy:
         self._processed_logprobs = processed_logprobs
         self._adapters = adapters
         self._client = make_client(server)
+        self._vocabulary = len(renderer.tokenizer)
         self._streams: set[object] = set()  # under way, of every version
 
     def at(self, version: PolicyVersion | None) -> EndpointPolicy:
@@ -146,13 +154,18 @@ class EndpointPolicy:
     @contextmanager
     def _named_errors(self) -> Iterator[None]:
         try:
-            with named_errors(self._server.base_url):
+            with named_errors(self._server):
                 yield
         except EndpointUnknown as error:
             if self._adapters.known is None or self.version.adapter not in self._adapters.known():
                 raise
             sentence = f"The server has come up again and has not loaded {self.version.adapter} yet; ask again."
             raise EndpointBusy(sentence) from error
+        except EndpointError as error:
+            if error.passing and self._adapters.serving is not None and not self._adapters.serving():
+                at = self._server.address
+                raise EndpointStopped(f"The model server at {at} was stopped; start it and ask again.") from error
+            raise
 
     def _body(self, prompt: Sequence[int], params: SamplingParams, n: int) -> dict[str, Any]:
         """Every parameter that changes the distribution is named: a server takes others from the model's folder."""
@@ -180,12 +193,15 @@ class EndpointPolicy:
             "return_token_ids": True,
         }
 
-    def _choices(self, prompt: Sequence[int], params: SamplingParams, n: int) -> list[_Choice]:
+    def _choices(self, prompt: Sequence[int], params: SamplingParams, n: int) -> dict[int, _Choice]:
         template = Sample(
             tuple(prompt), (), (), "error", self.version, params, not_trainable=self._why_not_trainable(params)
         )
         started = time.perf_counter()
-        return [_Choice(i, replace(template, params=replace(params, seed=params.seed + i)), started) for i in range(n)]
+        return {
+            i: _Choice(i, replace(template, params=replace(params, seed=params.seed + i)), self._vocabulary, started)
+            for i in range(n)
+        }
 
     def _why_not_trainable(self, params: SamplingParams) -> str | None:
         if params.temperature == 0:
@@ -205,58 +221,86 @@ class _Choice:
 
     index: int
     template: Sample
+    vocabulary: int  # tokens that the renderer can read
     started: float  # time.perf_counter()
     token_ids: list[int] = field(default_factory=list)
     logprobs: list[float] = field(default_factory=list)
     finish_reason: str | None = None
+    flaw: str | None = None  # why nothing may be learned from it
     first_token_seconds: float = 0.0
     total_seconds: float = 0.0
 
     def take(self, piece: Mapping[str, Any]) -> Delta | None:
-        """Add what a chunk, or a whole completion, says of this choice. Raises ``EndpointMalformed``."""
+        """Add what a chunk, or a whole completion, says of this choice. Raises ``EndpointMalformed``.
+
+        What is wrong with log-probabilities alone costs no tokens: the sample loses them, and is not trainable.
+        """
         if self.finish_reason:
             raise EndpointMalformed("The server went on with a sample that it had ended; look at its log.")
         ids = piece.get("token_ids")
-        logprobs = piece["logprobs"]["token_logprobs"] if piece.get("logprobs") else []
+        logprobs = piece["logprobs"]["token_logprobs"] if piece.get("logprobs") else ()
         if ids is None and (piece.get("text") or logprobs):
             raise EndpointMalformed("The server gives no token ids; use vLLM, or connect to its chat completions.")
-        delta = Delta(self.index, tuple(map(int, ids or ())), tuple(map(float, logprobs)))
-        if len(delta.token_ids) != len(delta.logprobs) or not all(map(math.isfinite, delta.logprobs)):
-            raise EndpointMalformed("The server did not give one log-probability for each token; look at its settings.")
         prompt = piece.get("prompt_token_ids")
         if prompt is not None and tuple(prompt) != self.template.prompt_token_ids:
             raise EndpointMalformed("The server sampled from another prompt than it was given; look at its settings.")
         now = time.perf_counter() - self.started
         if reason := piece.get("finish_reason"):
-            self.finish_reason, self.total_seconds = FINISH.get(reason, "error"), now
-        if not delta.token_ids:
+            self._end(reason, now)
+        if not ids:
             return None
+        self._check(ids)
+        if not _sound(logprobs, len(ids)):
+            self.flaw, logprobs = LOGPROBS, ()
+        delta = Delta(self.index, tuple(ids), tuple(logprobs))
         self.token_ids += delta.token_ids
         self.logprobs += delta.logprobs
         self.first_token_seconds = self.first_token_seconds or now
         return delta
 
+    def _end(self, reason: Any, now: float) -> None:
+        self.finish_reason, self.total_seconds = FINISH.get(reason, "error"), now
+        if self.finish_reason not in ("stop", "length"):
+            self.flaw = f"{self.finish_reason}: the server ended the sample itself, by {str(reason)[:40]!r}"
+
+    def _check(self, ids: Sequence[int]) -> None:
+        """Raises ``EndpointMalformed``. Like ``_sound``, it is done for every token of every stream."""
+        if not IDS.issuperset(map(type, ids)) or min(ids) < 0 or max(ids) >= STORED:
+            raise EndpointMalformed("The server gave something for a token id that is none; look at its log.")
+        if len(self.token_ids) + len(ids) > self.template.params.max_tokens:
+            raise EndpointMalformed("The server gave more tokens than it was asked for; look at its log.")
+        if max(ids) >= self.vocabulary:
+            self.flaw = self.flaw or "vocabulary: the server gave a token that the tokenizer does not have"
+
     def sample(self) -> Sample:
         return replace(
             self.template,
             token_ids=tuple(self.token_ids),
-            logprobs=tuple(self.logprobs),
+            logprobs=tuple(self.logprobs) if len(self.logprobs) == len(self.token_ids) else (),
             finish_reason=self.finish_reason or "error",
             first_token_seconds=self.first_token_seconds,
             total_seconds=self.total_seconds,
+            not_trainable=self.flaw or self.template.not_trainable,
         )
 
 
-def _finished(choices: Sequence[_Choice], usage: Mapping[str, Any] | None) -> list[Sample]:
+def _sound(logprobs: Sequence[float], count: int) -> bool:
+    """Whether there are so many, all finite and none above log(1). What is added to NaN is NaN, above nothing."""
+    numbers = len(logprobs) == count and NUMBERS.issuperset(map(type, logprobs))
+    return numbers and max(logprobs) <= SLACK and math.fsum(logprobs) > -math.inf
+
+
+def _finished(choices: Mapping[int, _Choice], usage: Any) -> list[Sample]:
     """The samples of a request that is over; not trainable where the server counted other tokens than it gave.
 
     Raises ``EndpointBroken`` where one has no end.
     """
-    if not all(choice.finish_reason for choice in choices):
+    if not all(choice.finish_reason for choice in choices.values()):
         raise EndpointBroken("The server closed its answer before every sample had ended; ask again.")
-    samples = [choice.sample() for choice in choices]
+    samples = [choice.sample() for choice in choices.values()]
     usage = usage or {}
     counted, given = usage.get("completion_tokens"), sum(len(sample.token_ids) for sample in samples)
-    why = None if counted == given else f"usage: the server counted {counted} tokens and gave {given}"
-    cached = (usage.get("prompt_tokens_details") or {}).get("cached_tokens") or 0
+    why = None if counted == given else f"usage: the server counted {str(counted)[:40]} tokens and gave {given}"
+    cached = (usage.get("prompt_tokens_details") or {}).get("cached_tokens")
+    cached = cached if type(cached) is int else 0
     return [replace(s, cached_prompt_tokens=cached, not_trainable=s.not_trainable or why) for s in samples]

@@ -34,6 +34,7 @@ class Say:
     wait: Callable[[], Awaitable[object]] | None = None  # ... it waits for this ...
     fails: str = ""  # ... and fails with this sentence
     token_ids: Sequence[int] = ()  # instead of the text
+    finish_reason: str = ""  # instead of the one that its tokens have
 
 
 Script = Callable[[Sequence[int], SamplingParams], Say | str]
@@ -81,7 +82,7 @@ class ScriptedPolicy:
                     piece = kept[start : start + PIECE]
                     yield Delta(choice, piece, (LOGPROB,) * len(piece))
                 await stumble(said, len(kept))
-                finish = "stop" if kept == ids else "length"
+                finish = said.finish_reason or ("stop" if kept == ids else "length")
                 logprobs = (LOGPROB,) * len(kept)
                 yield Sample(tuple(prompt_token_ids), kept, logprobs, finish, self.version, drawn, total_seconds=0.5)
         except (GeneratorExit, asyncio.CancelledError):

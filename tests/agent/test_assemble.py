@@ -3,19 +3,27 @@
 import sqlite3
 import sys
 from collections.abc import Iterator
+from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 
-from agent.assemble import CHECKPOINTS, assemble, forget_checkpoints
+from agent.assemble import CHECKPOINTS, assemble, forget_checkpoints, policy_of
 from agent.errors import PonderError, SettingsError
+from agent.policy import note
 from agent.policy.embedded import EmbeddedPolicy
+from agent.policy.note import Note
 from agent.policy.policy import PolicyError
+from agent.policy.wire import EndpointDenied, EndpointUnreachable
+from agent.records import SamplingParams
 from agent.run import ask
+from agent.search.attempts import BestOfN
 from agent.search.registry import STRATEGIES
 from agent.settings import McpServer, Settings
 from retrieval.indexing import index
+from tests.agent.policy.servers import CompletionsServer, hang, hostile, serve
 from tests.agent.scripted import how
 from tools.tool import ToolSetupError
 from verifiers.verdict import VerifierError
@@ -186,3 +194,48 @@ async def test_damaged_checkpoints_are_named_and_can_be_deleted(settings: Settin
     with pytest.raises(SettingsError, match=r"checkpoints.sqlite cannot be used .*; delete it"):
         async with assemble(settings):
             pass
+
+
+# --- what is served here ----------------------------------------------------------------------------------------------
+
+
+def note_of(url: str, model_folder: Path) -> Note:
+    return Note(url, "right", str(model_folder), pid=1, log="vllm.log")
+
+
+@pytest.mark.parametrize("form", ["{url}", "{url}/", "http://localhost:{port}/v1", "http://127.0.0.1:{port}"])
+async def test_the_address_of_what_is_served_here_is_enough(
+    settings: Settings, policy: EmbeddedPolicy, model_folder: Path, form: str
+) -> None:
+    async with serve(CompletionsServer(policy, {"root": str(model_folder)}, api_key="right").app()) as url:
+        given = form.format(url=url, port=urlsplit(url).port)
+        with note.left(settings.home, note_of(url, model_folder)):
+            found = await policy_of(with_(settings, model=None, base_url=given))
+            assert len((await found.sample([5], SamplingParams(max_tokens=2)))[0].token_ids) <= 2
+            await found.close()
+            with pytest.raises(EndpointDenied, match="wants another key"):
+                await policy_of(with_(settings, model=None, base_url=url, api_key="wrong"))
+        with pytest.raises(EndpointDenied, match="wants a key"):
+            await policy_of(with_(settings, model=None, base_url=url))
+
+
+async def test_a_model_that_does_not_answer_yet_is_still_starting(settings: Settings, model_folder: Path) -> None:
+    async with hostile(hang) as url:
+        pass
+    with note.left(settings.home, note_of(url, model_folder)), pytest.raises(EndpointUnreachable) as raised:
+        await policy_of(with_(settings, model=None))
+    assert str(raised.value) == f"The model at {url} is still starting; ask again soon (vllm.log says how far it is)."
+
+
+async def test_what_was_stopped_in_the_middle_of_a_run_is_told_at_once(
+    settings: Settings, policy: EmbeddedPolicy, model_folder: Path
+) -> None:
+    """The note goes, and then the server, while four attempts are being asked for."""
+    server = CompletionsServer(policy)
+    async with AsyncExitStack() as stack:
+        async with serve(server.app()) as url:
+            with note.left(settings.home, note_of(url, model_folder)):
+                agent = await stack.enter_async_context(assemble(with_(settings, model=None)))
+        run = await ask(agent, "How many?", how(BestOfN(4)))
+    assert run.error == f"The model server at {url} was stopped; start it and ask again."
+    assert run.usage.seconds < 5

@@ -49,6 +49,17 @@ def test_a_run_as_json_has_the_records_names(store: Store) -> None:
     assert (drawn["token_ids"], drawn["logprobs"], drawn["params"]["temperature"]) == ([7, 8], [-0.5, -0.25], 0.7)
 
 
+def test_the_usage_of_a_run_says_how_fast_the_chosen_attempt_came() -> None:
+    def timed(node: Node, first: float, total: float) -> Node:
+        return replace(node, sample=replace(node.sample, first_token_seconds=first, total_seconds=total))
+
+    nodes = (timed(CALL, 0.5, 1.0), timed(ANSWER, 0.1, 1.5), timed(LOSER, 0.2, 9.0))
+    usage = run_to_json(replace(DONE, nodes=nodes))["usage"]
+    assert (usage["first_token_seconds"], usage["tokens_per_second"]) == (0.5, 4 / 2.5)
+    nothing = run_to_json(RUN)["usage"]
+    assert (nothing["first_token_seconds"], nothing["tokens_per_second"]) == (None, None)
+
+
 def test_a_number_that_json_has_no_word_for_is_null() -> None:
     broken = replace(CALL, sample=replace(CALL.sample, logprobs=(-math.inf, math.nan)))
     assert run_to_json(replace(RUN, nodes=(broken,)))["nodes"][0]["sample"]["logprobs"] == [None, None]

@@ -11,7 +11,7 @@ from agent.context import Agent
 from agent.records import Ending, Node
 from agent.run import ask, stream
 from retrieval.passage import Passage
-from tests.agent.scripted import Say, assert_chained, call, forever, heard, how, model_of, spelled
+from tests.agent.scripted import PIECE, Say, assert_chained, call, forever, heard, how, model_of, spelled
 from tools.search import search_tool
 from tools.tool import ToolError, ToolOutput, tool
 
@@ -204,10 +204,40 @@ async def test_the_tokens_of_the_run_end_a_step_in_its_middle(agent_saying: Sayi
     assert run.nodes[1].ending is Ending.BUDGET
     assert run.nodes[1].sample.not_trainable is not None
     assert run.nodes[1].sample.params.max_tokens == run.nodes[0].sample.params.max_tokens  # of one distribution
-    assert run.usage.sampled_tokens == spent
+    assert run.usage.sampled_tokens == spent + PIECE  # what was under way had been sampled too
     assert run.error == f"The budget of {spent} tokens ran out; this is the best answer so far."
     assert run.answer == run.nodes[1].text != ""
     assert model_of(agent).broken_off == 1
+
+
+async def test_an_answer_that_takes_all_tokens_of_the_run_and_ends_there_is_whole(agent_saying: Saying) -> None:
+    agent = agent_saying({})
+    run = await ask(agent, QUESTION, how(tokens=len(model_of(agent).turn("Answer: 75"))))
+    assert [(node.ending, node.sample.not_trainable) for node in run.nodes] == [(Ending.ANSWER, None)]
+
+
+@pytest.mark.parametrize("reason", ["cancelled", "error"])
+async def test_a_sample_that_the_model_ended_itself_is_not_trained_on(agent_saying: Saying, reason: str) -> None:
+    said = Say("Tom has", finish_reason=reason)
+    told = await heard(stream(agent_saying({(0,) * depth: said for depth in range(1, 6)}), QUESTION, how()))
+    why = f"{reason}: the sample was stopped from outside"
+    end = told[-1]
+    assert isinstance(end, events.Finished)
+    assert {node.sample.not_trainable for node in end.run.nodes} == {why}
+    if reason == "error":
+        sentence = f"The model broke off ({why}); ask again."
+        assert {event.reason for event in told if isinstance(event, events.Retrying)} == {sentence}
+        assert end.run.error == sentence
+
+
+async def test_what_had_arrived_before_a_defect_is_logged(agent_saying: Saying) -> None:
+    async def breaks() -> None:
+        raise ZeroDivisionError("a wheel came off")
+
+    run = await ask(agent_saying({(0,): Say("Tom has many pens", after=3, wait=breaks)}), QUESTION, how())
+    sentence = "Something went wrong inside (ZeroDivisionError: a wheel came off); please report it."
+    assert (run.status, run.error) == ("failed", sentence)
+    assert [(node.ending, len(node.sample.token_ids), node.note) for node in run.nodes] == [(Ending.ERROR, 3, sentence)]
 
 
 async def test_the_seconds_of_the_run_end_a_model_that_hangs(agent_saying: Saying) -> None:

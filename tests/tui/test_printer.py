@@ -71,10 +71,11 @@ def test_a_summary_says_what_a_run_cost_and_how_fast_it_was() -> None:
     usage = Usage(200, 150, 30, 12, tool_calls=2, seconds=1.5)
     assert summary(replace(run, nodes=nodes, usage=usage)).splitlines() == [
         "30 tokens sampled, 12 of them thought, in 1 attempt, 2 tool calls, 1.5 s, 20 tokens/s",
-        "first token after 0.25 s, then 50.0 ms each · prompts of 200 tokens, 150 of them cached · run r1",
+        "first token after 0.25 s, then 50.0 ms each · prompts of 200 tokens, 150 of them cached · "
+        f"{run.policy} · run r1",
     ]
     nothing = summary(replace(run, nodes=(), usage=Usage(tool_calls=1)))
-    assert nothing == "0 tokens sampled, 0 of them thought, in 0 attempts, 1 tool call, 0.0 s · run r1"
+    assert nothing == f"0 tokens sampled, 0 of them thought, in 0 attempts, 1 tool call, 0.0 s · {run.policy} · run r1"
 
 
 # --- events -----------------------------------------------------------------------------------------------------------
@@ -111,6 +112,12 @@ def test_an_attempt_is_told_from_its_calls_to_its_score() -> None:
         " 2│   score none (no verdict)",
         " 1│ ✓ chosen: the only attempt",
     ]
+
+
+def test_why_a_model_is_asked_again_is_shown_once_in_a_pause() -> None:
+    attempts = [events.Retrying((i,), "Nobody answers.", 60.0 + i) for i in range(8)]
+    assert shown(*attempts) == [" 1│ ! Nobody answers. Asked again in 60 s."]
+    assert len(shown(attempts[0], events.Retrying((1,), "It is full.", 60.0), attempts[2])) == 2
 
 
 def test_passages_are_shown_with_the_place_they_are_from() -> None:

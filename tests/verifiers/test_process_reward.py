@@ -151,6 +151,23 @@ async def test_an_answer_that_is_none_is_told_of(answer: str) -> None:
             await EndpointProcessRewardModel(url, "prm", 0).score([1, 0])
 
 
+async def test_an_answer_that_cannot_be_read_is_told_of() -> None:
+    async with hostile(says(JSON, "[" * 200_000)) as url:
+        with pytest.raises(VerifierError, match="serve it with --process-reward"):
+            await EndpointProcessRewardModel(url, "prm", 0).score([1, 0])
+    async with hostile(says(f"{JSON}\r\ncontent-encoding: gzip", "no gzip")) as url:
+        with pytest.raises(VerifierError, match="cannot be unpacked"):
+            await EndpointProcessRewardModel(url, "prm", 0).score([1, 0])
+
+
+async def test_the_key_is_told_to_nobody_else(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("http_proxy", "http://127.0.0.1:9")  # where nobody is
+    monkeypatch.delenv("no_proxy", raising=False)
+    async with hostile(says(JSON, "no sk-GEHEIM", status="401 Unauthorized")) as url:
+        with pytest.raises(VerifierError, match=r"refused 2 tokens \(no \*\*\*\)"):
+            await EndpointProcessRewardModel(url, "prm", 0, "sk-GEHEIM").score([1, 0])
+
+
 async def test_an_attempt_is_judged_once_however_many_waves_look_at_it() -> None:
     model = Scripted(0.9, 0.2, 0.5)
     judge = ProcessReward(model, tagged)

@@ -68,7 +68,7 @@ class CompletionsServer:
 
     def app(self) -> FastAPI:
         app = FastAPI()
-        models(app, max_model_len=self.policy.context_length, **self.card)
+        models(app, **{"max_model_len": self.policy.context_length, **self.card})
         app.post("/v1/completions", response_model=None)(self.completions)
         return app
 

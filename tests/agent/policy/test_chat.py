@@ -97,6 +97,7 @@ async def test_an_answer_that_was_cut_has_no_end_of_turn(renderer: Renderer) -> 
 
 CHUNK = 'data: {"choices": [{"index": 0, "delta": {"content": "a"}, "finish_reason": null}]}\n\n'
 EVENTS = "text/event-stream"
+NUMBERLESS = '{"tool_calls": [{"index": null, "function": {"name": "f", "arguments": "{}"}}]}'
 
 
 @pytest.mark.parametrize(
@@ -108,6 +109,8 @@ EVENTS = "text/event-stream"
         (says(EVENTS, CHUNK, length=9999), EndpointBroken),
         (says(EVENTS, "data: {not json\n\n"), EndpointMalformed),
         (says(EVENTS, CHUNK.replace('{"content": "a"}', "7")), EndpointMalformed),
+        (says(EVENTS, CHUNK.replace('{"content": "a"}', NUMBERLESS) * 2), EndpointMalformed),
+        (says(EVENTS, f"data: {'[' * 200_000}\n\n"), EndpointMalformed),
         (says("text/html", "<h1>It works</h1>"), EndpointBroken),
         (None, EndpointUnreachable),
     ],

@@ -8,7 +8,7 @@ from agent.policy.embedded import EmbeddedPolicy
 from agent.policy.endpoint import RAW_LOGPROBS, EndpointPolicy
 from agent.policy.wire import Deadlines, EndpointDenied, EndpointRefused, EndpointTimeout, EndpointUnreachable
 from agent.records import SamplingParams
-from tests.agent.policy.servers import ChatServer, CompletionsServer, hang, hostile, serve
+from tests.agent.policy.servers import ChatServer, CompletionsServer, hang, hostile, says, serve
 
 WARM = SamplingParams(temperature=0.7, max_tokens=4)
 
@@ -26,6 +26,14 @@ async def test_a_server_with_ids_is_used_with_ids(
         (sample,) = await found.sample(prompt, WARM)
         assert sample.not_trainable == reason
         assert raw or sample.token_ids == (await policy.sample(prompt, WARM))[0].token_ids
+        await found.close()
+
+
+@pytest.mark.parametrize("length", ["32768", 0, -1, True, None, 7.5])
+async def test_a_length_that_is_none_is_not_taken(policy: EmbeddedPolicy, model_folder: Path, length: object) -> None:
+    async with serve(CompletionsServer(policy, card={"max_model_len": length}).app()) as url:
+        found = await connect(url, tokenizer=model_folder)
+        assert found.context_length == 32_768
         await found.close()
 
 
@@ -72,6 +80,18 @@ async def test_a_wrong_key_is_said_and_not_worked_around(policy: EmbeddedPolicy,
     async with serve(CompletionsServer(policy, api_key="right").app()) as url:
         with pytest.raises(EndpointDenied, match="PONDER_API_KEY"):
             await connect(url, api_key="wrong", tokenizer=model_folder, carrier=model_folder)
+
+
+async def test_a_wrong_key_is_said_before_a_tokenizer_is_looked_for(model_folder: Path) -> None:
+    async with hostile(says("application/json", '{"error": {"message": "no"}}', status="401 Unauthorized")) as url:
+        with pytest.raises(EndpointDenied, match="wants another key"):
+            await connect(url, "nobody/knows-it", "wrong", carrier=model_folder)
+
+
+async def test_a_server_that_lists_nothing_at_an_address_without_a_path(model_folder: Path) -> None:
+    async with hostile(says("application/json", '{"detail": "Not Found"}', status="404 Not Found")) as url:
+        with pytest.raises(EndpointRefused, match="most servers are at"):
+            await connect(url.removesuffix("/v1"), carrier=model_folder)
 
 
 async def test_a_server_that_is_not_there_or_does_not_answer_has_a_name(model_folder: Path) -> None:

@@ -1,13 +1,15 @@
 import asyncio
+import json
 from collections import defaultdict
 from collections.abc import AsyncIterator
 from contextlib import aclosing
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
 from agent.policy.embedded import EmbeddedPolicy
-from agent.policy.endpoint import RAW_LOGPROBS, EndpointPolicy
+from agent.policy.endpoint import RAW_LOGPROBS, Adapters, EndpointPolicy
 from agent.policy.policy import ContextTooLong, Delta, PolicyError
 from agent.policy.renderer import Renderer
 from agent.policy.wire import (
@@ -18,6 +20,7 @@ from agent.policy.wire import (
     EndpointFailed,
     EndpointMalformed,
     EndpointRefused,
+    EndpointStopped,
     EndpointTimeout,
     EndpointUnreachable,
     Server,
@@ -125,6 +128,44 @@ async def test_samples_of_a_server_that_counts_other_tokens_than_it_gave_are_not
     assert [sample.not_trainable for sample in await drawn()] == [why] * 2
 
 
+@pytest.mark.parametrize("streaming", [True, False])
+@pytest.mark.parametrize(
+    ("wrong", "reason", "logprobs"),
+    [
+        ({"finish_reason": "abort"}, "cancelled: the server ended the sample itself, by 'abort'", (-1.0, -2.0)),
+        ({"finish_reason": "repetition"}, "error: the server ended the sample itself, by 'repetition'", (-1.0, -2.0)),
+        ({"token_ids": [5, 3_000_000]}, "vocabulary: ", (-1.0, -2.0)),
+        ({"logprobs": {"token_logprobs": [-1.0, 3.0]}}, "log-probabilities: ", ()),
+        ({"logprobs": {"token_logprobs": [-1.0, float("nan")]}}, "log-probabilities: ", ()),
+        ({"logprobs": {"token_logprobs": [-1.0, float("-inf")]}}, "log-probabilities: ", ()),
+        ({"logprobs": {"token_logprobs": [-1.0, None]}}, "log-probabilities: ", ()),
+        ({"logprobs": {"token_logprobs": [-1.0, "-2"]}}, "log-probabilities: ", ()),
+        ({"logprobs": {"token_logprobs": [-1.0]}}, "log-probabilities: ", ()),
+        ({"logprobs": None}, "log-probabilities: ", ()),
+    ],
+)
+async def test_a_sample_of_which_something_is_wrong_keeps_its_tokens_and_is_not_trained_on(
+    renderer: Renderer, wrong: dict[str, Any], reason: str, logprobs: tuple[float, ...], streaming: bool
+) -> None:
+    choice = {"index": 0, "token_ids": [5, 6], "logprobs": {"token_logprobs": [-1.0, -2.0]}, "finish_reason": "stop"}
+    choice |= wrong
+    usage = {"completion_tokens": 2, "prompt_tokens_details": {"cached_tokens": "7"}}
+    chunks = f"data: {json.dumps({'choices': [choice]})}\n\ndata: {json.dumps({'choices': [], 'usage': usage})}\n\n"
+    whole = json.dumps({"choices": [choice], "usage": usage})
+    async with hostile(says(EVENTS, chunks) if streaming else says(JSON, whole)) as url:
+        endpoint = EndpointPolicy(Server(url, "tiny", deadlines=SOON), renderer, True)
+        if streaming:
+            *_, sample = [piece async for piece in endpoint.stream(PROMPT, PARAMS)]
+        else:
+            (sample,) = await endpoint.sample(PROMPT, PARAMS)
+        await endpoint.close()
+    assert isinstance(sample, Sample)
+    assert (list(sample.token_ids), sample.logprobs) == (choice["token_ids"], logprobs)
+    assert sample.not_trainable is not None
+    assert sample.not_trainable.startswith(reason)
+    assert sample.cached_prompt_tokens == 0
+
+
 async def test_closing_a_stream_stops_the_sampling_behind_it(endpoint: EndpointPolicy, policy: EmbeddedPolicy) -> None:
     async with aclosing(endpoint.stream(PROMPT, replace(PARAMS, max_tokens=1000), 4)) as pieces:
         assert isinstance(await anext(pieces), Delta)
@@ -189,6 +230,19 @@ async def test_nobody_at_the_address(renderer: Renderer, streaming: bool) -> Non
         await ask(url, renderer, streaming)
 
 
+@pytest.mark.parametrize(("serving", "error"), [(True, EndpointUnreachable), (False, EndpointStopped)])
+async def test_a_server_that_is_kept_up_no_more_is_not_waited_for(
+    renderer: Renderer, serving: bool, error: type[PolicyError]
+) -> None:
+    async with hostile(hang) as url:
+        pass
+    endpoint = EndpointPolicy(Server(url, "tiny"), renderer, adapters=Adapters(serving=lambda: serving))
+    with pytest.raises(error) as raised:
+        await endpoint.sample(PROMPT, PARAMS)
+    assert raised.value.passing == serving
+    await endpoint.close()
+
+
 PIECE = '{"index": 0, "text": "a", "token_ids": [5], "logprobs": {"token_logprobs": [-1.0]}, "finish_reason": null}'
 CHUNK = f'data: {{"choices": [{PIECE}]}}\n\n'
 JSON, EVENTS = "application/json", "text/event-stream"
@@ -205,9 +259,14 @@ JSON, EVENTS = "application/json", "text/event-stream"
         (says(EVENTS, 'data: {"error": {"message": "engine died"}}\n\n'), EndpointFailed),
         (says(EVENTS, CHUNK.replace('"index": 0', '"index": 7')), EndpointMalformed),
         (says(EVENTS, CHUNK.replace("null", '"stop"') * 2), EndpointMalformed),
-        (says(EVENTS, CHUNK.replace("[-1.0]", "[]")), EndpointMalformed),
-        (says(EVENTS, CHUNK.replace("[-1.0]", "[null]")), EndpointMalformed),
-        (says(EVENTS, CHUNK.replace("[-1.0]", "[NaN]")), EndpointMalformed),
+        (says(EVENTS, CHUNK.replace('"index": 0', '"index": -1')), EndpointMalformed),
+        (says(EVENTS, CHUNK.replace("[5]", "[5.9]")), EndpointMalformed),
+        (says(EVENTS, CHUNK.replace("[5]", '["6"]')), EndpointMalformed),
+        (says(EVENTS, CHUNK.replace("[5]", "[true]")), EndpointMalformed),
+        (says(EVENTS, CHUNK.replace("[5]", "[-1]")), EndpointMalformed),
+        (says(EVENTS, CHUNK.replace("[5]", f"[{10**20}]")), EndpointMalformed),
+        (says(EVENTS, CHUNK * 13), EndpointMalformed),  # of the 12 tokens that were asked for
+        (says(EVENTS, f"data: {'[' * 200_000}\n\n"), EndpointMalformed),
         (says(EVENTS, CHUNK.replace('"text"', '"prompt_token_ids": [1], "text"')), EndpointMalformed),
         (says("text/html", "<h1>It works</h1>"), EndpointBroken),
     ],
@@ -229,6 +288,7 @@ async def test_a_stream_that_goes_wrong_has_a_name_for_it(
         (says(JSON, '{"choices": 7}'), EndpointMalformed),
         (says(JSON, '{"choices": []}'), EndpointBroken),
         (says(JSON, "[1"), EndpointMalformed),
+        (says(JSON, "[" * 200_000), EndpointMalformed),
         (says(JSON, f'{{"choices": [{PIECE}]}}'), EndpointBroken),
         (says("text/html", "<h1>It works</h1>"), EndpointMalformed),
     ],
@@ -266,7 +326,7 @@ async def test_a_refusal_has_a_name_and_says_what_to_do(
 async def test_a_server_that_never_ends_is_left_after_the_last_deadline(renderer: Renderer) -> None:
     async def drip(writer: asyncio.StreamWriter) -> None:
         while True:
-            writer.write(CHUNK.encode())
+            writer.write(CHUNK.replace("[5]", "[]").replace("[-1.0]", "[]").encode())
             await writer.drain()
             await asyncio.sleep(0.05)
 
