@@ -10,35 +10,27 @@ next one repeats. Called by ``graph``.
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import Mapping, Sequence
-from contextlib import aclosing
 from dataclasses import replace
-from pathlib import Path as FilePath
 from typing import Any
 
 from langgraph.graph import END, START, StateGraph
 from langgraph.graph.state import CompiledStateGraph
 from langgraph.runtime import Runtime
-from tenacity import AsyncRetrying, RetryCallState, retry_if_exception, stop_before_delay, wait_random_exponential
 
 from agent import events
-from agent.context import RunContext, seed_of
-from agent.policy.policy import ContextTooLong, Delta, PolicyError
-from agent.policy.reading import Reading
-from agent.records import Ending, Node, Path, Sample, SamplingParams
-from agent.search.bridges import bridged
+from agent.context import RunContext
+from agent.drawing import sample_node, turn_before
+from agent.policy.policy import ContextTooLong
+from agent.prompting import broke_off, repair_text
+from agent.records import Ending, Node, Path
 from agent.state import AGAIN, OVER, REPAIRABLE, AttemptState, path_of
 from tools.search import numbered
 from tools.tool import ToolResult
 from tools.toolbox import clean
 
-PROMPTS = FilePath(__file__).parent / "prompts"
-ROOM = 64  # fewest tokens worth sampling; a prompt that leaves less is compacted
-CUT = "[cut to make room: {count} more characters]"
 INTERRUPTED = "this call was interrupted and may have happened; it was not made again"
 RETRIES = 3  # steps of an attempt that may break off half way
-PAUSE = (0.5, 15.0)  # seconds before a model is asked again: at most the first, doubling up to the second, at random
 NO_CALLS_LEFT = "the budget of {limit} is spent; give the answer without another call"
 
 
@@ -116,11 +108,6 @@ def after_acting(state: AttemptState) -> str:
     return END if state["to"] == "step" else "reason"
 
 
-def broke_off(node: Node) -> bool:
-    """Whether the model had begun to answer and failed: the next step asks it the same again."""
-    return node.ending is Ending.ERROR and bool(node.sample.token_ids)
-
-
 async def act(state: AttemptState, runtime: Runtime[RunContext]) -> dict[str, Any]:
     """Make the calls of the last step, all at once."""
     context, path = runtime.context, path_of(state["start"], state["steps"])
@@ -177,270 +164,3 @@ def tell(context: RunContext, path: Path, results: Sequence[ToolResult], before:
         if result.passages:
             context.emit(events.PassagesFound(path, before + 1, result.passages))
         before += len(result.passages)
-
-
-# --- sampling one step ------------------------------------------------------------------------------------------------
-
-
-async def sample_node(context: RunContext, path: Path, state: AttemptState) -> Node:
-    """Draw one step and log it. Whatever stops it half way, what had arrived is logged.
-
-    Except where a sibling's failure ends the process's part of the run: a resume draws the step again. A model that
-    fails before its first token, in a way that may pass, is asked again until the run's time is over.
-
-    Raises:
-        ContextTooLong: even the shortest form of the prompt leaves no room for an answer.
-    """
-    bridge = state["bridge"] if state["steps"] == 0 else ""
-    prompt, note = prompt_for(context, path, bridge)
-    drawing, ending = Drawing(context, path, prompt, state), None
-    sample: Sample | None = None
-
-    def may_pass(error: BaseException) -> bool:
-        return isinstance(error, PolicyError) and error.passing and not drawing.token_ids
-
-    def tell(call: RetryCallState) -> None:
-        assert call.outcome is not None
-        assert call.next_action is not None
-        context.emit(events.Retrying(path, str(call.outcome.exception()), call.next_action.sleep))
-
-    try:
-        async for attempt in AsyncRetrying(
-            retry=retry_if_exception(may_pass),
-            wait=wait_random_exponential(PAUSE[0], PAUSE[1]),
-            stop=stop_before_delay(context.meter.seconds_left),
-            before_sleep=tell,
-            reraise=True,
-        ):
-            with attempt:
-                sample = await drawing.finish()
-        if sample is None:
-            sample = drawing.partial("cancelled")
-            ending = Ending.CANCELLED if context.wave.settled else Ending.BUDGET
-        elif sample.finish_reason == "error":
-            note = f"The model broke off ({sample.not_trainable}); ask again."
-    except PolicyError as error:
-        sample, ending, note = drawing.partial("error"), Ending.ERROR, str(error)
-    except asyncio.CancelledError:
-        if drawing.token_ids and context.cancelled.is_set():
-            context.add(drawing.node(drawing.partial("cancelled"), note, bridge))
-        raise
-    except Exception as error:  # a defect, which ends the run
-        if drawing.token_ids:
-            note = f"Something went wrong inside ({type(error).__name__}: {error}); please report it."
-            context.add(drawing.node(drawing.partial("error"), note, bridge, Ending.ERROR))
-        raise
-    return context.add(drawing.node(sample, note, bridge, ending))
-
-
-class Drawing:
-    """One draw as it streams: it passes the text on, and keeps the ids for the case that the stream stops short."""
-
-    def __init__(self, context: RunContext, path: Path, prompt: Sequence[int], state: AttemptState) -> None:
-        self.context, self.path, self.prompt = context, path, prompt
-        self.turn = turn_before(context, path, prompt)
-        self.most = state["most"] if state["steps"] == 0 else None  # tokens after which the search looks
-        room = min(
-            context.agent.policy.context_length - len(prompt), context.meter.budget.sample_tokens - len(self.turn)
-        )
-        self.params = sampling_params(
-            context, path, min(room, self.most or room), stops(context, self.turn, state["to"])
-        )
-        self.token_ids: list[int] = []
-        self.logprobs: list[float] = []
-        self.splitter = context.agent.policy.renderer.splitter(self.turn)
-        self.began = time.monotonic()
-
-    async def finish(self) -> Sample | None:
-        """The whole sample; None where the tokens or the seconds of the run are spent before its end."""
-        try:
-            async with asyncio.timeout(self.context.meter.seconds_left):
-                return await self.follow()
-        except TimeoutError:
-            return None
-
-    async def follow(self) -> Sample | None:
-        sample: Sample | None = None
-        stream = self.context.agent.policy.stream(self.prompt, self.params)
-        async with aclosing(stream) as pieces:  # type: ignore[type-var]
-            async for piece in pieces:
-                if not isinstance(piece, Delta):
-                    sample = piece
-                    continue
-                over = self.context.wave.settled or self.context.meter.sampling_over()  # an end may still follow
-                self.take(piece)
-                if over:
-                    return None
-        if sample is None:
-            raise PolicyError("The model's stream ended without a result; ask again.")
-        self.tell(self.splitter.finish())
-        why = None if sample.finish_reason in ("stop", "length") else stopped_from_outside(sample.finish_reason)
-        why = sample.not_trainable or why
-        return replace(sample, template_hash=self.context.opening.template_hash, not_trainable=why)
-
-    def take(self, delta: Delta) -> None:
-        self.token_ids += delta.token_ids
-        self.logprobs += delta.logprobs
-        self.context.meter.tokens += len(delta.token_ids)
-        self.tell(self.splitter.feed(delta.token_ids))
-
-    def tell(self, pieces: Sequence[tuple[str, str]]) -> None:
-        for kind, text in pieces:
-            if kind != "call":
-                event = events.ThoughtDelta if kind == "thought" else events.AnswerDelta
-                self.context.emit(event(self.path, text))
-
-    def partial(self, finish_reason: str) -> Sample:
-        """What had arrived. Kept, counted, and not trained on."""
-        return Sample(
-            prompt_token_ids=tuple(self.prompt),
-            token_ids=tuple(self.token_ids),
-            logprobs=tuple(self.logprobs),
-            finish_reason=finish_reason,
-            policy=self.context.agent.policy.version,
-            params=self.params,
-            total_seconds=time.monotonic() - self.began,
-            template_hash=self.context.opening.template_hash,
-            not_trainable=stopped_from_outside(finish_reason),
-        )
-
-    def node(self, sample: Sample, note: str, bridge: str, ending: Ending | None = None) -> Node:
-        """What was drawn, read after what the turn had before it."""
-        read = self.context.agent.policy.renderer.read
-        before, whole = read(self.turn), read([*self.turn, *sample.token_ids])
-        return Node(
-            path=self.path,
-            sample=sample,
-            ending=ending or ending_of(sample, whole, self),
-            thought=whole.thought.removeprefix(before.thought).strip(),
-            text=whole.text,
-            calls=whole.calls,
-            note=note,
-            bridge=bridge,
-        )
-
-
-def stopped_from_outside(finish_reason: str) -> str:
-    return f"{finish_reason}: the sample was stopped from outside"
-
-
-def turn_before(context: RunContext, path: Path, prompt: Sequence[int]) -> list[int]:
-    """What the turn of a node has before it: where its parent is a step, all that was put after the turn's prompt."""
-    first = len(path)
-    while first > 1 and context.tree[path[: first - 1]].ending is Ending.STEP:
-        first -= 1
-    if first == len(path):
-        return []
-    return list(prompt[len(context.tree[path[:first]].sample.prompt_token_ids) :])
-
-
-def sampling_params(context: RunContext, path: Path, most: int, stops: tuple[int, ...]) -> SamplingParams:
-    """Nothing in it depends on what the other attempts have spent by now: their samples form a group."""
-    return SamplingParams(
-        temperature=context.effort.temperature,
-        max_tokens=max(1, min(most, context.meter.budget.tokens)),
-        seed=seed_of(context.run.root_seed, path[:-1]) + path[-1],
-        stop_token_ids=stops,
-    )
-
-
-def stops(context: RunContext, turn: Sequence[int], to: str) -> tuple[int, ...]:
-    """The tokens after which a search looks, while the turn is in its thought."""
-    renderer = context.agent.policy.renderer
-    if to == "end" or not renderer.thinking(turn):
-        return ()
-    if to == "step":
-        return renderer.ending_with(context.agent.step_delimiter)
-    return () if renderer.marks.end_think is None else (renderer.marks.end_think,)
-
-
-STOPPED = {"length": Ending.BUDGET, "cancelled": Ending.CANCELLED, "error": Ending.ERROR}
-
-
-def ending_of(sample: Sample, reading: Reading, drawing: Drawing) -> Ending:
-    cut = sample.finish_reason == "length" and drawing.most == len(sample.token_ids)
-    if cut or (sample.token_ids and sample.token_ids[-1] in drawing.params.stop_token_ids):
-        return Ending.STEP
-    if sample.finish_reason in STOPPED:
-        return STOPPED[sample.finish_reason]
-    if reading.unclosed_thought:
-        return Ending.UNCLOSED_THOUGHT
-    if reading.bad_calls:
-        return Ending.BAD_CALL
-    if reading.calls:
-        return Ending.TOOL_CALL
-    return Ending.ANSWER if reading.text else Ending.EMPTY
-
-
-# --- prompts ----------------------------------------------------------------------------------------------------------
-
-
-def prompt_for(context: RunContext, path: Path, bridge: str = "") -> tuple[list[int], str]:
-    """The prompt of the node at ``path``, and a note where it is more than the last one with what followed.
-
-    Raises:
-        ContextTooLong: even the shortest form leaves no room for an answer.
-    """
-    if len(path) == 1:
-        return list(context.opening.prompt_token_ids), context.opening.note
-    parent = context.tree[path[:-1]]
-    carried_on = bridged(context.agent.policy.renderer, parent.sample, bridge) if bridge else carried(context, parent)
-    prompt = [*parent.sample.prompt_token_ids, *carried_on]
-    note = f"repair: {parent.ending.value}" if parent.ending in REPAIRABLE else ""
-    note = f"retry: {parent.note}" if parent.ending is Ending.ERROR else note
-    if fits(context, prompt):
-        return prompt, note
-    prompt, compaction = compacted(context, path[:-1])
-    return prompt, f"{note}; {compaction}" if note else compaction
-
-
-def fits(context: RunContext, prompt: Sequence[int]) -> bool:
-    return context.agent.policy.context_length - len(prompt) >= ROOM
-
-
-def compacted(context: RunContext, path: Path) -> tuple[list[int], str]:
-    """The attempt up to ``path`` with less of what its tools said, and how much less in words.
-
-    Results of earlier steps are left out, and of the last step as much as does not fit, by halves.
-    """
-    *earlier, last = [context.tree[path[: i + 1]] for i in range(len(path))]
-    before = list(context.opening.prompt_token_ids)
-    for node in earlier:
-        before += carried(context, node, keep=0)
-    keep = longest = max((len(result.text) for result in last.tool_results), default=0)
-    while not fits(context, prompt := [*before, *carried(context, last, keep)]):
-        if keep == 0:
-            raise ContextTooLong(
-                f"The attempt has come to {len(prompt)} tokens and the model reads "
-                f"{context.agent.policy.context_length}; ask a narrower question, or start a new thread."
-            )
-        keep //= 2
-    done = [f"tool results of the first {len(earlier)} steps left out"] if earlier else []
-    done += [f"those of the last cut to {keep} characters"] if keep < longest else []
-    return prompt, f"compacted: {', '.join(done)}"
-
-
-def carried(context: RunContext, node: Node, keep: int | None = None) -> list[int]:
-    """What the next prompt has beyond the node's own: its tokens and what follows; of one that broke off, nothing."""
-    return [] if broke_off(node) else [*node.sample.token_ids, *appended(context, node, keep)]
-
-
-def appended(context: RunContext, node: Node, keep: int | None = None) -> list[int]:
-    """What follows a node's sampled tokens in the next prompt: a repair, or tool results of ``keep`` characters."""
-    renderer = context.agent.policy.renderer
-    if node.ending in REPAIRABLE:
-        return renderer.user_turn(repair_text(node.ending), after=node.sample.token_ids)
-    if node.ending is Ending.STEP:
-        return []
-    texts = [result.text if keep is None else cut(result.text, keep) for result in node.tool_results]
-    return renderer.tool_results(texts, after=node.sample.token_ids)
-
-
-def cut(text: str, keep: int) -> str:
-    """At most ``keep`` characters and a line that says how many more there were; the text where that is no longer."""
-    shorter = f"{text[:keep]}\n{CUT.format(count=len(text) - keep)}".lstrip("\n")
-    return min(text, shorter, key=len)
-
-
-def repair_text(ending: Ending) -> str:
-    return (PROMPTS / f"repair_{ending.value}.txt").read_text().strip()

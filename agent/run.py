@@ -22,11 +22,12 @@ from typing import Any
 from agent import graph
 from agent.budget import Budget, Meter
 from agent.context import Agent, Opening, RunContext
+from agent.drawing import turn_before
 from agent.effort import EFFORTS, Effort
 from agent.errors import NotInLog, PonderError, StoreError
 from agent.events import Event, Finished, RunStarted
 from agent.policy.policy import ContextTooLong
-from agent.react import turn_before
+from agent.prompting import ROOM
 from agent.records import Ending, Node, Run, Usage, usage_of
 from agent.search.attempts import AdaptiveBestOfN, BestOfN
 from agent.search.registry import strategy_from
@@ -324,7 +325,7 @@ def opening_of(agent: Agent, run: Run) -> Opening:
     kept = newest_within(agent, earlier, length // 2)
     while len(prompt := renderer.start(messages_of(agent, run, earlier[:kept]), tools)) > length // 2 and kept:
         kept -= 1
-    if len(prompt) > length - graph.react.ROOM:
+    if len(prompt) > length - ROOM:
         raise QuestionTooLong(f"{len(prompt)} tokens", length)
     left_out = len(earlier) - kept
     note = f"compacted: the first {left_out} questions of the thread left out" if left_out else ""
