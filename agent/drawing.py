@@ -30,7 +30,7 @@ async def sample_node(context: RunContext, path: Path, state: AttemptState) -> N
     Raises:
         ContextTooLong: even the shortest form of the prompt leaves no room for an answer.
     """
-    bridge = state["bridge"] if state["steps"] == 0 else ""
+    bridge = state["growth"]["bridge"] if state["steps"] == 0 else ""
     prompt, note = prompt_for(context, path, bridge)
     drawing, ending = Drawing(context, path, prompt, state), None
     sample: Sample | None = None
@@ -78,8 +78,8 @@ class Drawing:
     def __init__(self, context: RunContext, path: Path, prompt: Sequence[int], state: AttemptState) -> None:
         self.context, self.path, self.prompt = context, path, prompt
         self.turn = turn_before(context, path, prompt)
-        self.most = state["most"] if state["steps"] == 0 else None  # tokens after which the search looks
-        self.params = sampling_params(context, path, self.room(), stops(context, self.turn, state["to"]))
+        self.most = state["growth"]["most"] if state["steps"] == 0 else None  # tokens after which the search looks
+        self.params = sampling_params(context, path, self.room(), stops(context, self.turn, state["growth"]["to"]))
         self.token_ids: list[int] = []
         self.logprobs: list[float] = []
         self.splitter = context.agent.policy.renderer.splitter(self.turn)

@@ -66,17 +66,19 @@ async def attempt(state: AttemptState, runtime: Runtime[RunContext]) -> dict[str
     """One growth, from its first node to its end. What the policy fails at is noted; the siblings go on."""
     context = runtime.context
     grown: AttemptState = await attempt_graph().ainvoke(state, context=context)  # type: ignore[assignment]
-    end = path_of(grown["start"], grown["steps"]) if grown["steps"] else ()
+    end = path_of(grown["growth"]["start"], grown["steps"]) if grown["steps"] else ()
     if end and (leaf := context.tree[end]).ending not in OPEN:
         context.emit(events.CandidateFinished(end, leaf.ending, leaf.text, grown["tokens"]))
     context.wave.arrive(context.candidate(end) if end else None, context.effort.strategy)
     if grown["failure"]:
-        _log.warning("attempt %s failed: %s", key(grown["start"]), grown["failure"])
+        _log.warning("attempt %s failed: %s", key(grown["growth"]["start"]), grown["failure"])
     limits = (
-        {RUN if context.meter.exhausted() else key(end or grown["start"]): grown["limit"]} if grown["limit"] else {}
+        {RUN if context.meter.exhausted() else key(end or grown["growth"]["start"]): grown["limit"]}
+        if grown["limit"]
+        else {}
     )
     return {
-        "ended": [Ended(start=grown["start"], end=list(end))],
+        "ended": [Ended(start=grown["growth"]["start"], end=list(end))],
         "failures": [grown["failure"]] if grown["failure"] else [],
         "limits": limits,
     }
@@ -90,7 +92,7 @@ async def score(state: RunState, runtime: Runtime[RunContext]) -> dict[str, Any]
     context = runtime.context
     candidates = context.candidates(state["ended"])
     closed = [c.path for c in candidates if not c.open]
-    looked_at = {tuple(growth["start"]) for growth in state["wave"]}
+    looked_at = {tuple(each["growth"]["start"]) for each in state["wave"]}
     opened = [c.path for c in candidates if c.open and c.start in looked_at]
     judges_steps = [each for each in context.agent.verifiers if getattr(each, "judges_steps", False)]
     await judged(context, closed, context.agent.verifiers)

@@ -47,7 +47,7 @@ def build() -> CompiledStateGraph[Any, Any, Any, Any]:
 async def reason(state: AttemptState, runtime: Runtime[RunContext]) -> dict[str, Any]:
     """Sample the next node of the growth, or read it where it is already logged."""
     context, steps = runtime.context, state["steps"]
-    path = path_of(state["start"], steps + 1)
+    path = path_of(state["growth"]["start"], steps + 1)
     node = context.tree.get(path)
     if node is None:
         if context.wave.settled:
@@ -83,7 +83,7 @@ def step_over(context: RunContext, path: Path) -> str | None:
 
 def goes_on(context: RunContext, state: AttemptState, node: Node) -> bool:
     """Whether a node that stopped at a delimiter is no whole step yet: nothing was said, or the thought is over."""
-    if node.ending is not Ending.STEP or state["to"] != "step":
+    if node.ending is not Ending.STEP or state["growth"]["to"] != "step":
         return False
     turn = [*turn_before(context, node.path, node.sample.prompt_token_ids), *node.sample.token_ids]
     return not node.thought or not context.agent.policy.renderer.thinking(turn)
@@ -105,12 +105,12 @@ def after_reasoning(state: AttemptState) -> str:
 
 
 def after_acting(state: AttemptState) -> str:
-    return END if state["to"] == "step" else "reason"
+    return END if state["growth"]["to"] == "step" else "reason"
 
 
 async def act(state: AttemptState, runtime: Runtime[RunContext]) -> dict[str, Any]:
     """Make the calls of the last step, all at once."""
-    context, path = runtime.context, path_of(state["start"], state["steps"])
+    context, path = runtime.context, path_of(state["growth"]["start"], state["steps"])
     node, before = context.tree[path], passages_before(context, path)
     results, limit = node.tool_results, state["limit"]
     if len(results) < len(node.calls):

@@ -280,11 +280,8 @@ def spent(context: RunContext, logged: Run) -> Usage:
 
 
 def thought_tokens(context: RunContext, node: Node) -> int:
-    turn, count = (
-        turn_before(context, node.path, node.sample.prompt_token_ids),
-        context.agent.policy.renderer.thought_tokens,
-    )
-    return count([*turn, *node.sample.token_ids]) - count(turn)
+    turn = turn_before(context, node.path, node.sample.prompt_token_ids)
+    return context.agent.policy.renderer.thought_tokens(node.sample.token_ids, turn)
 
 
 # --- how a run begins -------------------------------------------------------------------------------------------------

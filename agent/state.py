@@ -10,13 +10,19 @@ from agent.records import Ending, Path
 from agent.search.strategy import Grow
 
 
-class AttemptState(TypedDict):
-    """One growth on its way: the node at ``start`` + (0, 0, ...), ``steps`` nodes in all, is its last."""
+class Growth(TypedDict):
+    """One child of a ``Grow``."""
 
     start: list[int]  # the path of its first node
     to: str  # where it ends: ``strategy.To``
     bridge: str  # what stands before its first node
     most: int | None  # tokens that its first node may have, where that is less than the budget's
+
+
+class AttemptState(TypedDict):
+    """One growth on its way: the node at its start + (0, 0, ...), ``steps`` nodes in all, is its last."""
+
+    growth: Growth  # one key for what never changes: LangGraph looks at each key at each step
     steps: int
     repairs: int
     retries: int  # steps that broke off half way
@@ -53,7 +59,7 @@ def growths(plan: Sequence[Grow], ended: Sequence[Ended]) -> list[AttemptState]:
     """Each child that is to be grown, before its first step. Children are numbered on from those that there are."""
     states: list[AttemptState] = []
     for grow in plan:
-        paths = [*(each["end"] or each["start"] for each in ended), *(state["start"] for state in states)]
+        paths = [*(each["end"] or each["start"] for each in ended), *(state["growth"]["start"] for state in states)]
         first = next_child(grow.parent, paths)
         states += [attempt_state((*grow.parent, first + i), grow) for i in range(grow.count)]
     return states
@@ -66,10 +72,8 @@ def next_child(parent: Path, paths: Sequence[Sequence[int]]) -> int:
 
 
 def attempt_state(start: Path, grow: Grow) -> AttemptState:
-    return AttemptState(
-        start=list(start), to=grow.to, bridge=grow.bridge, most=grow.tokens, steps=0, repairs=0, retries=0, tokens=0,
-        ending="", limit="", failure="",
-    )  # fmt: skip
+    growth = Growth(start=list(start), to=grow.to, bridge=grow.bridge, most=grow.tokens)
+    return AttemptState(growth=growth, steps=0, repairs=0, retries=0, tokens=0, ending="", limit="", failure="")
 
 
 def path_of(start: Sequence[int], steps: int) -> Path:

@@ -115,9 +115,11 @@ class Renderer:
         """Thought, text and calls of one sampled turn."""
         return read(token_ids, self.marks, self.decode)
 
-    def thought_tokens(self, token_ids: Sequence[int]) -> int:
-        """How many sampled tokens of a turn are its thought, without the marks around it."""
-        return sum(len(run.token_ids) for run in runs(token_ids, self.marks) if run.kind == "thought")
+    def thought_tokens(self, token_ids: Sequence[int], turn: Sequence[int] = ()) -> int:
+        """How many sampled tokens are the turn's thought, without the marks around it; ``turn`` came before them."""
+        before = self.thought_tokens(turn) if turn else 0
+        whole = [*turn, *token_ids] if turn else token_ids
+        return sum(len(run.token_ids) for run in runs(whole, self.marks) if run.kind == "thought") - before
 
     def thinking(self, token_ids: Sequence[int]) -> bool:
         """Whether a turn that has begun with these ids is inside its thought, or has none yet."""
@@ -127,7 +129,8 @@ class Renderer:
     def splitter(self, turn: Sequence[int] = ()) -> Splitter:
         """A decoder for one turn as it streams; ``turn`` is what has been streamed of it already."""
         splitter = Splitter(self.marks, self.decode)
-        splitter.feed(turn)
+        if turn:
+            splitter.feed(turn)
         return splitter
 
     def ending_with(self, delimiter: str) -> tuple[int, ...]:
