@@ -27,7 +27,7 @@ class AttemptState(TypedDict):
     repairs: int
     retries: int  # steps that broke off half way
     tokens: int  # sampled so far
-    ending: str  # of the last node; "" before the first, OVER or AGAIN where something else decides what follows
+    ending: str  # of the last node; "" before the first; OVER, ACTED or AGAIN where something else decides what follows
     limit: str  # of the budget, that it ran into; "" where it has not
     failure: str  # why the policy could not go on, in a sentence; "" where it could
 
@@ -50,6 +50,7 @@ class RunState(TypedDict):
 
 
 OVER = "over"  # the budget allows no further step
+ACTED = "acted"  # its calls have been made, and it ends there
 AGAIN = "again"  # the last step broke off, and is asked for again
 RUN = "run"
 REPAIRABLE = frozenset({Ending.EMPTY, Ending.UNCLOSED_THOUGHT, Ending.BAD_CALL})
