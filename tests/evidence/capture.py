@@ -137,10 +137,10 @@ async def ask_or_cancel(agent: Agent, index: int, chances: random.Random) -> Non
 
 
 async def plain(policy: Policy, index: int, chances: random.Random) -> list[Sample]:
-    """One request with n choices that nobody cuts; the samples are what a trainer would store."""
+    """One request with n choices that nobody cuts (of streams, the proxy cuts those of one choice)."""
     prompt = policy.renderer.start([{"role": "user", "content": mixture(4, index, "held_out").question}])
     params, n = SamplingParams(max_tokens=64, seed=1_000_000 + 100 * index), chances.choice([1, 4, 16])
-    if chances.random() < 0.5:
+    if n == 1 or chances.random() < 0.5:
         return await policy.sample(prompt, params, n)
     return [piece async for piece in policy.stream(prompt, params, n) if isinstance(piece, Sample)]
 
