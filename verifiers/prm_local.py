@@ -12,6 +12,10 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
 
+AT_ONCE = 16_384  # tokens, padding included, that go through the model together
+Waiting = list[tuple[Sequence[int], "asyncio.Future[list[float]]"]]
+
+
 class LocalProcessRewardModel:
     """Implements ``ProcessRewardModel`` on a body with a head ``score`` for each token."""
 
@@ -19,6 +23,7 @@ class LocalProcessRewardModel:
         self.step_tag_id = step_tag_id
         self._model = model.eval()
         self._body, self._head = model.base_model, model.get_submodule("score")
+        self._waiting: Waiting = []
 
     @classmethod
     def load(cls, path_or_hub_name: str, step_tag_id: int, device: str | None = None) -> LocalProcessRewardModel:
@@ -37,19 +42,55 @@ class LocalProcessRewardModel:
             raise VerifierError(sentence) from error
 
     async def score(self, token_ids: Sequence[int]) -> list[float]:
+        """What is asked at once (the candidates of a question) goes through the model as one batch."""
         longest = self._model.config.max_position_embeddings
         if len(token_ids) > longest:
             raise VerifierError(f"The steps have {len(token_ids)} tokens and the process reward model reads {longest}.")
-        return await asyncio.to_thread(self._score, list(token_ids))
+        scores: asyncio.Future[list[float]] = asyncio.get_running_loop().create_future()
+        self._waiting.append((token_ids, scores))
+        if len(self._waiting) == 1:
+            await asyncio.sleep(0)  # until all who ask now have asked
+            waiting, self._waiting = self._waiting, []
+            await self._answer(waiting)
+        return await scores
 
-    def _score(self, token_ids: list[int]) -> list[float]:
+    async def _answer(self, waiting: Waiting) -> None:
+        waiting = sorted(waiting, key=lambda asked: len(asked[0]))
+        while waiting:
+            part, waiting = waiting[: fitting(waiting)], waiting[fitting(waiting) :]
+            try:
+                found = await asyncio.to_thread(self._score, [list(token_ids) for token_ids, _ in part])
+            except Exception as error:  # the model's libraries raise what they like
+                failed = VerifierError(f"The process reward model failed ({error}); give another one.")
+                failed.__cause__ = error
+                for _, scores in [*part, *waiting]:
+                    scores.set_exception(failed)
+                return
+            for (_, scores), row in zip(part, found, strict=True):
+                if not scores.done():  # who asked may have gone
+                    scores.set_result(row)
+
+    def _score(self, sequences: Sequence[list[int]]) -> list[list[float]]:
+        """Rows are padded on the right: causal attention keeps the padding out of sight of every tag."""
         import torch
 
+        longest = max(map(len, sequences))
         with torch.inference_mode():
-            ids = torch.tensor([token_ids], device=self._model.device)
-            hidden = self._body(input_ids=ids, use_cache=False).last_hidden_state[0]  # [tokens, hidden size]
-            logits = self._head(hidden[ids[0] == self.step_tag_id])  # [steps, 1 or 2]
-            return (logits.sigmoid() if logits.shape[-1] == 1 else logits.softmax(-1))[:, -1].tolist()
+            padded = [sequence + [0] * (longest - len(sequence)) for sequence in sequences]
+            ids_B_T = torch.tensor(padded, device=self._model.device)
+            hidden_B_T_D = self._body(input_ids=ids_B_T, use_cache=False).last_hidden_state
+            found = []
+            for sequence, hidden_T_D in zip(sequences, hidden_B_T_D, strict=True):
+                ids_T = torch.tensor(sequence, device=self._model.device)
+                logits = self._head(hidden_T_D[: len(sequence)][ids_T == self.step_tag_id])  # [steps, 1 or 2]
+                found.append((logits.sigmoid() if logits.shape[-1] == 1 else logits.softmax(-1))[:, -1].tolist())
+            return found
+
+
+def fitting(waiting: Waiting) -> int:
+    """How many of these, the shortest first, go through the model at once."""
+    sizes = range(1, len(waiting) + 1)
+    return max((size for size in sizes if size * len(waiting[size - 1][0]) <= AT_ONCE), default=1)
 
 
 def qwen2_class() -> type[PreTrainedModel]:

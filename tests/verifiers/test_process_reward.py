@@ -17,7 +17,7 @@ from agent.settings import Settings
 from tests.agent.policy.servers import hostile, says
 from tests.process_reward_model import TAG, make
 from verifiers.prm_endpoint import EndpointProcessRewardModel
-from verifiers.prm_local import LocalProcessRewardModel
+from verifiers.prm_local import LocalProcessRewardModel, fitting
 from verifiers.process_reward import AGGREGATIONS, ProcessReward
 from verifiers.reward import WITH_STEPS
 from verifiers.verdict import Case, VerifierError
@@ -107,6 +107,27 @@ async def test_a_model_in_this_process_scores_each_step_by_what_comes_before_it(
     assert await model.score(encode(CASE.question, STEPS[:2])) == pytest.approx(whole[:2], abs=1e-5)
     with pytest.raises(VerifierError, match="5000 tokens and the process reward model reads 4096"):
         await model.score([5] * 5000)
+
+
+async def test_candidates_that_are_judged_at_once_get_the_scores_that_they_get_alone(folder: Path) -> None:
+    encode = StepEncoder.load(str(folder))
+    model = LocalProcessRewardModel.load(str(folder), encode.tag_id)
+    attempts = [encode(CASE.question, STEPS[:n] * m) for n in (1, 2, 3) for m in (1, 4, 2)]
+    together = await asyncio.gather(*map(model.score, attempts))
+    for attempt, scores in zip(attempts, together, strict=True):
+        assert scores == pytest.approx(await model.score(attempt), abs=1e-5)
+
+
+@pytest.mark.parametrize(("lengths", "first"), [([10] * 4, 4), ([8000, 9000], 1), ([20_000], 1), ([100, 100, 9000], 2)])
+def test_no_more_goes_through_the_model_than_it_has_room_for(lengths: list[int], first: int) -> None:
+    assert fitting([([0] * length, None) for length in lengths]) == first  # type: ignore[list-item]
+
+
+async def test_a_model_that_fails_tells_everybody_who_waits(folder: Path) -> None:
+    model = LocalProcessRewardModel.load(str(folder), 0)
+    model._score = lambda sequences: 1 / 0  # type: ignore[method-assign, assignment, return-value]
+    asked = await asyncio.gather(model.score([1, 0]), model.score([2, 0]), return_exceptions=True)
+    assert [type(error) for error in asked] == [VerifierError] * 2
 
 
 def test_what_cannot_be_loaded_is_told_in_a_sentence(tmp_path: Path) -> None:
