@@ -149,7 +149,7 @@ async def served_policy(settings: Settings, served: Note) -> Policy:
         adapters=Adapters(
             current=lambda: None if settings.model else adapters.loaded(settings.home).current,
             known=lambda: adapters.loaded(settings.home).folders,
-            serving=lambda: note.read(settings.home) == served,
+            serving=lambda: note.serves(settings.home, served),
         ),
     )
     if isinstance(policy, ChatPolicy):  # of a server that has ids

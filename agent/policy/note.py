@@ -86,6 +86,12 @@ def read(home: Path, role: Role = "server") -> Note | None:
         return None
 
 
+def serves(home: Path, then: Note, role: Role = "server") -> bool:
+    """Whether the process that left the note ``then`` still serves, or starts its server again after a crash."""
+    now = read(home, role)
+    return now is not None and (now.pid, now.base_url) == (then.pid, then.base_url)
+
+
 def _own(lock: Path) -> int | None:
     """The lock; None where a server has it. Whoever looks at it has it for a moment."""
     for _ in range(20):

@@ -31,12 +31,12 @@ from pydantic import SecretStr
 
 from agent.assemble import assemble
 from agent.budget import Budget
-from agent.context import Agent
+from agent.context import Agent, seed_of
 from agent.effort import EFFORTS
 from agent.policy.note import Note
 from agent.policy.policy import Policy
 from agent.records import Run, Sample, SamplingParams
-from agent.run import Ask, stream
+from agent.run import Ask, opening_of, stream
 from agent.search.attempts import BestOfN
 from agent.settings import Settings
 from agent.store import RunFilter
@@ -145,8 +145,8 @@ async def plain(policy: Policy, index: int, chances: random.Random) -> list[Samp
     return [piece async for piece in policy.stream(prompt, params, n) if isinstance(piece, Sample)]
 
 
-def compare(seen: Transcript, samples: list[Sample]) -> Counter[str]:
-    """What is right and what is wrong, by kind."""
+def compare(seen: Transcript, samples: list[Sample], left: set[Key]) -> Counter[str]:
+    """What is right and what is wrong, by kind. ``left`` are the first draws of runs that we left."""
     found: Counter[str] = Counter()
     stored: dict[Key, list[Sample]] = {}
     for sample in samples:
@@ -161,7 +161,8 @@ def compare(seen: Transcript, samples: list[Sample]) -> Counter[str]:
                 whole = choice.token_ids in mine
                 found["of them stored with the same ids"] += whole
                 found["of them left by us before their end had come, stored as a beginning"] += begun and not whole
-                found["WRONG: finished and missing"] += not begun
+                found["of them left by us before any of it had come"] += not begun and key in left
+                found["WRONG: finished and missing"] += not begun and key not in left
             else:
                 found["choices that were cut"] += 1
                 found["tokens given before the cut"] += len(choice.token_ids)
@@ -197,13 +198,28 @@ async def main(wanted: int) -> int:
                     index += 4
                     print(f"{seen.requests} requests", file=sys.stderr, end="\r", flush=True)
                 runs = [agent.store.run(run.run_id) for run in agent.store.runs(RunFilter())]
-    return report(seen, runs, [*kept, *(node.sample for run in runs for node in run.nodes)])
+                left = left_at_once(agent, runs)
+    return report(seen, runs, [*kept, *(node.sample for run in runs for node in run.nodes)], left)
 
 
-def report(seen: Transcript, runs: list[Run], samples: list[Sample]) -> int:
-    found = compare(seen, samples)
+def left_at_once(agent: Agent, runs: list[Run]) -> set[Key]:
+    """The first draws of runs that we left before any of it had come: what was given was on its way to nobody."""
+    keys: set[Key] = set()
+    for run in runs:
+        if run.status == "cancelled":
+            prompt = tuple(opening_of(agent, run).prompt_token_ids)
+            missing = set(range(run.settings["strategy"]["n"])) - {node.path[0] for node in run.nodes}
+            keys |= {(prompt, seed_of(run.root_seed, ()) + i) for i in missing}
+    return keys
+
+
+def report(seen: Transcript, runs: list[Run], samples: list[Sample], left: set[Key]) -> int:
+    found = compare(seen, samples, left)
     print(f"{seen.requests} requests ({seen.streamed} streaming, {seen.cut} cut by the proxy), {len(runs)} runs, "
           f"{dict(Counter(run.status for run in runs))}")  # fmt: skip
+    for run in runs:
+        if run.status == "failed":
+            print(f"failed: {run.error}")
     print(f"usage told by the server: {seen.usage} tokens, ids given with it: {seen.counted}")
     for kind, count in found.items():
         print(f"{kind}: {count}")

@@ -26,6 +26,7 @@ from agent.assemble import assemble
 from agent.context import Agent
 from agent.effort import EFFORTS
 from agent.policy.note import Note
+from agent.policy.server import STEADY
 from agent.records import Ending, Node, Run
 from agent.run import Ask, ask
 from agent.search.attempts import BestOfN
@@ -83,6 +84,7 @@ async def main(kills: int) -> int:
                 began = time.monotonic()
                 problems, way = await killed_once(agent, found, turn, moments.uniform(0.1, LONGEST))
                 answering(home)
+                await asyncio.sleep(STEADY + 1)  # or it is given up as a server that crashes whenever it starts
                 print(f"kill {turn + 1}: {way}, {time.monotonic() - began:.0f} s {problems or ''}", flush=True)
                 failures += bool(problems)
                 ways[way.partition(",")[2].strip()] += 1
