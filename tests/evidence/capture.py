@@ -36,7 +36,7 @@ from agent.effort import EFFORTS
 from agent.policy.note import Note
 from agent.policy.policy import Policy
 from agent.records import Run, Sample, SamplingParams
-from agent.run import Ask, opening_of, stream
+from agent.run import Ask, stream
 from agent.search.attempts import BestOfN
 from agent.settings import Settings
 from agent.store import RunFilter
@@ -145,8 +145,8 @@ async def plain(policy: Policy, index: int, chances: random.Random) -> list[Samp
     return [piece async for piece in policy.stream(prompt, params, n) if isinstance(piece, Sample)]
 
 
-def compare(seen: Transcript, samples: list[Sample], left: set[Key]) -> Counter[str]:
-    """What is right and what is wrong, by kind. ``left`` are the first draws of runs that we left."""
+def compare(seen: Transcript, samples: list[Sample], left: set[int]) -> Counter[str]:
+    """What is right and what is wrong, by kind. ``left``: ``left_at_once``."""
     found: Counter[str] = Counter()
     stored: dict[Key, list[Sample]] = {}
     for sample in samples:
@@ -161,8 +161,8 @@ def compare(seen: Transcript, samples: list[Sample], left: set[Key]) -> Counter[
                 whole = choice.token_ids in mine
                 found["of them stored with the same ids"] += whole
                 found["of them left by us before their end had come, stored as a beginning"] += begun and not whole
-                found["of them left by us before any of it had come"] += not begun and key in left
-                found["WRONG: finished and missing"] += not begun and key not in left
+                found["of them left by us before any of it had come"] += not begun and key[1] in left
+                found["WRONG: finished and missing"] += not begun and key[1] not in left
             else:
                 found["choices that were cut"] += 1
                 found["tokens given before the cut"] += len(choice.token_ids)
@@ -198,23 +198,22 @@ async def main(wanted: int) -> int:
                     index += 4
                     print(f"{seen.requests} requests", file=sys.stderr, end="\r", flush=True)
                 runs = [agent.store.run(run.run_id) for run in agent.store.runs(RunFilter())]
-                left = left_at_once(agent, runs)
-    return report(seen, runs, [*kept, *(node.sample for run in runs for node in run.nodes)], left)
+    return report(seen, runs, [*kept, *(node.sample for run in runs for node in run.nodes)])
 
 
-def left_at_once(agent: Agent, runs: list[Run]) -> set[Key]:
-    """The first draws of runs that we left before any of it had come: what was given was on its way to nobody."""
-    keys: set[Key] = set()
+def left_at_once(runs: list[Run]) -> set[int]:
+    """Seeds of the draws that runs had asked for and not a token of had come when we left them."""
+    seeds: set[int] = set()
     for run in runs:
         if run.status == "cancelled":
-            prompt = tuple(opening_of(agent, run).prompt_token_ids)
-            missing = set(range(run.settings["strategy"]["n"])) - {node.path[0] for node in run.nodes}
-            keys |= {(prompt, seed_of(run.root_seed, ()) + i) for i in missing}
-    return keys
+            there = {node.path for node in run.nodes}
+            asked = {(i,) for i in range(run.settings["strategy"]["n"])} | {(*path, 0) for path in there}
+            seeds |= {seed_of(run.root_seed, path[:-1]) + path[-1] for path in asked - there}
+    return seeds
 
 
-def report(seen: Transcript, runs: list[Run], samples: list[Sample], left: set[Key]) -> int:
-    found = compare(seen, samples, left)
+def report(seen: Transcript, runs: list[Run], samples: list[Sample]) -> int:
+    found = compare(seen, samples, left_at_once(runs))
     print(f"{seen.requests} requests ({seen.streamed} streaming, {seen.cut} cut by the proxy), {len(runs)} runs, "
           f"{dict(Counter(run.status for run in runs))}")  # fmt: skip
     for run in runs:
