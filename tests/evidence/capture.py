@@ -54,6 +54,7 @@ class Given:
 
     token_ids: list[int] = field(default_factory=list)
     finished: bool = False
+    cut: bool = False  # by the proxy, so that nothing says how much of it came out of the other end
 
 
 @dataclass
@@ -115,6 +116,8 @@ def proxy(found: Note, seen: Transcript, chances: random.Random) -> FastAPI:
                     continue
                 if lines == 0:
                     seen.cut += 1
+                    for choice in given:
+                        choice.cut = True
                     raise ConnectionError("cut")
                 lines = None if lines is None else lines - 1
                 if line.startswith("data: {"):
@@ -162,7 +165,12 @@ def compare(seen: Transcript, samples: list[Sample], left: set[int]) -> Counter[
                 found["of them stored with the same ids"] += whole
                 found["of them left by us before their end had come, stored as a beginning"] += begun and not whole
                 found["of them left by us before any of it had come"] += not begun and key[1] in left
-                found["WRONG: finished and missing"] += not begun and key[1] not in left
+                found["of them cut by the proxy just then"] += not begun and choice.cut
+                found["WRONG: finished and missing"] += not (begun or choice.cut or key[1] in left)
+                if not (begun or choice.cut or key[1] in left):
+                    print(
+                        f"missing: {len(choice.token_ids)} tokens, seed {key[1]}, stored {[len(ids) for ids in mine]}"
+                    )
             else:
                 found["choices that were cut"] += 1
                 found["tokens given before the cut"] += len(choice.token_ids)
@@ -188,6 +196,7 @@ async def main(wanted: int) -> int:
                 home=Path(folder) / "asker", base_url=url, api_key=SecretStr(found.api_key), encoder="none"
             )
             async with assemble(settings) as agent:
+                seen.choices.clear()  # what was asked to find out what the server can do is no sample
                 index = 0
                 while seen.requests < wanted:
                     asked = [ask_or_cancel(agent, index + i, chances) for i in range(4)]

@@ -34,7 +34,9 @@ def test_help_lists_every_command(tmp_path: Path) -> None:
     assert commands_in(done.stdout) == COMMANDS
 
 
-@pytest.mark.parametrize(("group", "commands"), [("log", {"list", "show", "export", "delete"}), ("train", {"sft"})])
+@pytest.mark.parametrize(
+    ("group", "commands"), [("log", {"list", "show", "export", "delete"}), ("train", {"sft", "prm"})]
+)
 def test_a_group_lists_its_commands(tmp_path: Path, group: str, commands: set[str]) -> None:
     assert commands_in(ponder(group, "--help", folder=tmp_path).stdout) == commands
 
