@@ -22,5 +22,5 @@ class Effort:
 EFFORTS = {
     "low": Effort("low", Single(), temperature=0.3),
     "medium": Effort("medium", AdaptiveBestOfN(n=4, level=0.85), temperature=0.8),
-    "high": Effort("high", AdaptiveBestOfN(n=8), temperature=1.0),
+    "high": Effort("high", AdaptiveBestOfN(n=8, level=0.99), temperature=1.0),
 }

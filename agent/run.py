@@ -31,6 +31,7 @@ from agent.prompting import ROOM
 from agent.records import Ending, Node, Run, Usage, usage_of
 from agent.search.attempts import AdaptiveBestOfN, BestOfN
 from agent.search.registry import strategy_from
+from agent.search.strategy import Strategy
 from agent.state import RUN, RunState, key
 from agent.store import RunFilter, Store
 
@@ -102,6 +103,7 @@ async def last_run(events: AsyncIterator[Event]) -> Run:
 def begin(agent: Agent, question: str, how: Ask) -> Run:
     """The run's record, not yet in the log."""
     refuse_empty(question)
+    refuse_unjudged(agent, how.effort.strategy)
     if len(question) > LONGEST_TOKEN * agent.policy.context_length:
         raise QuestionTooLong(f"{len(question)} characters", agent.policy.context_length)
     root_seed = secrets.randbits(31) if how.seed is None else how.seed
@@ -135,6 +137,16 @@ def refuse_empty(question: str) -> None:
     """Before anything is loaded for it. Raises ``QuestionError``."""
     if not question.strip():
         raise QuestionError("The question is empty; write what you want to know.")
+
+
+def refuse_unjudged(agent: Agent, strategy: Strategy) -> None:
+    """A search over steps with nobody to judge steps would go on from the first. Raises ``QuestionError``."""
+    judges = any(getattr(verifier, "judges_steps", False) for verifier in agent.verifiers)
+    if getattr(strategy, "needs_step_scores", False) and not judges:
+        raise QuestionError(
+            f"{strategy.name} needs a process reward model: `ponder train prm` makes one, the setting process_reward "
+            "names its folder, and `ponder model serve MODEL --process-reward` serves it."
+        )
 
 
 async def drive(agent: Agent, run: Run, effort: Effort) -> AsyncGenerator[Event, None]:

@@ -22,6 +22,7 @@ import torch
 from numpy.typing import NDArray
 from transformers import AttentionInterface
 
+from agent.policy.renderer import Renderer
 from agent.policy.steps import StepEncoder
 from agent.store import RunFilter, Store
 from rl.calibration import Floats, calibration_error, fit_temperature, log_loss, reliability_plot, sigmoid
@@ -93,6 +94,25 @@ def held_out(example: Labelled) -> bool:
     return digest(f"calibration/{example.task_id}") % 10 == 0
 
 
+def split(examples: Sequence[Labelled]) -> tuple[list[Labelled], list[Labelled]]:
+    """What is learned from, and what calibrates. Raises ``TrainingError`` where there is not enough for both."""
+    learned, judged = ([each for each in examples if held_out(each) == held] for held in (False, True))
+    if not (learned and judged):
+        raise TrainingError(
+            f"The log has {len(examples)} attempts at training tasks, too few to learn from some and to calibrate on "
+            "others; collect more with `ponder eval SUITE --split train --pool 5`."
+        )
+    return learned, judged
+
+
+def encoder(base: str, delimiter: str) -> StepEncoder:
+    """How the new model will read attempts. Raises ``TrainingError`` where ``base`` has no token to tag steps with."""
+    renderer = Renderer.load(base)
+    if TAG not in renderer.controls:
+        raise TrainingError(f"{base} has no token {TAG} to tag steps with; take a model of the Qwen family.")
+    return StepEncoder(renderer, renderer.controls[TAG], delimiter)
+
+
 def new_model(base: str, delimiter: str) -> PreTrainedModel:
     """The body of ``base`` with a new layer over two classes; float32, on the GPU where there is one."""
     from transformers import AutoModelForSequenceClassification
@@ -119,10 +139,8 @@ def train(
 ) -> None:
     """Train ``model`` in place. Checkpoints and ``metrics.jsonl`` go to ``folder``; a second call resumes from them.
 
-    Raises ``TrainingError`` where there is nothing to learn from, or ``folder`` holds another training.
+    Raises ``TrainingError`` where ``folder`` holds another training.
     """
-    if not rows:
-        raise TrainingError("No attempt in the log has steps to learn from; collect some with `ponder eval --pool`.")
     AttentionInterface.register("product", product_attention)
     model.set_attn_implementation("product")
     optimizers = build_optimizers(model, settings)

@@ -68,48 +68,33 @@ def prm(
     from transformers.utils import logging
 
     from agent.assemble import MINI, open_log
-    from agent.policy.renderer import Renderer
-    from agent.policy.steps import StepEncoder
     from rl import prm as training
-    from rl.checkpoints import TrainingError
     from rl.sft import Progress, loss_plot
+    from tui.evaluation import counter
     from tui.progress import bar
 
     logging.disable_progress_bar()
     logging.set_verbosity_error()  # that the layer over the classes is new is the point of it
     if threads:
         torch.set_num_threads(threads)
-    app_settings = settings_for(model=model)
-    name, ends = app_settings.model or str(MINI), delimiter.encode().decode("unicode_escape")
+    app_settings, ends = settings_for(model=model), delimiter.encode().decode("unicode_escape")
     settings = training.PRMSettings(
         epochs=epochs, batch=batch, learning_rate=learning_rate, other_rate=learning_rate, seed=seed
     )
-    renderer = Renderer.load(name)
-    if training.TAG not in renderer.controls:
-        raise TrainingError(f"{name} has no token {training.TAG} to tag steps with; take a model of the Qwen family.")
-    encode = StepEncoder(renderer, renderer.controls[training.TAG], ends)
+    encode = training.encoder(app_settings.model or str(MINI), ends)
     with bar() as draw:
         with open_log(app_settings) as log:
-            examples = training.examples(log, ends, since, lambda done, all_: draw(all_, done, "reading the log", ""))
-        learned = [each for each in examples if not training.held_out(each)]
-        judged = [each for each in examples if training.held_out(each)]
-        trained = training.new_model(name, ends)
+            examples = training.examples(log, ends, since, lambda done, total: draw(total, done, "reading the log", ""))
+        learned, judged = training.split(examples)
+        trained = training.new_model(app_settings.model or str(MINI), ends)
         rows = training.tagged(learned, encode, trained.config.max_position_embeddings)
-        steps = training.step_count(rows, settings) if rows else 0
 
         def report(progress: Progress) -> None:
-            rate = progress.new_tokens / progress.seconds
+            rate, steps = progress.new_tokens / progress.seconds, training.step_count(rows, settings)
             draw(steps, progress.step + 1, "training", f"loss {progress.loss:.3f}, {rate:.0f} tokens/s")
 
         training.train(trained, rows, encode.tag_id, settings, folder, report)
-        done = 0
-
-        def tell() -> None:
-            nonlocal done
-            done += 1
-            draw(len(judged), done, "calibrating", "")
-
-        found = training.finish(trained, encode, judged, folder, tell)
+        found = training.finish(trained, encode, judged, folder, counter(draw, "calibrating", len(judged)))
     loss_plot(folder)
     checked = (
         f"{found.accuracy:.3f} of {found.checked} steps are told right from wrong" if found.checked else "no checks"

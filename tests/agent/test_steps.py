@@ -4,13 +4,16 @@ import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
+import pytest
+
 from agent import events
 from agent.context import Agent
 from agent.records import Ending
-from agent.run import ask, stream
+from agent.run import QuestionError, ask, stream
 from agent.search.attempts import MajorityVote
 from agent.search.revise import BudgetForcing, SelfRefine
-from agent.search.steps import Beam, Rollouts
+from agent.search.steps import Beam, Rollouts, TreeSearch
+from agent.search.strategy import Strategy
 from tests.agent.scripted import Say, assert_chained, call, how, model_of, spelled
 from verifiers.verdict import Case, Verdict
 
@@ -90,6 +93,12 @@ async def test_a_beam_goes_on_from_the_step_that_is_judged_best(agent_saying: Sa
     assert run.answer == "Answer: 5"
     assert judge.seen[0].steps == ("a - 1",)
     assert_chained(run)
+
+
+@pytest.mark.parametrize("strategy", [Beam(), TreeSearch()])
+async def test_a_search_over_steps_wants_a_judge_of_steps(strategy: Strategy, agent_saying: Saying) -> None:
+    with pytest.raises(QuestionError, match="needs a process reward model"):
+        await ask(agent_saying({}), QUESTION, how(strategy))
 
 
 async def test_what_is_not_finished_is_shown_to_judges_of_steps_only(agent_saying: Saying) -> None:

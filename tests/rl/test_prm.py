@@ -11,7 +11,6 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agent.policy.renderer import Renderer
 from agent.policy.steps import StepEncoder
 from rl import prm
 from rl.calibration import sigmoid
@@ -32,8 +31,7 @@ def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def encode(base: Path) -> StepEncoder:
-    renderer = Renderer.load(base)
-    return StepEncoder(renderer, renderer.controls[prm.TAG], "\n")
+    return prm.encoder(str(base), "\n")
 
 
 def examples(count: int) -> list[Labelled]:
@@ -143,9 +141,16 @@ def test_other_attempts_are_another_training(
         trained(base, rows[:-1], encode.tag_id, SETTINGS, whole[0])
 
 
-def test_a_log_without_attempts_is_said_to_have_none(base: Path, encode: StepEncoder, tmp_path: Path) -> None:
-    with pytest.raises(TrainingError, match="ponder eval"):
-        trained(base, [], encode.tag_id, SETTINGS, tmp_path)
+@pytest.mark.parametrize("count", [0, 1])
+def test_a_log_with_too_few_attempts_is_told_how_to_get_more(count: int) -> None:
+    with pytest.raises(TrainingError, match="ponder eval SUITE --split train"):
+        prm.split(examples(count))
+
+
+def test_no_question_is_both_learned_and_judged() -> None:
+    learned, judged = prm.split(examples(100))
+    assert not {each.task_id for each in learned} & {each.task_id for each in judged}
+    assert len(learned) + len(judged) == 100
 
 
 def test_padding_changes_no_score(base: Path, encode: StepEncoder, rows: list[Tagged]) -> None:

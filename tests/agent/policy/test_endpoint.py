@@ -30,6 +30,7 @@ from tests.agent.policy.servers import Answer, CompletionsServer, hang, hostile,
 
 PARAMS = SamplingParams(max_tokens=12, seed=3)
 SOON = Deadlines(connect=5, first_token=0.3, between_tokens=0.3, total=2)
+PATIENT = Deadlines(connect=20, first_token=20, between_tokens=20, total=20)  # on a loaded machine too
 PROMPT = [5, 6, 7]
 
 
@@ -210,8 +211,8 @@ async def test_a_wrong_key_and_a_wrong_address_say_what_to_set(
     await elsewhere.close()
 
 
-async def ask(url: str, renderer: Renderer, streaming: bool) -> None:
-    endpoint = EndpointPolicy(Server(url, "tiny", deadlines=SOON), renderer)
+async def ask(url: str, renderer: Renderer, streaming: bool, deadlines: Deadlines = PATIENT) -> None:
+    endpoint = EndpointPolicy(Server(url, "tiny", deadlines=deadlines), renderer)
     try:
         if streaming:
             async for _ in endpoint.stream(PROMPT, PARAMS, 2):
@@ -227,7 +228,7 @@ async def test_nobody_at_the_address(renderer: Renderer, streaming: bool) -> Non
     async with hostile(hang) as url:
         pass
     with pytest.raises(EndpointUnreachable, match="PONDER_BASE_URL"):
-        await ask(url, renderer, streaming)
+        await ask(url, renderer, streaming, SOON)
 
 
 @pytest.mark.parametrize(("serving", "error"), [(True, EndpointUnreachable), (False, EndpointStopped)])
@@ -276,7 +277,7 @@ async def test_a_stream_that_goes_wrong_has_a_name_for_it(
 ) -> None:
     async with hostile(answer) as url:
         with pytest.raises(error):
-            await ask(url, renderer, streaming=True)
+            await ask(url, renderer, True, SOON if error is EndpointTimeout else PATIENT)
 
 
 @pytest.mark.parametrize(
@@ -298,7 +299,7 @@ async def test_an_answer_that_goes_wrong_has_a_name_for_it(
 ) -> None:
     async with hostile(answer) as url:
         with pytest.raises(error):
-            await ask(url, renderer, streaming=False)
+            await ask(url, renderer, False, SOON if error is EndpointTimeout else PATIENT)
 
 
 @pytest.mark.parametrize("streaming", [True, False])
@@ -332,4 +333,4 @@ async def test_a_server_that_never_ends_is_left_after_the_last_deadline(renderer
 
     async with hostile(says(EVENTS, "", then=drip)) as url:
         with pytest.raises(EndpointTimeout):
-            await ask(url, renderer, streaming=True)
+            await ask(url, renderer, True, SOON)
