@@ -29,8 +29,8 @@ def tokens_plot(results: Sequence[Result], path: Path) -> None:
         for name, points in lines.items():
             points.sort(key=lambda each: each.tokens_per_question)
             tokens, heights = [p.tokens_per_question for p in points], [p.accuracy for p in points]
-            down = [p.accuracy - p.interval[0] for p in points]
-            up = [p.interval[1] - p.accuracy for p in points]
+            down = [max(0.0, p.accuracy - p.interval[0]) for p in points]  # rounding at 0 and 1
+            up = [max(0.0, p.interval[1] - p.accuracy) for p in points]
             axes.errorbar(tokens, heights, (down, up), marker="o", markersize=3, linewidth=1, capsize=2, label=name)
         axes.set(xscale="log", xlabel="tokens a question", ylabel="accuracy", title=f"{suite[0]} {suite[1] or ''}")
         axes.grid(alpha=0.3)
