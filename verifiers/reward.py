@@ -16,7 +16,8 @@ from verifiers.verdict import Verdict
 # lead of less than 2 in 7) but not a clear one. Bad form is rare, and costs about as much as one vote in eight.
 WITHOUT_GOLD: Mapping[str, float] = {"consensus": 0.7, "grounding": 0.2, "format": 0.1}
 
-# The same where there is a process reward model: it tells apart what agreement cannot, and agreement checks it.
+# The same where there is a process reward model: it tells apart what agreement cannot, and agreement checks it. Not
+# measured yet: as much for the one as for the other.
 WITH_STEPS: Mapping[str, float] = {"consensus": 0.4, "process_reward": 0.4, "grounding": 0.1, "format": 0.1}
 
 # Evaluation and training on tasks with a reference: nothing but being right counts. A task whose answers are strings

@@ -65,12 +65,13 @@ async def test_a_thought_stops_at_each_step_and_goes_on_from_the_very_tokens(age
 
 async def test_the_continuations_of_a_step_are_grown_to_their_end(agent_saying: Saying) -> None:
     turns = {
-        (0,): "<think>\nTom has 70\n", (0, 0): "<think>\n",
+        (0,): "<think>Tom has 70\n", (0, 0): "</think>\n\n", (0, 0, 0): "Answer: 75",
         (0, 1): "Ann has 5\n</think>\n\nAnswer: 80", (0, 2): "</think>\n\nAnswer: 70",
     }  # fmt: skip
     run = await ask(by_steps(agent_saying(turns)), QUESTION, how(Rollouts(n=1, continuations=2, rounds=1)))
     assert run.node((0,)).ending is Ending.STEP  # type: ignore[union-attr]
-    assert {node.text for node in run.nodes if node.ending is Ending.ANSWER} >= {"Answer: 75"}
+    texts = {node.path: node.text for node in run.nodes if node.ending is Ending.ANSWER}
+    assert texts == {(0, 0, 0): "Answer: 75", (0, 1): "Answer: 80", (0, 2): "Answer: 70"}
 
 
 async def test_a_beam_goes_on_from_the_step_that_is_judged_best(agent_saying: Saying) -> None:
