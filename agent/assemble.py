@@ -35,6 +35,7 @@ SYSTEM_PROMPT = Path(__file__).parent / "prompts" / "system.txt"
 @asynccontextmanager
 async def assemble(settings: Settings) -> AsyncIterator[Agent]:
     """An agent that is ready to be asked, until the block ends."""
+    from agent import thresholds
     from agent.context import Agent
     from tools.toolbox import Toolbox
 
@@ -58,6 +59,7 @@ async def assemble(settings: Settings) -> AsyncIterator[Agent]:
             checkpointer=saver,
             system_prompt=SYSTEM_PROMPT.read_text().strip(),
             step_delimiter=step_delimiter_of(settings),
+            thresholds=thresholds.read(settings.home),
         )
 
 

@@ -19,6 +19,7 @@ from agent.records import Node, Path, Run
 from agent.search.strategy import Candidate
 from agent.state import Ended
 from agent.store import Store
+from agent.thresholds import ByVersion
 from tools.toolbox import Toolbox
 from verifiers.answers import canonical, final_answer
 from verifiers.reward import combine
@@ -37,6 +38,7 @@ class Agent:
     checkpointer: BaseCheckpointSaver | None  # None: runs cannot be resumed (evaluation)
     system_prompt: str
     step_delimiter: str = "\n\n"  # what ends a step inside a thought, for searches and verifiers over steps
+    thresholds: ByVersion = field(default_factory=dict)  # when auto effort stops
 
 
 @dataclass(slots=True)

@@ -101,6 +101,7 @@ class Drawing:
 
     async def follow(self) -> Sample | None:
         sample: Sample | None = None
+        self.context.meter.prompt_tokens += len(self.prompt)
         stream = self.context.agent.policy.stream(self.prompt, self.params)
         async with aclosing(stream) as pieces:  # type: ignore[type-var]
             async for piece in pieces:

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Literal
 
 from agent.budget import Budget
 from agent.search.attempts import AdaptiveBestOfN, Single
+from agent.search.auto import Auto
 from agent.search.strategy import Strategy
+
+EffortName = Literal["low", "medium", "high", "max", "auto"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,8 +23,12 @@ class Effort:
     budget: Budget = field(default_factory=Budget)
 
 
-EFFORTS = {
+# One attempt is best near the mode; a vote needs attempts that differ, and at 1.0 they differ too much (docs/log.md).
+# Whatever makes several draws at one temperature, so that the attempts of less effort are the first ones of more.
+EFFORTS: dict[str, Effort] = {
     "low": Effort("low", Single(), temperature=0.3),
-    "medium": Effort("medium", AdaptiveBestOfN(n=4, level=0.85), temperature=0.8),
-    "high": Effort("high", AdaptiveBestOfN(n=8, level=0.99), temperature=1.0),
+    "medium": Effort("medium", AdaptiveBestOfN(n=4, level=0.85), temperature=0.6),
+    "high": Effort("high", AdaptiveBestOfN(n=8, level=0.99), temperature=0.6),
+    "max": Effort("max", AdaptiveBestOfN(n=16, level=0.999), temperature=0.6),
+    "auto": Effort("auto", Auto(), temperature=0.6),
 }

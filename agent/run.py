@@ -34,6 +34,7 @@ from agent.search.registry import strategy_from
 from agent.search.strategy import Strategy
 from agent.state import RUN, RunState, key
 from agent.store import RunFilter, Store
+from agent.thresholds import fitted
 
 _log = logging.getLogger("ponder.run")
 REFERENCE_SHARE = 0.1
@@ -107,7 +108,7 @@ def begin(agent: Agent, question: str, how: Ask) -> Run:
     if len(question) > LONGEST_TOKEN * agent.policy.context_length:
         raise QuestionTooLong(f"{len(question)} characters", agent.policy.context_length)
     root_seed = secrets.randbits(31) if how.seed is None else how.seed
-    effort, reference = how.effort, False
+    effort, reference = carried_out(agent, how.effort), False
     if isinstance(effort.strategy, AdaptiveBestOfN) and random.Random(root_seed).random() < how.reference_share:
         effort, reference = replace(effort, strategy=BestOfN(effort.strategy.n)), True
     return Run(
@@ -302,7 +303,9 @@ def thought_tokens(context: RunContext, node: Node) -> int:
 def context_of(agent: Agent, run: Run, effort: Effort, emit: Any) -> RunContext:
     """For a new run, or for one that is resumed: what its nodes cost is spent, and it goes on from their prompt."""
     so_far = usage_of(run.nodes)
-    meter = Meter(effort.budget, so_far.sampled_tokens, so_far.tool_calls, seconds_before=seconds_spent(run))
+    meter = Meter(
+        effort.budget, so_far.sampled_tokens, so_far.prompt_tokens, so_far.tool_calls, seconds_before=seconds_spent(run)
+    )
     tree = {node.path: node for node in run.nodes}
     begun = agent.store.unfinished_tools(run.run_id) if tree else []
     interrupted = {(call.path, call.index) for call in begun}
@@ -366,6 +369,12 @@ class QuestionTooLong(QuestionError, ContextTooLong):
 
 
 # --- effort in the log ------------------------------------------------------------------------------------------------
+
+
+def carried_out(agent: Agent, effort: Effort) -> Effort:
+    """As this agent carries it out: within its model's context, and with the thresholds that were fitted to it."""
+    effort = replace(effort, budget=effort.budget.within(agent.policy.context_length))
+    return fitted(effort, agent.policy.version, agent.thresholds, agent.weights)
 
 
 def settings_of(effort: Effort) -> dict[str, Any]:

@@ -24,6 +24,20 @@ def fit_temperature(margins_S: Floats, labels_S: Floats) -> float:
     return 1 / math.sqrt(low * high)
 
 
+def fit_logistic(features_S_F: Floats, labels_S: Floats, ridge: float = 1.0) -> Floats:
+    """The weights [F] of a logistic regression, by Newton's method; ``ridge``/2 times their squares is the penalty."""
+    weights_F = np.zeros(features_S_F.shape[1])
+    for _ in range(50):
+        p_S = sigmoid(features_S_F @ weights_F)
+        gradient_F = features_S_F.T @ (p_S - labels_S) + ridge * weights_F
+        curvature_F_F = (features_S_F.T * (p_S * (1 - p_S))) @ features_S_F + ridge * np.eye(len(weights_F))
+        step_F = np.linalg.solve(curvature_F_F, gradient_F)
+        weights_F -= step_F
+        if np.abs(step_F).max() < 1e-9:
+            break
+    return weights_F
+
+
 def sigmoid(x: Floats) -> Floats:
     return 0.5 * (1 + np.tanh(x / 2))
 

@@ -16,14 +16,14 @@ from agent.context import Agent
 from agent.effort import EFFORTS, Effort
 from agent.errors import PonderError
 from agent.records import Ending, Run
-from agent.run import Ask, ask, settings_of
+from agent.run import Ask, ask, carried_out, settings_of
 from agent.search.attempts import BestOfN
 from agent.store import RunFilter
 from retrieval.encoder import Encoder
 from retrieval.retriever import Retriever
 from rl import pools
 from rl.grade import is_right
-from rl.pools import Way, pool_of
+from rl.pools import Pool, Way, pool_of
 from rl.results import Outcome, Result
 from rl.tasks import handwritten
 from rl.tasks.lookup import PASSAGES
@@ -80,13 +80,7 @@ async def evaluate_pool(
     harness: Harness, suite: Suite, effort: Effort, n: int, report: Report, ways: Sequence[Way] = ()
 ) -> list[Result]:
     """``n`` attempts a question, and what each way of choosing would have given: ``pools.ways``, and those given."""
-    agent, at_once = harness.agent, min(harness.concurrent, len(suite.tasks))
-    drawing = replace(harness, agent=replace(agent, verifiers=()))  # they look at the pool, once
-    runs = await ask_all(drawing, suite.tasks, replace(effort, strategy=BestOfN(n)), report)
-    found = [
-        await pool_of(task, run, agent.verifiers, agent.step_delimiter, run.usage.seconds / at_once)
-        for task, run in zip(suite.tasks, runs, strict=True)
-    ]
+    agent, found = harness.agent, await draw_pools(harness, suite.tasks, effort, n, report)
 
     def result(name: str, outcomes: Sequence[Outcome], attempts: int = 1) -> Result:
         return Result(suite.family, suite.tier, effort.name, name, tuple(outcomes), attempts)
@@ -100,15 +94,28 @@ async def evaluate_pool(
     ]
 
 
+async def draw_pools(harness: Harness, tasks: Sequence[Task], effort: Effort, n: int, report: Report) -> list[Pool]:
+    """``n`` independent attempts at each task, judged by the agent's verifiers."""
+    agent, at_once = harness.agent, min(harness.concurrent, len(tasks))
+    drawing = replace(harness, agent=replace(agent, verifiers=()))  # they look at the pool, once
+    runs = await ask_all(drawing, tasks, replace(effort, strategy=BestOfN(n)), report)
+    return [
+        await pool_of(task, run, agent.verifiers, agent.step_delimiter, run.usage.seconds / at_once)
+        for task, run in zip(tasks, runs, strict=True)
+    ]
+
+
 async def ask_all(harness: Harness, tasks: Sequence[Task], effort: Effort, report: Report) -> list[Run]:
     """All questions; the runs in order. Raises ``EvaluationError``."""
-    gate, known = asyncio.Semaphore(harness.concurrent), made_before(harness.agent, effort)
+    agent = replace(harness.agent, policy=harness.agent.policy.at(None))
+    effort = carried_out(agent, effort)
+    gate, known = asyncio.Semaphore(harness.concurrent), made_before(agent, effort)
 
     async def one(index: int, task: Task) -> Run:
         async with gate:
             run_id = known.get((task.task_id, index, task.tools))
             if run_id is not None:
-                run = harness.agent.store.run(run_id)
+                run = agent.store.run(run_id)
             else:
                 run = await ask_one(harness, task, index, effort)
             report()
@@ -127,7 +134,7 @@ async def ask_one(harness: Harness, task: Task, seed: int, effort: Effort) -> Ru
 
 def made_before(agent: Agent, effort: Effort) -> dict[tuple[str, int, tuple[str, ...]], str]:
     """Ids of finished runs of tasks with these settings and weights, by (task, seed, tools)."""
-    wanted, version = json.dumps(settings_of(effort), sort_keys=True), agent.policy.at(None).version
+    wanted, version = json.dumps(settings_of(effort), sort_keys=True), agent.policy.version
     runs = agent.store.runs(RunFilter(tasks=True, status="finished", version=version.version))
     return {
         (str(run.metadata["task_id"]), run.root_seed, tuple(run.metadata.get("tools", ()))): run.run_id

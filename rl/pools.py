@@ -13,6 +13,7 @@ from agent.context import candidate_of
 from agent.graph import case_of
 from agent.records import Node, Run
 from agent.search.attempts import AdaptiveBestOfN, BestOfN, FixedN, MajorityVote, Single, WeightedVote
+from agent.search.auto import Auto
 from agent.search.strategy import Candidate, Strategy
 from rl.grade import is_right
 from rl.intervals import pass_at_k
@@ -22,7 +23,7 @@ from verifiers.consensus import Consensus
 from verifiers.registry import judge
 from verifiers.verdict import Case, Verifier
 
-CHOOSING = (Single, FixedN, AdaptiveBestOfN)  # strategies that make whole attempts, and nothing else
+CHOOSING = (Single, FixedN, AdaptiveBestOfN, Auto)  # strategies that make whole attempts, and nothing else
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,6 +9,7 @@ from typing import Any
 
 from agent.errors import SettingsError
 from agent.search.attempts import AdaptiveBestOfN, BestOfN, MajorityVote, Single, WeightedVote
+from agent.search.auto import Auto
 from agent.search.revise import BudgetForcing, SelfRefine
 from agent.search.steps import Beam, Rollouts, TreeSearch
 from agent.search.strategy import Strategy
@@ -19,6 +20,7 @@ STRATEGIES: dict[str, Callable[..., Strategy]] = {
     "weighted": WeightedVote,
     "best_of_n": BestOfN,
     "adaptive_best_of_n": AdaptiveBestOfN,
+    "auto": Auto,
     "beam": Beam,
     "tree_search": TreeSearch,
     "rollouts": Rollouts,

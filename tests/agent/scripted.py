@@ -120,7 +120,8 @@ def call(tool: str, **arguments: object) -> str:
 
 def how(strategy: Strategy | None = None, **budget: float) -> Ask:
     """With the seed that ``by_place`` stands on, and no run drawn as a reference."""
-    effort = Effort("test", strategy or Single(), 1.0, Budget(**budget))  # type: ignore[arg-type]
+    limits = Budget(**{"sample_tokens": 1024, "tokens": 40_000, **budget})  # type: ignore[arg-type]
+    effort = Effort("test", strategy or Single(), 1.0, limits)
     return Ask(effort, seed=ROOT_SEED, reference_share=0.0)
 
 

@@ -63,7 +63,7 @@ async def test_a_run_says_how_it_was_asked(agent_saying: Saying, log: Store) -> 
     run = await ask(agent_saying({}), QUESTION, Ask(EFFORTS["medium"], seed=5, metadata={"task_id": "pens/1"}))
     assert (run.question, run.effort, run.root_seed) == (QUESTION, "medium", 5)
     assert run.metadata == {"task_id": "pens/1"}
-    assert run.settings["budget"]["tokens"] == 40_000
+    assert run.settings["budget"]["tokens"] == 10 * agent_saying({}).policy.context_length
     assert run == log.run(run.run_id)
 
 

@@ -1,0 +1,81 @@
+"""Effort that spends where it helps: one attempt, and more only while its answer is not likely enough to be right.
+
+How likely is read from what costs nothing: how sure the model was of its tokens, what the verifiers say, and how many
+attempts agree. ``rl.thresholds`` fits that to a model (``ponder calibrate``).
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from agent.search.attempts import CHOOSE
+from agent.search.posterior import leader_stays
+from agent.search.strategy import Candidate, Choice, Grow, attempts
+
+
+@dataclass(frozen=True, slots=True)
+class Auto:
+    """One attempt, one more, then waves, until the leading answer is likely enough, or would hardly change any more.
+
+    Without ``weights`` nothing is known of the model, and only agreement ends it, as at high effort.
+    """
+
+    n: int = 8  # most attempts
+    wave: int = 2
+    enough: float = 1.0  # the probability of being right at which it stops
+    weights: Sequence[float] = ()  # of ``signs``, in a logistic regression
+    level: float = 0.99  # the probability of leading to the end at which it stops
+    by: str = "majority"  # how the answer is chosen: best | majority | weighted
+    name: str = "auto"
+
+    @property
+    def stopping_rule(self) -> str:
+        right = f"right>={self.enough:.3g} or " if self.weights else ""
+        return f"{right}posterior>={self.level} wave={self.wave} n<={self.n}"
+
+    def grow(self, candidates: Sequence[Candidate]) -> list[Grow]:
+        left = self.n - len(candidates)
+        if not candidates:
+            return attempts(1)
+        if left <= 0 or self.sure(candidates) or self.settled_vote(candidates, left):
+            return []
+        return attempts(min(left, self.wave, len(candidates)))
+
+    def sure(self, candidates: Sequence[Candidate]) -> bool:
+        return bool(self.weights) and probability_right(candidates, self.weights) >= self.enough
+
+    def settled_vote(self, candidates: Sequence[Candidate], left: int) -> bool:
+        votes = [count for _, count in Counter(c.answer for c in candidates if c.answered).most_common(2)]
+        return bool(votes) and leader_stays(votes[0], votes[1] if len(votes) > 1 else 0, left) >= self.level
+
+    def choose(self, candidates: Sequence[Candidate]) -> Choice:
+        return CHOOSE[self.by](candidates)
+
+
+def probability_right(candidates: Sequence[Candidate], weights: Sequence[float]) -> float:
+    """That the leading answer is right; 0 where nobody gave one."""
+    if not any(c.answered for c in candidates):
+        return 0.0
+    return 0.5 * (1 + math.tanh(0.5 * math.fsum(w * x for w, x in zip(weights, signs(candidates), strict=True))))
+
+
+def signs(candidates: Sequence[Candidate]) -> tuple[float, ...]:
+    """What speaks for the leading answer: 1, doubt, agreement and score.
+
+    Doubt is the logarithm of the attempts' mean nats a token, which estimates the entropy that they were drawn with;
+    agreement is the log-odds of the votes, one half added to each side; score that of its best attempt, from -1 to 1.
+    """
+    votes = Counter(c.answer for c in candidates if c.answered)
+    answer, count = votes.most_common(1)[0]
+    agreeing = [c for c in candidates if c.answered and c.answer == answer]
+    nats = -math.fsum(c.logprob for c in agreeing) / count
+    scores = [c.score for c in agreeing if c.score is not None]
+    return (
+        1.0,
+        math.log(max(0.0, nats) + 1e-3),
+        math.log((count + 0.5) / (len(candidates) - count + 0.5)),
+        2 * max(scores) - 1 if scores else 0.0,
+    )

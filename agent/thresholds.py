@@ -1,0 +1,68 @@
+"""What ``ponder calibrate`` found out about a model: when auto effort stops. Kept by the model's version."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pydantic import TypeAdapter, ValidationError
+
+from agent.effort import Effort
+from agent.errors import SettingsError
+from agent.files import write_private
+from agent.search.auto import Auto
+
+if TYPE_CHECKING:
+    from agent.records import PolicyVersion
+
+FILE_NAME = "thresholds.json"
+SHIPPED = Path(__file__).parent / "policy" / FILE_NAME  # of the miniature
+
+
+@dataclass(frozen=True, slots=True)
+class Thresholds:
+    """For one version of a model, judged by one set of verifiers."""
+
+    weights: tuple[float, ...]  # of ``search.auto.signs``
+    enough: float  # the probability of being right at which auto stops
+    verifiers: Mapping[str, float]  # whose scores were looked at, and their weights
+    found: Mapping[str, Any]  # on which questions, and what auto and high then gave
+
+
+ByVersion = Mapping[str, Thresholds]
+_FILE = TypeAdapter(dict[str, Thresholds])
+
+
+def read(home: Path) -> ByVersion:
+    """What ships, and over it this person's own, by version. Raises ``SettingsError`` for a file that is damaged."""
+    return _read(SHIPPED) | _read(home / FILE_NAME)
+
+
+def _read(file: Path) -> dict[str, Thresholds]:
+    try:
+        return _FILE.validate_json(file.read_bytes())
+    except FileNotFoundError:
+        return {}
+    except (OSError, ValidationError) as error:
+        raise SettingsError(f"{file} cannot be read; delete it, and run `ponder calibrate` again.") from error
+
+
+def write(home: Path, version: PolicyVersion, thresholds: Thresholds) -> Path:
+    """Keep them for this version; returns the file."""
+    file = home / FILE_NAME
+    kept = _read(file) | {str(version): thresholds}
+    write_private(file, json.dumps(_FILE.dump_python(kept, mode="json"), indent=1) + "\n")
+    return file
+
+
+def fitted(effort: Effort, version: PolicyVersion, known: ByVersion, weights: Mapping[str, float]) -> Effort:
+    """With auto's thresholds for this version; as it is where there are none for it and these verifiers."""
+    found = known.get(str(version))
+    if not isinstance(effort.strategy, Auto) or effort.strategy.weights or found is None:
+        return effort
+    if dict(found.verifiers) != dict(weights):
+        return effort
+    return replace(effort, strategy=replace(effort.strategy, weights=found.weights, enough=found.enough))
