@@ -13,6 +13,7 @@ from pydantic import TypeAdapter, ValidationError
 from agent.effort import Effort
 from agent.errors import SettingsError
 from agent.files import write_private
+from agent.policy.weights import version_in
 from agent.search.auto import Auto
 
 if TYPE_CHECKING:
@@ -53,16 +54,23 @@ def _read(file: Path) -> dict[str, Thresholds]:
 def write(home: Path, version: PolicyVersion, thresholds: Thresholds) -> Path:
     """Keep them for this version; returns the file."""
     file = home / FILE_NAME
-    kept = _read(file) | {str(version): thresholds}
+    kept = _read(file) | {known_as(version): thresholds}
     write_private(file, json.dumps(_FILE.dump_python(kept, mode="json"), indent=1) + "\n")
     return file
 
 
 def fitted(effort: Effort, version: PolicyVersion, known: ByVersion, weights: Mapping[str, float]) -> Effort:
     """With auto's thresholds for this version; as it is where there are none for it and these verifiers."""
-    found = known.get(str(version))
-    if not isinstance(effort.strategy, Auto) or effort.strategy.weights or found is None:
+    if not isinstance(effort.strategy, Auto) or effort.strategy.weights:
         return effort
-    if dict(found.verifiers) != dict(weights):
+    found = known.get(known_as(version))
+    if found is None or dict(found.verifiers) != dict(weights):
         return effort
     return replace(effort, strategy=replace(effort.strategy, weights=found.weights, enough=found.enough))
+
+
+def known_as(version: PolicyVersion) -> str:
+    """The same for a folder of weights that is served as for one that is loaded here."""
+    folder = Path(version.model)
+    served = version.adapter is None and version.version == "base" and folder.is_dir()
+    return str(version_in(folder) if served else version)

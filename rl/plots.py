@@ -7,6 +7,7 @@ from pathlib import Path
 
 from agent.effort import EFFORTS
 from rl.results import Result
+from rl.thresholds import Fit
 
 
 def tokens_plot(results: Sequence[Result], path: Path) -> None:
@@ -43,6 +44,25 @@ def tokens_plot(results: Sequence[Result], path: Path) -> None:
 
 def line_of(result: Result) -> str:
     """Efforts are one line, and so are ``majority@8`` and ``majority@16``, or ``beam:beams=2`` and ``beam:beams=4``."""
-    if result.effort in EFFORTS:
+    if result.effort in EFFORTS or result.strategy in EFFORTS:
         return "effort"
     return result.strategy.partition(":")[0].rstrip("0123456789").rstrip("@_")
+
+
+def levels_plot(fit: Fit, path: Path) -> None:
+    """Accuracy against tokens of auto effort, one point for each level that it could stop at, beside high effort."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    from matplotlib import pyplot
+
+    figure, axes = pyplot.subplots(figsize=(5, 3.8), layout="constrained")
+    axes.plot([each.tokens for each in fit.levels], [each.accuracy for each in fit.levels], marker="o", label="auto")
+    high = fit.best.tokens / fit.best.against_high.token_ratio
+    axes.plot([high], [fit.high], marker="s", linestyle="", label="high")
+    axes.plot([fit.best.tokens], [fit.best.accuracy], marker="*", markersize=14, linestyle="", label="taken")
+    axes.set(xlabel="tokens a question", ylabel="accuracy", title="Where auto effort may stop")
+    axes.grid(alpha=0.3)
+    axes.legend()
+    figure.savefig(path, dpi=150)
+    pyplot.close(figure)

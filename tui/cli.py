@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from tui import bench, evaluation, log, serving, training
+from tui import bench, calibrating, evaluation, log, serving, training
 from tui.options import AsJson, BaseUrl, EffortName, ModelName, effort_named, print_json, settings_for
 
 if TYPE_CHECKING:
@@ -245,5 +245,5 @@ def doctor() -> None:
     raise typer.Exit(0 if asyncio.run(examine(settings_for())) else 1)
 
 
-for module in (log, evaluation, training):  # commands that have a file of their own
+for module in (log, calibrating, evaluation, training):  # commands that have a file of their own
     module.add_to(app, log_app, train_app)

@@ -136,6 +136,7 @@ async def _evaluate(settings: Settings, plan: Plan) -> list[Result]:
     from dataclasses import replace
 
     from agent.assemble import assemble, open_encoder
+    from agent.run import carried_out
     from rl.evaluate import Harness, evaluate_live, evaluate_pool, suite_of
     from rl.pools import Way
     from tui.progress import bar
@@ -143,11 +144,13 @@ async def _evaluate(settings: Settings, plan: Plan) -> list[Result]:
     results: list[Result] = []
     with bar() as draw:
         async with assemble(settings) as agent:
-            harness = Harness(replace(agent, checkpointer=None), open_encoder(settings), plan.concurrent)
+            ready = replace(agent, policy=agent.policy.at(None), checkpointer=None)
+            harness = Harness(ready, open_encoder(settings), plan.concurrent)
             for family, tier in plan.suites:
                 asked = suite_of(family, tier, plan.questions, plan.seed, plan.split)
                 if plan.pool:
-                    ways = [Way(w.name, w.strategy, agent.weights) for w in plan.ways if plan.from_pool(w)]
+                    chosen = [carried_out(ready, way) for way in plan.ways if plan.from_pool(way)]
+                    ways = [Way(way.name, way.strategy, agent.weights) for way in chosen]
                     report = counter(draw, f"{family}/{tier} pool of {plan.pool}", len(asked.tasks))
                     results += await evaluate_pool(
                         harness, asked, replace(plan.drawn, name="pool"), plan.pool, report, ways

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-from functools import lru_cache
 from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,6 +13,7 @@ from transformers.utils import logging
 from agent.policy.keyvalues import ATTENTION, KeyValues, attend
 from agent.policy.policy import PolicyError
 from agent.policy.sampling import Draw, draw_rows
+from agent.policy.weights import version_in
 from agent.records import PolicyVersion, Sample
 
 if TYPE_CHECKING:
@@ -42,22 +41,11 @@ def load_model(folder: str | PathLike[str], device: str | None = None) -> PreTra
 
 
 def version_of(model: PreTrainedModel) -> PolicyVersion:
-    """The folder's name and 12 hex digits of its weights' SHA-256, or the hub's name and commit."""
+    """The version in its folder, or the hub's name and commit."""
     name = model.name_or_path or type(model).__name__
-    source = Path(name)
-    if not source.is_dir():
-        commit = getattr(model.config, "_commit_hash", None) or "unknown"
-        return PolicyVersion(name, version=commit[:12])
-    files = sorted(source.glob("*.safetensors")) or sorted(source.glob("*.bin"))
-    digests = [_digest(file, file.stat().st_size, file.stat().st_mtime_ns) for file in files]
-    return PolicyVersion(source.resolve().name, version=hashlib.sha256("".join(digests).encode()).hexdigest()[:12])
-
-
-@lru_cache(maxsize=64)
-def _digest(file: Path, size: int, modified_ns: int) -> str:
-    """Of a file that is taken to be the same as long as its size and its time are."""
-    with file.open("rb") as opened:
-        return hashlib.file_digest(opened, "sha256").hexdigest()
+    if Path(name).is_dir():
+        return version_in(Path(name))
+    return PolicyVersion(name, version=(getattr(model.config, "_commit_hash", None) or "unknown")[:12])
 
 
 def use_threads(model: PreTrainedModel) -> None:

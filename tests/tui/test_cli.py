@@ -16,7 +16,21 @@ from tools.tool import ToolSetupError
 from tui.cli import sentence
 from tui.options import print_json
 
-COMMANDS = {"ask", "bench", "chat", "doctor", "eval", "index", "log", "model", "replay", "resume", "search", "train"}
+COMMANDS = {
+    "ask",
+    "bench",
+    "calibrate",
+    "chat",
+    "doctor",
+    "eval",
+    "index",
+    "log",
+    "model",
+    "replay",
+    "resume",
+    "search",
+    "train",
+}
 COMMANDS |= {"trust"}
 HEAVY = {"torch", "transformers", "langgraph", "openai", "pydantic", "rich", "numpy", "faiss", "textual", "fastapi"}
 

@@ -1,0 +1,63 @@
+"""When auto may stop: fitted on pools whose answers can be checked."""
+
+import random
+from dataclasses import replace
+
+import pytest
+
+from agent.records import Ending, Node, PolicyVersion, Run, Sample, SamplingParams
+from rl.pools import Pool, pool_of
+from rl.tasks.suite import generate
+from rl.thresholds import LOSS, fit, second_half, states, wave_ends
+
+VOTING = {"consensus": 1.0}
+
+
+async def pool(index: int, chance: float, nats: float, size: int = 8) -> Pool:
+    """Attempts that are right with this chance, each token drawn with so many nats."""
+    task, version = generate("units", 1, "held_out", 0, index), PolicyVersion("m")
+    random_ = random.Random(index)
+    nodes = []
+    for i in range(size):
+        answer = task.gold if random_.random() < chance else f"{random_.random():.3f}"
+        sample = Sample((1,), (2,) * 10, (-nats,) * 10, "stop", version, SamplingParams())
+        nodes.append(Node((i,), sample, Ending.ANSWER, "so", f"Answer: {answer}"))
+    run = Run("r", task.question, "t", "pool", "best_of_n", {}, "", 1, version, "2026", "finished", tuple(nodes))
+    return await pool_of(task, run, (), "\n", seconds=1.0)
+
+
+async def mixed(count: int = 120) -> list[Pool]:
+    """Easy questions, of which the model is sure and right; hard ones, of which it is neither."""
+    return [await (pool(i, 1.0, 0.001) if i % 2 else pool(i, 0.3, 0.8)) for i in range(count)]
+
+
+async def test_easy_questions_get_one_attempt_and_nothing_is_lost() -> None:
+    found = await fit(await mixed(), VOTING)
+    assert found.best.against_high.difference >= -LOSS
+    assert found.best.against_high.token_ratio < 0.8
+    assert found.weights[1] < 0  # doubt speaks against an answer
+    assert found.best.tokens == min(each.tokens for each in found.levels if each.accuracy >= found.high - LOSS)
+
+
+async def test_where_the_model_is_always_wrongly_sure_it_stops_no_earlier_than_high() -> None:
+    found = await fit([await pool(i, 0.4, 0.001) for i in range(80)], VOTING)
+    assert found.best.accuracy >= found.high - LOSS
+
+
+async def test_states_are_what_auto_sees_after_each_wave() -> None:
+    assert wave_ends(8) == [1, 2, 4, 6, 8]
+    features, labels = await states([await pool(1, 1.0, 0.001)], VOTING)
+    assert features.shape == (5, 4)
+    assert labels.tolist() == [1.0] * 5
+
+
+async def test_one_half_learns_and_the_other_chooses() -> None:
+    halves = [second_half(each) for each in await mixed(60)]
+    assert 15 < sum(halves) < 45
+    with pytest.raises(ValueError, match="too few"):
+        await fit([await pool(1, 1.0, 0.1)], VOTING)
+
+
+async def test_more_attempts_than_auto_makes_are_not_looked_at() -> None:
+    small, large = await pool(3, 0.5, 0.1, size=8), await pool(3, 0.5, 0.1, size=16)
+    assert (await states([small], VOTING))[0].tolist() == (await states([replace(large)], VOTING))[0].tolist()

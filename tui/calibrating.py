@@ -1,0 +1,87 @@
+"""``ponder calibrate``: when auto effort may stop, fitted to the model and the verifiers at hand."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from tui.options import BaseUrl, ModelName, settings_for
+
+if TYPE_CHECKING:
+    from agent.records import PolicyVersion
+    from agent.settings import Settings
+    from rl.pools import Pool
+    from rl.thresholds import Fit
+
+ROW = "{:>9} {:>9} {:>16} {:>22} {:>9}"
+
+
+def add_to(app: typer.Typer, log_app: typer.Typer, train_app: typer.Typer) -> None:
+    app.command()(calibrate)
+
+
+def calibrate(
+    suite: Annotated[str, typer.Argument(help="As for eval: what people will ask, in the shares they will.")] = "all",
+    questions: Annotated[int, typer.Option(min=2, help="Questions of each tier.")] = 20,
+    seed: Annotated[int, typer.Option(help="Which questions; evaluate on others.")] = 77,
+    concurrent: Annotated[int, typer.Option(min=1, help="Questions under way at once.")] = 16,
+    model: ModelName = None,
+    base_url: BaseUrl = None,
+    plot: Annotated[Path | None, typer.Option(help="Where to draw accuracy against tokens, as PNG.")] = None,
+) -> None:
+    """Find out when auto effort may stop: pools of attempts, a fit on half of the questions, a level on the others."""
+    import asyncio
+
+    from agent import thresholds
+    from rl.plots import levels_plot
+    from tui.evaluation import suites_named
+
+    settings, suites = settings_for(model=model, base_url=base_url), suites_named(suite)
+    fit, version, weights = asyncio.run(_fit(settings, suites, questions, seed, concurrent))
+    print(table(fit))
+    found = {"suites": suite, "questions": questions, "seed": seed, "accuracy": fit.best.accuracy, "high": fit.high}
+    found |= {"tokens_of_high": fit.best.against_high.token_ratio, "calibration_error": fit.error}
+    kept = thresholds.Thresholds(fit.weights, fit.best.enough, weights, found)
+    file = thresholds.write(settings.home, version, kept)
+    if plot:
+        levels_plot(fit, plot)
+    print(f"Kept in {file} for {version}; use it with: ponder ask --effort auto ...")
+
+
+def table(fit: Fit) -> str:
+    """Every level that was tried; the one that was taken has a star."""
+    head = ROW.format("stops at", "accuracy", "tokens/question", "against high (95 %)", "tokens")
+    lines = [f"high effort: {fit.high:.3f}; calibration error {fit.error:.3f}", head]
+    for level in fit.levels:
+        paired, mark = level.against_high, " *" if level is fit.best else ""
+        points = [f"{100 * value:+.1f}" for value in (paired.difference, *paired.interval)]
+        difference = f"{points[0]} ({points[1]} to {points[2]})"
+        cells = (f"{level.enough:.3f}", f"{level.accuracy:.3f}", f"{level.tokens:.0f}", difference)
+        lines.append(ROW.format(*cells, f"{paired.token_ratio:.2f}") + mark)
+    return "\n".join(lines)
+
+
+async def _fit(
+    settings: Settings, suites: list[tuple[str, int]], questions: int, seed: int, concurrent: int
+) -> tuple[Fit, PolicyVersion, dict[str, float]]:
+    from dataclasses import replace
+
+    from agent.assemble import assemble, open_encoder
+    from agent.effort import EFFORTS
+    from rl.evaluate import Harness, draw_pools, suite_of
+    from rl.thresholds import auto_of, fit
+    from tui.evaluation import counter
+    from tui.progress import bar
+
+    found: list[Pool] = []
+    with bar() as draw:
+        async with assemble(settings) as agent:
+            harness = Harness(replace(agent, checkpointer=None), open_encoder(settings), concurrent)
+            for family, tier in suites:
+                tasks = suite_of(family, tier, questions, seed).tasks
+                report = counter(draw, f"{family}/{tier}", len(tasks))
+                found += await draw_pools(harness, tasks, EFFORTS["auto"], auto_of().n, report)
+            version = agent.policy.at(None).version
+            return await fit(found, agent.weights), version, dict(agent.weights)
