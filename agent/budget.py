@@ -8,24 +8,24 @@ from dataclasses import dataclass, field, replace
 
 @dataclass(frozen=True, slots=True)
 class Budget:
-    """Limits of one run: ``steps`` is of each attempt, ``sample_tokens`` of each step, the others of all together."""
+    """Limits of one run: ``steps`` is of each attempt, ``sample_tokens`` of each step, the others of all."""
 
     steps: int = 8  # model calls of one attempt
     sample_tokens: int = 0  # sampled tokens of one model call; 0: a quarter of the model's context
-    tokens: int = 0  # sampled tokens of the run; 0: ten times the model's context
+    tokens: int = 0  # of the run, sampled or read by verifiers; 0: ten times the model's context
     seconds: float = 600.0  # wall time of the run
     tool_calls: int = 100  # of the run
     cost: float | None = None  # money of the run, at these prices
     prompt_price: float = 0.0  # of a million tokens of prompts, each call's counted whole
-    sampled_price: float = 0.0  # of a million sampled tokens
+    sampled_price: float = 0.0  # of a million of the others
 
     def within(self, context_length: int) -> Budget:
         """With the limits that a model of this context gives."""
         sample_tokens, tokens = self.sample_tokens or context_length // 4, self.tokens or 10 * context_length
         return replace(self, sample_tokens=sample_tokens, tokens=tokens)
 
-    def price(self, prompt_tokens: int, sampled_tokens: int) -> float:
-        return (self.prompt_price * prompt_tokens + self.sampled_price * sampled_tokens) / 1e6
+    def price(self, prompt_tokens: int, other_tokens: int) -> float:
+        return (self.prompt_price * prompt_tokens + self.sampled_price * other_tokens) / 1e6
 
 
 @dataclass(slots=True)
@@ -33,7 +33,7 @@ class Meter:
     """What a run has spent so far, and what that leaves. A resumed run starts from what its log holds."""
 
     budget: Budget
-    tokens: int = 0  # sampled
+    tokens: int = 0  # sampled, or read by verifiers
     prompt_tokens: int = 0
     tool_calls: int = 0
     seconds_before: float = 0.0  # spent before the run was resumed

@@ -106,6 +106,8 @@ async def judged(context: RunContext, leaves: Sequence[Path], verifiers: Sequenc
     trajectories = [context.trajectory(leaf) for leaf in leaves]
     cases = [case_of(context.run.question, each, context.agent.step_delimiter) for each in trajectories]
     for trajectory, verdicts in zip(trajectories, await judge(verifiers, cases), strict=True):
+        read_before = sum(verdict.tokens for verdict in trajectory[-1].verdicts)
+        context.meter.tokens += max(0, sum(verdict.tokens for verdict in verdicts) - read_before)
         leaf = context.update(trajectory[-1], verdicts=verdicts)
         context.emit(events.Scored(leaf.path, context.candidate(leaf.path).score, verdicts))
 

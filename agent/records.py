@@ -109,6 +109,7 @@ class Usage:
     model_calls: int = 0
     tool_calls: int = 0
     seconds: float = 0.0  # wall time of the run
+    cost: float = 0.0  # money, at the budget's prices
 
     @property
     def total_tokens(self) -> int:

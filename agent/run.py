@@ -287,9 +287,9 @@ def end(context: RunContext, status: str, error: str) -> None:
 
 
 def spent(context: RunContext, logged: Run) -> Usage:
-    return usage_of(
-        logged.nodes, context.meter.seconds, thought_tokens=sum(thought_tokens(context, node) for node in logged.nodes)
-    )
+    thought = sum(thought_tokens(context, node) for node in logged.nodes)
+    usage = usage_of(logged.nodes, context.meter.seconds, thought_tokens=thought)
+    return replace(usage, cost=context.meter.budget.price(usage.prompt_tokens, usage.total_tokens))
 
 
 def thought_tokens(context: RunContext, node: Node) -> int:
@@ -304,7 +304,7 @@ def context_of(agent: Agent, run: Run, effort: Effort, emit: Any) -> RunContext:
     """For a new run, or for one that is resumed: what its nodes cost is spent, and it goes on from their prompt."""
     so_far = usage_of(run.nodes)
     meter = Meter(
-        effort.budget, so_far.sampled_tokens, so_far.prompt_tokens, so_far.tool_calls, seconds_before=seconds_spent(run)
+        effort.budget, so_far.total_tokens, so_far.prompt_tokens, so_far.tool_calls, seconds_before=seconds_spent(run)
     )
     tree = {node.path: node for node in run.nodes}
     begun = agent.store.unfinished_tools(run.run_id) if tree else []

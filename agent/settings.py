@@ -55,6 +55,11 @@ class Settings(BaseSettings):
     api_key: SecretStr | None = None  # that server's key
     model: str | None = None  # the model's name there, or a folder of weights; None: the server's only one, or the mini
     effort: EffortName = "medium"
+    most_tokens: int | None = Field(default=None, ge=1)  # that a run may sample, whatever its effort
+    most_seconds: float | None = Field(default=None, gt=0)
+    most_cost: float | None = Field(default=None, gt=0)  # in money, at the next two
+    prompt_price: float = Field(default=0.0, ge=0)  # of a million tokens
+    sampled_price: float = Field(default=0.0, ge=0)
     sandbox: Literal["bubblewrap", "landlock", "monty"] = "monty"  # the weakest that may run a program
     encoder: str = "all-MiniLM-L6-v2"  # a name or a folder that sentence-transformers loads
     reranker: str | None = None  # a cross-encoder, where there is one

@@ -10,7 +10,18 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from tui import bench, calibrating, evaluation, log, serving, training
-from tui.options import AsJson, BaseUrl, EffortName, ModelName, effort_named, print_json, settings_for
+from tui.options import (
+    AsJson,
+    BaseUrl,
+    EffortName,
+    ModelName,
+    MostCost,
+    MostSeconds,
+    MostTokens,
+    effort_within,
+    print_json,
+    settings_for,
+)
 
 if TYPE_CHECKING:
     from agent.events import Event
@@ -98,6 +109,9 @@ def ask(
     base_url: BaseUrl = None,
     thread: Annotated[str | None, typer.Option(help="Go on with this thread, or begin it.")] = None,
     seed: Annotated[int | None, typer.Option(help="The root seed: the same seed gives the same run.")] = None,
+    most_tokens: MostTokens = None,
+    most_seconds: MostSeconds = None,
+    most_cost: MostCost = None,
     as_json: AsJson = False,
 ) -> None:
     """Ask a question, and watch how the answer comes about."""
@@ -105,10 +119,11 @@ def ask(
 
     from agent.run import Ask, refuse_empty, stream
 
-    settings = settings_for(effort=effort, model=model, base_url=base_url)
+    limits = {"most_tokens": most_tokens, "most_seconds": most_seconds, "most_cost": most_cost}
+    settings = settings_for(effort=effort, model=model, base_url=base_url, **limits)
     question = sys.stdin.buffer.read().decode(errors="replace") if question == "-" else question
     refuse_empty(question)
-    how = Ask(effort_named(settings.effort), thread, seed, reference_share=settings.reference_share)
+    how = Ask(effort_within(settings), thread, seed, reference_share=settings.reference_share)
     run = asyncio.run(follow(settings, lambda agent: stream(agent, question, how), as_json))
     if run.answer is None:
         raise typer.Exit(1)
@@ -138,7 +153,7 @@ def chat(effort: EffortName = None, model: ModelName = None, base_url: BaseUrl =
     from tui.chat import talk
 
     settings = settings_for(effort=effort, model=model, base_url=base_url)
-    talk(settings, effort_named(settings.effort))
+    talk(settings, effort_within(settings))
 
 
 async def follow(settings: Settings, begin: Any, as_json: bool) -> Run:

@@ -11,7 +11,10 @@ if TYPE_CHECKING:
     from agent.effort import Effort
     from agent.settings import Settings
 
-EffortName = Annotated[str | None, typer.Option("--effort", "-e", help="low, medium (the default) or high.")]
+EffortName = Annotated[str | None, typer.Option("--effort", "-e", help="low, medium (the default), high, max or auto.")]
+MostTokens = Annotated[int | None, typer.Option("--most-tokens", help="That the answer may take, everything counted.")]
+MostSeconds = Annotated[float | None, typer.Option("--most-seconds", help="That the answer may take.")]
+MostCost = Annotated[float | None, typer.Option("--most-cost", help="In money, at the settings' prices.")]
 ModelName = Annotated[
     str | None, typer.Option("--model", "-m", help="A folder of weights, or the model's name at --base-url.")
 ]
@@ -45,3 +48,18 @@ def effort_named(name: str) -> Effort:
     if name not in EFFORTS:
         raise SettingsError(f"There is no effort {name!r}; take one of {', '.join(EFFORTS)}.")
     return EFFORTS[name]
+
+
+def effort_within(settings: Settings) -> Effort:
+    """The effort of the settings, within what they allow a run to spend. Raises ``SettingsError``."""
+    from dataclasses import replace
+
+    from agent.errors import SettingsError
+
+    if settings.most_cost is not None and not (settings.prompt_price or settings.sampled_price):
+        raise SettingsError("A limit in money needs prices: set prompt_price and sampled_price, of a million tokens.")
+    effort = effort_named(settings.effort)
+    limits = {"tokens": settings.most_tokens, "seconds": settings.most_seconds, "cost": settings.most_cost}
+    limits |= {"prompt_price": settings.prompt_price, "sampled_price": settings.sampled_price}
+    given = {name: limit for name, limit in limits.items() if limit is not None}
+    return replace(effort, budget=replace(effort.budget, **given))

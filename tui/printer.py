@@ -115,6 +115,8 @@ def summary(run: Run) -> str:
         f"in {attempts} attempt{'s' * (attempts != 1)}, {usage.tool_calls} tool call{'s' * (usage.tool_calls != 1)}, "
         f"{usage.seconds:.1f} s{rate}"
     )
+    cost += f", {usage.verifier_tokens} tokens read by verifiers" if usage.verifier_tokens else ""
+    cost += f", {usage.cost:.4g} in money" if usage.cost else ""
     cost += f"\n{latency(run)}" if usage.sampled_tokens else ""
     return f"{cost} · {printable(str(run.policy))} · run {run.run_id}"
 

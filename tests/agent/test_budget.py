@@ -19,6 +19,18 @@ def test_tokens_end_all_sampling() -> None:
     assert Meter(BUDGET, tokens=120).exhausted() == "100 tokens"
 
 
+def test_money_is_counted_at_the_prices_of_prompts_and_of_the_rest() -> None:
+    priced = Budget(tokens=10**6, cost=0.01, prompt_price=1.0, sampled_price=10.0)
+    assert priced.price(2000, 300) == 0.005
+    assert Meter(priced, tokens=999).sampling_over() is None
+    assert Meter(priced, tokens=999, prompt_tokens=10).sampling_over() == "0.01 in money"
+
+
+def test_what_is_not_said_follows_from_the_models_context() -> None:
+    assert Budget().within(4096) == Budget(sample_tokens=1024, tokens=40_960)
+    assert Budget(sample_tokens=5, tokens=7).within(4096) == Budget(sample_tokens=5, tokens=7)
+
+
 def test_seconds_count_from_before_a_resume() -> None:
     meter = Meter(BUDGET, seconds_before=600.5)
     assert meter.sampling_over() == meter.exhausted() == "600 seconds"

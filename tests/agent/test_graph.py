@@ -256,3 +256,25 @@ async def test_tools_of_different_attempts_do_not_wait_for_each_other(agent_sayi
 
     run = await ask(agent_saying({(i,): call("meet") for i in range(n)}, meet), QUESTION, how(BestOfN(n)))
     assert len(run.nodes) == 2 * n
+
+
+class Reader:
+    """Reads a hundred tokens of each candidate."""
+
+    name = "reader"
+
+    async def verify(self, cases: Sequence[Case]) -> list[Verdict]:
+        return [Verdict(self.name, 0.5, "", tokens=100) for _ in cases]
+
+
+async def test_what_verifiers_read_is_spent_once_for_each_candidate(agent_saying: Saying) -> None:
+    agent = replace(agent_saying({(i,): f"Answer: {i}" for i in range(8)}), verifiers=[Reader()])
+    waves = AdaptiveBestOfN(n=8, wave=2)  # its first wave takes 200 of them, and the second is the last
+    run = await ask(agent, QUESTION, how(waves, tokens=350))
+    assert (len(run.nodes), run.usage.verifier_tokens) == (4, 400)
+    assert "350 tokens" in (run.error or "")
+
+
+async def test_what_a_run_cost_in_money_stands_on_it(agent_saying: Saying) -> None:
+    run = await ask(agent_saying({(0,): "Answer: 75"}), QUESTION, how(prompt_price=1.0, sampled_price=100.0))
+    assert run.usage.cost == pytest.approx((run.usage.prompt_tokens + 100 * run.usage.sampled_tokens) / 1e6)

@@ -77,3 +77,18 @@ def test_ctrl_c_stops_the_answer_and_the_log_says_cancelled(talkative: str, home
         [run] = store.runs()
         assert (run.status, run.answer) == ("cancelled", None)
         assert sum(len(node.sample.token_ids) for node in store.run(run.run_id).nodes) > 0
+
+
+def test_a_limit_in_tokens_ends_a_run_with_what_there_is(model: str, tmp_path: Path) -> None:
+    done = ponder("ask", "How many pens?", "--model", model, "--most-tokens", "3", "--json", folder=tmp_path)
+    run = json.loads(done.stdout)
+    assert run["settings"]["budget"]["tokens"] == 3
+    assert "The budget of 3 tokens ran out" in run["error"]
+
+
+def test_a_limit_in_money_wants_prices(tmp_path: Path) -> None:
+    done = ponder("ask", "How many pens?", "--most-cost", "0.1", folder=tmp_path)
+    assert (done.returncode, done.stderr) == (
+        2,
+        "ponder: A limit in money needs prices: set prompt_price and sampled_price, of a million tokens.\n",
+    )
