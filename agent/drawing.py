@@ -167,7 +167,9 @@ def stopped_from_outside(finish_reason: str) -> str:
 
 
 def turn_before(context: RunContext, path: Path, prompt: Sequence[int]) -> list[int]:
-    """What the turn of a node has before it: where its parent is a step, all that was put after the turn's prompt."""
+    """What its turn has before it: a thought that was closed at once, or all since its prompt where it goes on."""
+    if len(path) == 1:
+        return list(prompt[len(context.opening.prompt_token_ids) :])
     first = len(path)
     while first > 1 and context.tree[path[: first - 1]].ending is Ending.STEP:
         first -= 1

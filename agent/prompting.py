@@ -8,7 +8,7 @@ from pathlib import Path as FilePath
 from agent.context import RunContext
 from agent.policy.policy import ContextTooLong
 from agent.records import Ending, Node, Path
-from agent.search.bridges import bridged
+from agent.search.bridges import CLOSE, bridged, unthinking
 from agent.state import REPAIRABLE
 
 PROMPTS = FilePath(__file__).parent / "prompts"
@@ -23,7 +23,8 @@ def prompt_for(context: RunContext, path: Path, bridge: str = "") -> tuple[list[
         ContextTooLong: even the shortest form leaves no room for an answer.
     """
     if len(path) == 1:
-        return list(context.opening.prompt_token_ids), context.opening.note
+        begun = unthinking(context.agent.policy.renderer) if bridge == CLOSE else []
+        return [*context.opening.prompt_token_ids, *begun], context.opening.note
     parent = context.tree[path[:-1]]
     carried_on = bridged(context.agent.policy.renderer, parent.sample, bridge) if bridge else carried(context, parent)
     prompt = [*parent.sample.prompt_token_ids, *carried_on]

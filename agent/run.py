@@ -330,7 +330,7 @@ def opening_of(agent: Agent, run: Run) -> Opening:
         QuestionTooLong: the question alone does not fit.
     """
     for node in run.nodes:
-        if len(node.path) == 1 and node.ending is not Ending.ERROR:  # whose note says why it failed
+        if len(node.path) == 1 and not node.bridge and node.ending is not Ending.ERROR:  # whose note says why it failed
             return Opening(node.sample.prompt_token_ids, node.sample.template_hash, node.note)
     tools, renderer, length = agent.toolbox.schemas(), agent.policy.renderer, agent.policy.context_length
     earlier = agent.store.runs(RunFilter(thread_id=run.thread_id, status="finished", before=run.started_at))

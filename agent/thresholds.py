@@ -30,6 +30,7 @@ class Thresholds:
     weights: tuple[float, ...]  # of ``search.auto.signs``
     enough: float  # the probability of being right at which auto stops
     verifiers: Mapping[str, float]  # whose scores were looked at, and their weights
+    quick_weights: tuple[float, ...]  # the same for an attempt that does not think; () where that does not pay
     found: Mapping[str, Any]  # on which questions, and what auto and high then gave
 
 
@@ -66,7 +67,8 @@ def fitted(effort: Effort, version: PolicyVersion, known: ByVersion, weights: Ma
     found = known.get(known_as(version))
     if found is None or dict(found.verifiers) != dict(weights):
         return effort
-    return replace(effort, strategy=replace(effort.strategy, weights=found.weights, enough=found.enough))
+    numbers = {"weights": found.weights, "quick_weights": found.quick_weights, "enough": found.enough}
+    return replace(effort, strategy=replace(effort.strategy, **numbers))
 
 
 def known_as(version: PolicyVersion) -> str:

@@ -80,7 +80,8 @@ async def evaluate_pool(
     harness: Harness, suite: Suite, effort: Effort, n: int, report: Report, ways: Sequence[Way] = ()
 ) -> list[Result]:
     """``n`` attempts a question, and what each way of choosing would have given: ``pools.ways``, and those given."""
-    agent, found = harness.agent, await draw_pools(harness, suite.tasks, effort, n, report)
+    drawn = replace(effort, strategy=BestOfN(n))
+    agent, found = harness.agent, await draw_pools(harness, suite.tasks, drawn, report)
 
     def result(name: str, outcomes: Sequence[Outcome], attempts: int = 1) -> Result:
         return Result(suite.family, suite.tier, effort.name, name, tuple(outcomes), attempts)
@@ -94,11 +95,11 @@ async def evaluate_pool(
     ]
 
 
-async def draw_pools(harness: Harness, tasks: Sequence[Task], effort: Effort, n: int, report: Report) -> list[Pool]:
-    """``n`` independent attempts at each task, judged by the agent's verifiers."""
+async def draw_pools(harness: Harness, tasks: Sequence[Task], effort: Effort, report: Report) -> list[Pool]:
+    """The attempts that the effort's strategy makes at each task, judged by the agent's verifiers."""
     agent, at_once = harness.agent, min(harness.concurrent, len(tasks))
     drawing = replace(harness, agent=replace(agent, verifiers=()))  # they look at the pool, once
-    runs = await ask_all(drawing, tasks, replace(effort, strategy=BestOfN(n)), report)
+    runs = await ask_all(drawing, tasks, effort, report)
     return [
         await pool_of(task, run, agent.verifiers, agent.step_delimiter, run.usage.seconds / at_once)
         for task, run in zip(tasks, runs, strict=True)

@@ -57,7 +57,9 @@ def levels_plot(fit: Fit, path: Path) -> None:
     from matplotlib import pyplot
 
     figure, axes = pyplot.subplots(figsize=(5, 3.8), layout="constrained")
-    axes.plot([each.tokens for each in fit.levels], [each.accuracy for each in fit.levels], marker="o", label="auto")
+    for quick, name in ((False, "auto"), (True, "auto, first without a thought")):
+        levels = [each for each in fit.levels if each.quick == quick]
+        axes.plot([each.tokens for each in levels], [each.accuracy for each in levels], marker="o", label=name)
     high = fit.best.tokens / fit.best.against_high.token_ratio
     axes.plot([high], [fit.high], marker="s", linestyle="", label="high")
     axes.plot([fit.best.tokens], [fit.best.accuracy], marker="*", markersize=14, linestyle="", label="taken")

@@ -1,8 +1,8 @@
 """When auto effort may stop, for one model: fitted on pools of attempts whose answers can be checked.
 
 On one half of the questions, a logistic regression learns how likely the leading answer is right from what auto sees
-after each wave. On the other half, the lowest probability to stop at is taken that loses no more than ``LOSS`` against
-high effort. ``ponder calibrate`` calls it.
+after each wave, and from an attempt that does not think. On the other half, the probability to stop at is taken that
+costs least of those that lose no more than ``LOSS`` against high effort. ``ponder calibrate`` calls it.
 """
 
 from __future__ import annotations
@@ -13,7 +13,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from agent.effort import EFFORTS
-from agent.search.auto import Auto, signs
+from agent.search.attempts import Single
+from agent.search.auto import SIGNS, Auto, probability_right, signs
 from agent.search.strategy import Candidate
 from rl.calibration import Floats, calibration_error, fit_logistic, sigmoid
 from rl.pools import Pool, Way, chosen, seen
@@ -31,6 +32,7 @@ class Level:
     """What auto would have given, stopping at this probability of being right."""
 
     enough: float
+    quick: bool  # whether an attempt without a thought comes first
     accuracy: float
     tokens: float  # a question
     against_high: Paired
@@ -39,27 +41,46 @@ class Level:
 @dataclass(frozen=True, slots=True)
 class Fit:
     weights: tuple[float, ...]  # of ``auto.signs``
+    quick_weights: tuple[float, ...]  # the same for an attempt that does not think
     levels: tuple[Level, ...]
     best: Level
     high: float  # accuracy of high effort on the same questions
     error: float  # expected calibration error of the probabilities, on the half that was not learned from
 
 
-async def fit(pools: Sequence[Pool], weights: Mapping[str, float]) -> Fit:
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """One question: a pool of attempts, and one of a single attempt that did not think."""
+
+    pool: Pool
+    quick: Pool
+
+
+async def fit(asked: Sequence[Asked], weights: Mapping[str, float]) -> Fit:
     """Raises ``ValueError`` where either half would be empty, or a pool is smaller than auto wants."""
-    learned, judged = ([p for p in pools if second_half(p) == second] for second in (False, True))
+    learned, judged = ([each for each in asked if second_half(each.pool) == second] for second in (False, True))
     if not (learned and judged):
         raise ValueError("too few questions to learn from some and choose on others")
-    features_S_F, labels_S = await states(learned, weights)
-    auto = replace(auto_of(), weights=tuple(map(float, fit_logistic(features_S_F, labels_S))))
+    own = await learn([each.pool for each in learned], weights)
+    quick = await learn([each.quick for each in learned], weights)
     high = Way("high", EFFORTS["high"].strategy, weights)
-    wanted = [await chosen(high, pool) for pool in judged]
-    levels = [await level(replace(auto, enough=float(enough)), judged, wanted, weights) for enough in LEVELS]
+    wanted = [await chosen(high, each.pool) for each in judged]
+    levels = [
+        await level(replace(auto_of(), weights=own, quick_weights=first, enough=float(enough)), judged, wanted, weights)
+        for first in ((), quick)
+        for enough in LEVELS
+    ]
     good = [each for each in levels if each.against_high.difference >= -LOSS] or levels[-1:]
-    features_S_F, labels_S = await states(judged, weights)
-    error = calibration_error(sigmoid(features_S_F @ np.array(auto.weights)), labels_S)
+    features_S_F, labels_S = await states([each.pool for each in judged], weights)
+    error = calibration_error(sigmoid(features_S_F @ np.array(own)), labels_S)
     best = min(good, key=lambda each: each.tokens)
-    return Fit(tuple(auto.weights), tuple(levels), best, mean([each.right for each in wanted]), error)
+    return Fit(own, quick, tuple(levels), best, mean([each.right for each in wanted]), error)
+
+
+async def learn(pools: Sequence[Pool], weights: Mapping[str, float]) -> tuple[float, ...]:
+    """Of a logistic regression on what auto sees; nothing is certain where no attempt came to an answer."""
+    features_S_F, labels_S = await states(pools, weights)
+    return tuple(map(float, fit_logistic(features_S_F, labels_S)))
 
 
 def auto_of() -> Auto:
@@ -82,7 +103,7 @@ async def states(pools: Sequence[Pool], weights: Mapping[str, float]) -> tuple[F
             if any(c.answered for c in candidates):
                 features.append(signs(candidates))
                 labels.append(float(leader_right(pool, candidates)))
-    return np.array(features), np.array(labels)
+    return np.array(features).reshape(-1, SIGNS), np.array(labels)
 
 
 def wave_ends(most: int) -> list[int]:
@@ -98,7 +119,19 @@ def leader_right(pool: Pool, candidates: Sequence[Candidate]) -> bool:
     return next(pool.right[i] for i, candidate in enumerate(candidates) if candidate.path == path)
 
 
-async def level(auto: Auto, pools: Sequence[Pool], high: Sequence[Outcome], weights: Mapping[str, float]) -> Level:
-    outcomes = [await chosen(Way("auto", auto, weights), pool) for pool in pools]
+async def level(auto: Auto, asked: Sequence[Asked], high: Sequence[Outcome], weights: Mapping[str, float]) -> Level:
+    outcomes = [await answered(auto, each, weights) for each in asked]
     accuracy, tokens = mean([each.right for each in outcomes]), mean([each.tokens for each in outcomes])
-    return Level(auto.enough, accuracy, tokens, compare(outcomes, high))
+    return Level(auto.enough, bool(auto.quick_weights), accuracy, tokens, compare(outcomes, high))
+
+
+async def answered(auto: Auto, asked: Asked, weights: Mapping[str, float]) -> Outcome:
+    """What auto would have given: its attempts at thinking are those of the pool."""
+    thinking = Way("auto", replace(auto, quick_weights=()), weights)
+    if not auto.quick_weights:
+        return await chosen(thinking, asked.pool)
+    first = await chosen(Way("quick", Single(), weights), asked.quick)
+    if probability_right(await seen(asked.quick, 1, weights), auto.quick_weights) >= auto.enough:
+        return first
+    then = await chosen(thinking, asked.pool)
+    return replace(then, tokens=first.tokens + then.tokens, seconds=first.seconds + then.seconds)

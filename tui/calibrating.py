@@ -12,10 +12,9 @@ from tui.options import BaseUrl, ModelName, settings_for
 if TYPE_CHECKING:
     from agent.records import PolicyVersion
     from agent.settings import Settings
-    from rl.pools import Pool
-    from rl.thresholds import Fit
+    from rl.thresholds import Asked, Fit
 
-ROW = "{:>9} {:>9} {:>16} {:>22} {:>9}"
+ROW = "{:>9} {:>7} {:>9} {:>16} {:>22} {:>9}"
 
 
 def add_to(app: typer.Typer, log_app: typer.Typer, train_app: typer.Typer) -> None:
@@ -31,7 +30,7 @@ def calibrate(
     base_url: BaseUrl = None,
     plot: Annotated[Path | None, typer.Option(help="Where to draw accuracy against tokens, as PNG.")] = None,
 ) -> None:
-    """Find out when auto effort may stop: pools of attempts, a fit on half of the questions, a level on the others."""
+    """Find out when auto effort may stop: attempts at questions, a fit on half of them, a level on the rest."""
     import asyncio
 
     from agent import thresholds
@@ -43,7 +42,8 @@ def calibrate(
     print(table(fit))
     found = {"suites": suite, "questions": questions, "seed": seed, "accuracy": fit.best.accuracy, "high": fit.high}
     found |= {"tokens_of_high": fit.best.against_high.token_ratio, "calibration_error": fit.error}
-    kept = thresholds.Thresholds(fit.weights, fit.best.enough, weights, found)
+    quick = fit.quick_weights if fit.best.quick else ()
+    kept = thresholds.Thresholds(fit.weights, fit.best.enough, weights, quick, found)
     file = thresholds.write(settings.home, version, kept)
     if plot:
         levels_plot(fit, plot)
@@ -52,13 +52,19 @@ def calibrate(
 
 def table(fit: Fit) -> str:
     """Every level that was tried; the one that was taken has a star."""
-    head = ROW.format("stops at", "accuracy", "tokens/question", "against high (95 %)", "tokens")
+    head = ROW.format("stops at", "quick", "accuracy", "tokens/question", "against high (95 %)", "tokens")
     lines = [f"high effort: {fit.high:.3f}; calibration error {fit.error:.3f}", head]
     for level in fit.levels:
         paired, mark = level.against_high, " *" if level is fit.best else ""
         points = [f"{100 * value:+.1f}" for value in (paired.difference, *paired.interval)]
         difference = f"{points[0]} ({points[1]} to {points[2]})"
-        cells = (f"{level.enough:.3f}", f"{level.accuracy:.3f}", f"{level.tokens:.0f}", difference)
+        cells = (
+            f"{level.enough:.3f}",
+            "yes" if level.quick else "no",
+            f"{level.accuracy:.3f}",
+            f"{level.tokens:.0f}",
+            difference,
+        )
         lines.append(ROW.format(*cells, f"{paired.token_ratio:.2f}") + mark)
     return "\n".join(lines)
 
@@ -70,18 +76,22 @@ async def _fit(
 
     from agent.assemble import assemble, open_encoder
     from agent.effort import EFFORTS
+    from agent.search.attempts import BestOfN, Single
+    from agent.search.bridges import CLOSE
     from rl.evaluate import Harness, draw_pools, suite_of
-    from rl.thresholds import auto_of, fit
+    from rl.thresholds import Asked, auto_of, fit
     from tui.evaluation import counter
     from tui.progress import bar
 
-    found: list[Pool] = []
+    found: list[Asked] = []
+    efforts = [replace(EFFORTS["auto"], strategy=strategy) for strategy in (BestOfN(auto_of().n), Single(CLOSE))]
     with bar() as draw:
         async with assemble(settings) as agent:
             harness = Harness(replace(agent, checkpointer=None), open_encoder(settings), concurrent)
             for family, tier in suites:
                 tasks = suite_of(family, tier, questions, seed).tasks
-                report = counter(draw, f"{family}/{tier}", len(tasks))
-                found += await draw_pools(harness, tasks, EFFORTS["auto"], auto_of().n, report)
+                report = counter(draw, f"{family}/{tier}", 2 * len(tasks))
+                pools, quick = [await draw_pools(harness, tasks, effort, report) for effort in efforts]
+                found += [Asked(*each) for each in zip(pools, quick, strict=True)]
             version = agent.policy.at(None).version
             return await fit(found, agent.weights), version, dict(agent.weights)

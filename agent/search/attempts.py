@@ -18,13 +18,14 @@ CHOOSE: Mapping[str, Callable[[Sequence[Candidate]], Choice]] = {
 
 @dataclass(frozen=True, slots=True)
 class Single:
-    """One attempt."""
+    """One attempt; with the bridge "close", one that does not think before it answers."""
 
+    bridge: str = ""
     name: str = "single"
     stopping_rule: str = "fixed n=1"
 
     def grow(self, candidates: Sequence[Candidate]) -> list[Grow]:
-        return attempts(1 - len(candidates))
+        return [] if candidates else [Grow(bridge=self.bridge)]
 
     def choose(self, candidates: Sequence[Candidate]) -> Choice:
         return Choice(candidates[0].path, "the only attempt")

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from agent.search.attempts import CHOOSE
+from agent.search.bridges import CLOSE
 from agent.search.posterior import leader_stays
 from agent.search.strategy import Candidate, Choice, Grow, attempts
 
@@ -20,13 +21,15 @@ from agent.search.strategy import Candidate, Choice, Grow, attempts
 class Auto:
     """One attempt, one more, then waves, until the leading answer is likely enough, or would hardly change any more.
 
-    Without ``weights`` nothing is known of the model, and only agreement ends it, as at high effort.
+    Without ``weights`` nothing is known of the model, and only agreement ends it, as at high effort. With
+    ``quick_weights``, the first attempt of all answers without a thought; it counts only where it is likely enough.
     """
 
     n: int = 8  # most attempts
     wave: int = 2
     enough: float = 1.0  # the probability of being right at which it stops
     weights: Sequence[float] = ()  # of ``signs``, in a logistic regression
+    quick_weights: Sequence[float] = ()  # the same for an attempt that did not think
     level: float = 0.99  # the probability of leading to the end at which it stops
     by: str = "majority"  # how the answer is chosen: best | majority | weighted
     name: str = "auto"
@@ -37,6 +40,11 @@ class Auto:
         return f"{right}posterior>={self.level} wave={self.wave} n<={self.n}"
 
     def grow(self, candidates: Sequence[Candidate]) -> list[Grow]:
+        if self.quick_weights and not candidates:
+            return [Grow(bridge=CLOSE)]
+        if self.quick_enough(candidates):
+            return []
+        candidates = thought(candidates)
         left = self.n - len(candidates)
         if not candidates:
             return attempts(1)
@@ -51,8 +59,21 @@ class Auto:
         votes = [count for _, count in Counter(c.answer for c in candidates if c.answered).most_common(2)]
         return bool(votes) and leader_stays(votes[0], votes[1] if len(votes) > 1 else 0, left) >= self.level
 
+    def quick_enough(self, candidates: Sequence[Candidate]) -> bool:
+        quick = [c for c in candidates if c.bridge == CLOSE]
+        return bool(quick) and probability_right(quick, self.quick_weights) >= self.enough
+
     def choose(self, candidates: Sequence[Candidate]) -> Choice:
-        return CHOOSE[self.by](candidates)
+        if self.quick_enough(candidates):
+            return Choice(candidates[0].path, "likely enough without a thought")
+        return CHOOSE[self.by](thought(candidates) or candidates)
+
+
+def thought(candidates: Sequence[Candidate]) -> list[Candidate]:
+    return [c for c in candidates if c.bridge != CLOSE]
+
+
+SIGNS = 4
 
 
 def probability_right(candidates: Sequence[Candidate], weights: Sequence[float]) -> float:

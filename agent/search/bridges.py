@@ -13,6 +13,7 @@ from agent.records import Sample
 if TYPE_CHECKING:
     from agent.policy.renderer import Renderer
 
+CRITIQUE, REVISE, WAIT, CLOSE = "critique", "revise", "wait", "close"
 PROMPTS = Path(__file__).parent.parent / "prompts"
 
 
@@ -24,9 +25,18 @@ def bridged(renderer: Renderer, parent: Sample, bridge: str) -> list[int]:
     """
     ids, end = list(parent.token_ids), renderer.marks.end_think
     ended = bool(ids) and ids[-1] == end
-    if bridge == "close":
+    if bridge == CLOSE:
         return ids if ended or end is None else [*ids, *renderer.encode("\n"), end, *renderer.encode("\n\n")]
     text = (PROMPTS / f"{bridge}.txt").read_text().strip()
-    if bridge == "wait":
+    if bridge == WAIT:
         return [*(ids[:-1] if ended else ids), *renderer.encode(text)]
     return [*ids, *renderer.user_turn(text, after=ids)]
+
+
+def unthinking(renderer: Renderer) -> list[int]:
+    """A turn that has begun with a thought in which nothing is thought; [] for a model that has no thoughts."""
+    think, end = renderer.marks.think, renderer.marks.end_think
+    if think is None or end is None:
+        return []
+    begun = [] if renderer.marks.opens_thought else [think]
+    return [*begun, *renderer.encode("\n\n"), end, *renderer.encode("\n\n")]

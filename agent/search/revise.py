@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from agent.search.bridges import CLOSE, CRITIQUE, REVISE, WAIT
 from agent.search.strategy import Candidate, Choice, Grow
-
-CRITIQUE, REVISE, WAIT, CLOSE = "critique", "revise", "wait", "close"
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,7 @@ from agent.search.auto import Auto
 from agent.thresholds import FILE_NAME, Thresholds, fitted, read, write
 
 VERSION = PolicyVersion("mini", version="0123")
-FOUND = Thresholds((0.5, -1.0, 0.25, 1.5), 0.93, {"consensus": 1.0}, {"questions": 20})
+FOUND = Thresholds((0.5, -1.0, 0.25, 1.5), 0.93, {"consensus": 1.0}, (), {"questions": 20})
 AUTO = EFFORTS["auto"]
 
 

@@ -8,7 +8,7 @@ import pytest
 from agent.records import Ending, Node, PolicyVersion, Run, Sample, SamplingParams
 from rl.pools import Pool, pool_of
 from rl.tasks.suite import generate
-from rl.thresholds import LOSS, fit, second_half, states, wave_ends
+from rl.thresholds import LOSS, Asked, fit, second_half, states, wave_ends
 
 VOTING = {"consensus": 1.0}
 
@@ -26,9 +26,22 @@ async def pool(index: int, chance: float, nats: float, size: int = 8) -> Pool:
     return await pool_of(task, run, (), "\n", seconds=1.0)
 
 
-async def mixed(count: int = 120) -> list[Pool]:
+async def asked(index: int, chance: float, nats: float, quick: float = 0.0) -> Asked:
+    """``quick`` is the chance that an attempt without a thought, which is not sure of itself unless right, is right."""
+    without = await pool(index, quick, 0.001 if quick else 2.0, size=1)
+    return Asked(await pool(index, chance, nats), without)
+
+
+def shortened(pool: Pool) -> tuple[tuple[Node, ...], ...]:
+    """Its attempts in one token each."""
+    sample = pool.attempts[0][0].sample
+    one = replace(sample, token_ids=sample.token_ids[:1], logprobs=sample.logprobs[:1])
+    return tuple((replace(node, sample=one),) for (node,) in pool.attempts)
+
+
+async def mixed(count: int = 120, quick: float = 0.0) -> list[Asked]:
     """Easy questions, of which the model is sure and right; hard ones, of which it is neither."""
-    return [await (pool(i, 1.0, 0.001) if i % 2 else pool(i, 0.3, 0.8)) for i in range(count)]
+    return [await (asked(i, 1.0, 0.001, quick) if i % 2 else asked(i, 0.3, 0.8)) for i in range(count)]
 
 
 async def test_easy_questions_get_one_attempt_and_nothing_is_lost() -> None:
@@ -39,8 +52,14 @@ async def test_easy_questions_get_one_attempt_and_nothing_is_lost() -> None:
     assert found.best.tokens == min(each.tokens for each in found.levels if each.accuracy >= found.high - LOSS)
 
 
+async def test_an_attempt_without_a_thought_comes_first_only_where_it_pays() -> None:
+    assert not (await fit(await mixed(quick=0.0), VOTING)).best.quick
+    free = [replace(each, quick=replace(each.quick, attempts=shortened(each.quick))) for each in await mixed(quick=1.0)]
+    assert (await fit(free, VOTING)).best.quick
+
+
 async def test_where_the_model_is_always_wrongly_sure_it_stops_no_earlier_than_high() -> None:
-    found = await fit([await pool(i, 0.4, 0.001) for i in range(80)], VOTING)
+    found = await fit([await asked(i, 0.4, 0.001) for i in range(80)], VOTING)
     assert found.best.accuracy >= found.high - LOSS
 
 
@@ -52,10 +71,10 @@ async def test_states_are_what_auto_sees_after_each_wave() -> None:
 
 
 async def test_one_half_learns_and_the_other_chooses() -> None:
-    halves = [second_half(each) for each in await mixed(60)]
+    halves = [second_half(each.pool) for each in await mixed(60)]
     assert 15 < sum(halves) < 45
     with pytest.raises(ValueError, match="too few"):
-        await fit([await pool(1, 1.0, 0.1)], VOTING)
+        await fit([await asked(1, 1.0, 0.1)], VOTING)
 
 
 async def test_more_attempts_than_auto_makes_are_not_looked_at() -> None:

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from agent.search.auto import Auto, probability_right, signs
-from agent.search.strategy import Candidate, attempts
+from agent.search.strategy import Candidate, Grow, attempts
 from tests.agent.search.candidates import answered
 
 SURE = (0.0, -1.0, 0.0, 0.0)  # by doubt alone: 0.001 nats a token give 0.998, 1 nat gives 0.5
@@ -63,6 +63,18 @@ def test_only_the_attempts_of_the_leading_answer_speak_for_it() -> None:
 def test_a_score_speaks_from_minus_one_to_one_and_a_missing_one_not_at_all() -> None:
     one = drawn(("75", 0.1))
     assert [signs([replace(one[0], score=score)])[3] for score in (0.0, 0.75, None)] == [-1.0, 0.5, 0.0]
+
+
+def test_a_first_attempt_may_answer_without_a_thought_and_counts_only_where_it_is_sure() -> None:
+    quick = replace(FITTED, quick_weights=SURE)
+    assert quick.grow([]) == [Grow(bridge="close")]
+    sure, unsure = ([replace(c, bridge="close") for c in drawn(("75", nats))] for nats in (0.001, 1.0))
+    assert quick.grow(sure) == []
+    assert quick.choose(sure).reason == "likely enough without a thought"
+    assert quick.grow(unsure) == attempts(1)
+    first, second = drawn(("75", 1.0), ("80", 0.001))
+    assert quick.grow([replace(first, bridge="close"), second]) == []
+    assert quick.choose([replace(first, bridge="close"), second]).path == (1,)
 
 
 @given(
