@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -15,6 +16,7 @@ from tui.options import AsJson, BaseUrl, ModelName, effort_named, print_json, se
 if TYPE_CHECKING:
     from agent.effort import Effort
     from agent.settings import Settings
+    from rl.evaluate import Suite
     from rl.results import Result
     from rl.tasks.task import Split
 
@@ -24,8 +26,13 @@ def add_to(app: typer.Typer, log_app: typer.Typer, train_app: typer.Typer) -> No
 
 
 def evaluate(
-    suite: Annotated[str, typer.Argument(help="A family, or family/tier; several by commas; all; hard; handwritten.")],
-    questions: Annotated[int, typer.Option(min=1, help="Questions of each tier.")] = 100,
+    suite: Annotated[
+        str,
+        typer.Argument(
+            help="A family, or family/tier; all; hard; handwritten; FILE.jsonl; hf:OWNER/NAME:CONFIG:SPLIT. By commas."
+        ),
+    ],
+    questions: Annotated[int, typer.Option(min=1, help="Questions of each tier; of a file, a sample.")] = 100,
     effort: Annotated[str | None, typer.Option(help="Efforts by commas; low where nothing else is asked for.")] = None,
     strategy: Annotated[
         list[str] | None,
@@ -35,7 +42,7 @@ def evaluate(
         int, typer.Option(min=0, help="Draw so many attempts a question once, and choose among them in every way.")
     ] = 0,
     temperature: Annotated[float | None, typer.Option(min=0.0, help="Instead of the effort's.")] = None,
-    seed: Annotated[int, typer.Option(help="Which questions are generated.")] = 1,
+    seed: Annotated[int, typer.Option(help="Which questions are generated, or drawn from a file.")] = 1,
     split: Annotated[str, typer.Option(help="held_out, or train: to collect what a reward model learns from.")] = (
         "held_out"
     ),
@@ -61,13 +68,10 @@ def evaluate(
     add_families(settings.tasks)
     efforts = ("" if pool or strategy else "low") if effort is None else effort
     plan = Plan(
-        suites=suites_named(suite),
+        suites=suites_asked(suite, questions, seed, "train" if split == "train" else "held_out"),
         ways=ways_named(efforts, strategy or [], temperature),
         drawn=ways_named("high", [], temperature)[0],
         pool=pool,
-        questions=questions,
-        seed=seed,
-        split="train" if split == "train" else "held_out",
         concurrent=concurrent,
     )
     results = asyncio.run(_evaluate(settings, plan))
@@ -87,13 +91,10 @@ def evaluate(
 class Plan:
     """What is asked, and how."""
 
-    suites: Sequence[tuple[str, int]]
+    suites: Sequence[Suite]
     ways: Sequence[Effort]  # each is asked with, or, where it only chooses, chosen with from the pool
     drawn: Effort  # with which a pool is drawn
     pool: int  # attempts a question, 0 for none
-    questions: int
-    seed: int
-    split: Split
     concurrent: int
 
     def from_pool(self, way: Effort) -> bool:
@@ -132,11 +133,32 @@ def suites_named(names: str) -> list[tuple[str, int]]:
     return found
 
 
+def suites_asked(names: str, questions: int, seed: int, split: Split) -> list[Suite]:
+    """The suites of families and files by commas, each once."""
+    from rl.evaluate import suite_of
+    from rl.suites.named import is_file, suites_in
+    from tui.progress import bar
+
+    found: dict[tuple[str, int], Suite] = {}
+    with bar() as draw:
+        for part in dict.fromkeys(names.split(",")):
+            report = partial(draw, label=f"reading {part}")
+            if is_file(part):
+                taken = {family for family, _ in found}
+                found |= {(s.family, s.tier): s for s in suites_in(part, questions, seed, report, taken)}
+                continue
+            tiers = suites_named(part)
+            for done, (family, tier) in enumerate(tiers, 1):
+                found[family, tier] = suite_of(family, tier, questions, seed, split)
+                report(len(tiers), done)
+    return list(found.values())
+
+
 async def _evaluate(settings: Settings, plan: Plan) -> list[Result]:
     from dataclasses import replace
 
     from agent.assemble import assemble, open_encoder
-    from rl.evaluate import Harness, evaluate_live, evaluate_pool, suite_of
+    from rl.evaluate import Harness, evaluate_live, evaluate_pool
     from rl.pools import Way
     from tui.progress import bar
 
@@ -144,18 +166,19 @@ async def _evaluate(settings: Settings, plan: Plan) -> list[Result]:
     with bar() as draw:
         async with assemble(settings) as agent:
             harness = Harness(replace(agent, checkpointer=None), open_encoder(settings), plan.concurrent)
-            for family, tier in plan.suites:
-                asked = suite_of(family, tier, plan.questions, plan.seed, plan.split)
+            for asked in plan.suites:
+                name, many = f"{asked.family}/{asked.tier}", len(asked.tasks)
                 if plan.pool:
                     ways = [Way(w.name, w.strategy, agent.weights) for w in plan.ways if plan.from_pool(w)]
-                    report = counter(draw, f"{family}/{tier} pool of {plan.pool}", len(asked.tasks))
-                    results += await evaluate_pool(
-                        harness, asked, replace(plan.drawn, name="pool"), plan.pool, report, ways
-                    )
+                    report = counter(draw, f"{name} pool of {plan.pool}", many)
+                    grading = counter(draw, f"grading {name} pool of {plan.pool}", many)
+                    drawn = replace(plan.drawn, name="pool")
+                    results += await evaluate_pool(harness, asked, drawn, plan.pool, report, ways, grading)
                 for way in plan.ways:
                     if not plan.from_pool(way):
-                        report = counter(draw, f"{family}/{tier} {way.name}", len(asked.tasks))
-                        results.append(await evaluate_live(harness, asked, way, report))
+                        report = counter(draw, f"{name} {way.name}", many)
+                        grading = counter(draw, f"grading {name} {way.name}", many)
+                        results.append(await evaluate_live(harness, asked, way, report, grading))
     return results
 
 
