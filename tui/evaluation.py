@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from tui.contamination import overlaps_with, section, summary
 from tui.options import AsJson, BaseUrl, ModelName, effort_named, print_json, settings_for
 
 if TYPE_CHECKING:
@@ -47,6 +48,12 @@ def evaluate(
         "held_out"
     ),
     against: Annotated[str | None, typer.Option(help="The row that the others are compared with.")] = None,
+    contamination: Annotated[
+        str | None,
+        typer.Option(
+            help="Training text, a file or folder, to look for the questions in; mixture: what sft trains on."
+        ),
+    ] = None,
     concurrent: Annotated[int, typer.Option(min=1, help="Questions under way at once.")] = 16,
     model: ModelName = None,
     base_url: BaseUrl = None,
@@ -74,17 +81,23 @@ def evaluate(
         pool=pool,
         concurrent=concurrent,
     )
+    overlaps = overlaps_with(contamination, plan.suites) if contamination else []
     results = asyncio.run(_evaluate(settings, plan))
     results += together(results)
+    shown = table(results, against) + (f"\n\n{section(contamination, overlaps, results)}" if contamination else "")
     if out:
         out.mkdir(parents=True, exist_ok=True)
         (out / "results.json").write_text(json.dumps([asdict(r) | r.summary() for r in results]))
-        (out / "table.md").write_text(table(results, against) + "\n")
+        (out / "table.md").write_text(shown + "\n")
+        if contamination:
+            (out / "contamination.json").write_text(json.dumps(summary(contamination, overlaps, results)))
         tokens_plot(results, out / "plot.png")
     if as_json:
-        print_json({"questions": questions, "seed": seed, "results": [result.summary() for result in results]})
+        document = {"questions": questions, "seed": seed, "results": [result.summary() for result in results]}
+        found = {"contamination": summary(contamination, overlaps, results)} if contamination else {}
+        print_json(document | found)
         return
-    print(table(results, against))
+    print(shown)
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,7 +141,10 @@ def suites_named(names: str) -> list[tuple[str, int]]:
         family, _, tier = part.partition("/")
         tiers = [t for t in suites.get(family, ()) if tier in ("", str(t))]
         if not tiers:
-            raise SettingsError(f"There is no suite {part!r}; take one of {', '.join(suites)}, with /tier or without.")
+            sentence = (
+                f"There is no suite {part!r}; take one of {', '.join(suites)}, with /tier or without, or name a file"
+            )
+            raise SettingsError(f"{sentence} (.jsonl, .csv, .parquet).")
         found += [(family, t) for t in tiers]
     return found
 

@@ -9,6 +9,8 @@ from __future__ import annotations
 from retrieval.passage import Document
 from rl.suites.row import TOOLS, Row, RowError, task_from, text, texts
 from rl.tasks.task import Task
+from verifiers.unit_tests import read_checks
+from verifiers.verdict import VerifierError
 
 NAME = "own"
 CHECKERS = ("exact", "math", "choice", "json_schema", "unit_tests")
@@ -25,18 +27,32 @@ def read(row: Row) -> Task:
         raise RowError(f"has the checker {str(checker)[:40]!r}; take one of {', '.join(CHECKERS)}")
     if not isinstance(metadata, dict):
         raise RowError("has metadata that is no object")
+    refuse_ungradable(checker, metadata, gold := gold_of(row, checker))
     documents = documents_of(row)
     tools = texts(row, "tools") if "tools" in row else [*TOOLS, *(["search"] if documents else [])]
     return task_from(
         NAME,
         row,
         text(row, "question"),
-        gold_of(row, checker),
+        gold,
         checker,
         documents=documents,
         tools=tools,
         metadata=metadata,
     )
+
+
+def refuse_ungradable(checker: str, metadata: dict[str, object], gold: str) -> None:
+    """Before anything is asked. Raises ``RowError``."""
+    if checker == "json_schema" and "schema" not in metadata:
+        raise RowError('has no "schema" in its metadata')
+    if checker == "choice" and not (len(gold) == 1 and gold.isalpha()):
+        raise RowError(f"has the answer {gold[:20]!r}, which is no letter")
+    try:
+        if checker == "unit_tests" and not read_checks(metadata.get("tests", ())):
+            raise RowError('has no "tests" in its metadata')
+    except VerifierError as error:
+        raise RowError(f"has tests that cannot be read: {str(error).rstrip('.')}") from error
 
 
 def gold_of(row: Row, checker: str) -> str:
