@@ -1,8 +1,8 @@
 """Which questions of an evaluation stand in training text, and how much of each: ``ponder eval --contamination``.
 
-The measure is that of Brown et al. 2020 ("Language Models are Few-Shot Learners", appendix C): a question overlaps where
-13 of its words in a row, or 8 of a question with fewer than 13, are in the training text, whatever the case and the
-punctuation. A question of fewer than 8 words overlaps where all of it does, which for very short ones may be chance.
+The measure is that of Brown et al. 2020 ("Language Models are Few-Shot Learners", appendix C): a question overlaps
+where 13 of its words in a row, or 8 of a question with fewer than 13, are in the training text, whatever the case and
+the punctuation. A question of fewer than 8 words overlaps where all of it does, which for very short ones may be chance.
 Training text is read as a stream; what is kept are the questions' own n-grams and which of them were found.
 """
 
@@ -73,7 +73,7 @@ class Finder:
 
 def text_of(task: Task) -> str:
     """The question as its data set has it, without what a format adds to ask it."""
-    return str(task.metadata.get("text", task.question))
+    return str(task.metadata.get("as_published", task.question))
 
 
 def ngrams(text: str) -> list[str]:

@@ -41,7 +41,7 @@ def read_gpqa(row: Row) -> Task:
 
 def task_of(row: Row, question: str, choices: Sequence[str], right: int, metadata: dict[str, object]) -> Task:
     listed = "\n".join(f"{letter}) {choice}" for letter, choice in zip(ascii_uppercase, choices, strict=False))
-    metadata |= {"choices": tuple(choices), "text": question}
+    metadata |= {"choices": tuple(choices), "as_published": question}
     return task_from(NAME, row, f"{question}\n\n{listed}\n\n{ASK}", ascii_uppercase[right], "choice", metadata=metadata)
 
 

@@ -83,11 +83,13 @@ def is_config(file: str, config: str) -> bool:
 def fetched(wanted: DataSet, patience: float) -> list[Path]:
     from huggingface_hub import HfApi, hf_hub_download, snapshot_download
     from huggingface_hub.errors import LocalEntryNotFoundError
+    from huggingface_hub.utils import logging
 
     name = wanted.repository
+    logging.set_verbosity_error()  # what it tells of its retries would stand beside our sentence
     try:
-        listed = within(patience, lambda: HfApi().list_repo_files(name, repo_type="dataset"))
-        picked = chosen(listed, wanted)
+        listed = within(patience, lambda: HfApi().dataset_info(name, timeout=patience)).siblings or []
+        picked = chosen([each.rfilename for each in listed], wanted)
         return [Path(hf_hub_download(name, each, repo_type="dataset")) for each in picked]
     except SuiteError:
         raise

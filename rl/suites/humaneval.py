@@ -34,7 +34,7 @@ def read(row: Row) -> Task:
     begins = [match.start() for match in re.finditer(rf"^(?:async )?def {re.escape(name)}\b", prompt, re.MULTILINE)]
     if not begins:
         raise RowError(f"has a prompt without `def {name[:40]}`")
-    metadata: dict[str, object] = {"before": prompt[: begins[-1]], "text": prompt}
+    metadata: dict[str, object] = {"before": prompt[: begins[-1]], "as_published": prompt}
     check = check_of(test)
     try:
         metadata["tests"] = tuple(lines(check, name))
