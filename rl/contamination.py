@@ -2,7 +2,7 @@
 
 The measure is that of Brown et al. 2020 ("Language Models are Few-Shot Learners", appendix C): a question overlaps
 where 13 of its words in a row, or 8 of a question with fewer than 13, are in the training text, whatever the case and
-the punctuation. A question of fewer than 8 words overlaps where all of it does, which for very short ones may be chance.
+the punctuation. A question of fewer than 8 words overlaps where all of it does, which for the shortest may be chance.
 Training text is read as a stream; what is kept are the questions' own n-grams and which of them were found.
 """
 

@@ -16,7 +16,7 @@ from agent.context import Agent
 from agent.effort import EFFORTS, Effort
 from agent.errors import PonderError
 from agent.records import Ending, Run
-from agent.run import Ask, ask, settings_of
+from agent.run import Ask, QuestionError, ask, settings_of
 from agent.search.attempts import BestOfN
 from agent.store import RunFilter
 from retrieval.encoder import Encoder
@@ -123,7 +123,10 @@ async def ask_all(harness: Harness, tasks: Sequence[Task], effort: Effort, repor
             if run_id is not None:
                 run = harness.agent.store.run(run_id)
             else:
-                run = await ask_one(harness, task, seed, effort)
+                try:
+                    run = await ask_one(harness, task, seed, effort)
+                except QuestionError as error:
+                    raise EvaluationError(f"The question {task.question[:60]!r} cannot be asked: {error}") from error
             report()
             return run
 

@@ -58,7 +58,9 @@ def csv_rows(path: Path, tell: Tell) -> Numbered:
     size = path.stat().st_size
     with path.open(encoding="utf-8-sig", errors="replace", newline="") as file:
         reader = csv.DictReader(file)
-        for row in reader:
+        for number, row in enumerate(reader, 1):
+            if number % EVERY == 0:
+                tell(size, file.buffer.tell())
             yield reader.line_num, row
     tell(size, size)
 

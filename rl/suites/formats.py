@@ -28,7 +28,7 @@ def task_of(row: object) -> Task:
     """Raises ``RowError``: the row is no object, fits no format, or lacks a value that its format has."""
     if not isinstance(row, dict):
         raise RowError("is no JSON object")
-    row = {key: value for key, value in row.items() if value is not None}  # Parquet's way of having no such key
+    row = {str(key): value for key, value in row.items() if value is not None}  # as Parquet has what is not there
     for each in FORMATS:
         if each.fits(row):
             return each.read(row)

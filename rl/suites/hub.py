@@ -56,6 +56,7 @@ def chosen(files: Sequence[str], wanted: DataSet) -> list[str]:
         return [wanted.split]
     readable = sorted(each for each in files if PurePosixPath(each).suffix in SUFFIXES)
     found = [each for each in readable if is_split(each, wanted.split) and is_config(each, wanted.config)]
+    found = [each for each in found if wanted.config in PurePosixPath(each).parts[:-1]] or found
     if not found:
         raise SuiteError(
             f"{wanted.repository} has no {wanted.config + ' ' if wanted.config else ''}{wanted.split} split in "

@@ -146,6 +146,13 @@ async def test_a_model_that_cannot_be_asked_is_not_measured(
         await evaluate_live(bench, suite_of("arithmetic", 1, 2, seed=1), LOW, lambda: None)
 
 
+async def test_a_question_that_is_too_long_is_named(renderer: Renderer, tmp_path: Path, opened: list[Agent]) -> None:
+    task = task_of({"question": "Why? " * 20_000, "gold": "So."})
+    bench = harness(ScriptedPolicy(renderer, {}), tmp_path, opened)
+    with pytest.raises(EvaluationError, match=r"The question 'Why\? Why\? .* cannot be asked"):
+        await evaluate_live(bench, Suite("own", 0, [task]), LOW, lambda: None)
+
+
 # --- a pool of attempts -----------------------------------------------------------------------------------------------
 
 

@@ -22,6 +22,10 @@ def test_a_task_is_a_function_of_its_row_wherever_its_keys_stand(row: dict[str, 
     assert "/train/" not in task.task_id
 
 
+def test_a_line_with_more_columns_than_its_file_is_still_a_row() -> None:
+    assert task_of({**OWN, None: ["more"]}).gold == "Paris"  # as csv.DictReader gives it
+
+
 def test_a_key_without_a_value_is_no_key() -> None:
     assert task_of(OWN | {"checker": None, "documents": None}) == task_of(OWN)
 

@@ -38,6 +38,7 @@ def test_a_name_with_too_little_or_too_much_is_refused(written: str) -> None:
         (["test.jsonl", "train.jsonl"], "", "test", ["test.jsonl"]),
         (["a/test-1.csv", "a/test-0.csv", "a/testing.csv"], "", "test", ["a/test-0.csv", "a/test-1.csv"]),
         (["gpqa_main.csv", "gpqa_diamond.csv"], "", "gpqa_diamond", ["gpqa_diamond.csv"]),
+        (["all/test-0.csv", "all_of_it/test-0.csv"], "all", "test", ["all/test-0.csv"]),
         (["data/questions.jsonl"], "", "data/questions.jsonl", ["data/questions.jsonl"]),
         (["algebra/test/0.jsonl", "algebra/train/0.jsonl"], "algebra", "test", ["algebra/test/0.jsonl"]),
     ],
