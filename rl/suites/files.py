@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import io
 import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -56,11 +57,11 @@ def parsed(line: bytes) -> object:
 def csv_rows(path: Path, tell: Tell) -> Numbered:
     csv.field_size_limit(1 << 30)
     size = path.stat().st_size
-    with path.open(encoding="utf-8-sig", errors="replace", newline="") as file:
-        reader = csv.DictReader(file)
+    with path.open("rb") as file:
+        reader = csv.DictReader(io.TextIOWrapper(file, "utf-8-sig", "replace", ""))
         for number, row in enumerate(reader, 1):
             if number % EVERY == 0:
-                tell(size, file.buffer.tell())
+                tell(size, file.tell())
             yield reader.line_num, row
     tell(size, size)
 
