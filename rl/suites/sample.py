@@ -54,6 +54,6 @@ def tasks(paths: Sequence[Path], tell: Tell) -> Iterator[Task]:
 
 
 def complaint(bad: Sequence[str]) -> str:
-    more = f"; so it is with {', '.join(bad[1:SHOWN])}" if bad[1:] else ""
-    rest = f" and {len(bad) - SHOWN} more" if len(bad) > SHOWN else ""
-    return f"{bad[0]}{more}{rest}; docs/evaluation.md has the formats, and what fits none is mended or removed."
+    others = ", ".join(bad[1:SHOWN]) + (f" and {len(bad) - SHOWN} more" if len(bad) > SHOWN else "")
+    also = f"; {others} cannot be asked either" if others else ""
+    return f"{bad[0]}{also}; docs/evaluation.md has the formats: mend such lines, or remove them."

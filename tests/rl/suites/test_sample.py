@@ -67,8 +67,8 @@ def test_lines_that_fit_no_format_are_named_in_one_sentence(tmp_path: Path) -> N
     with pytest.raises(SuiteError) as refused:
         sample(file, 3)
     assert str(refused.value) == (
-        f"{file}:2 fits no format (its keys: text); so it is with own.jsonl:4, own.jsonl:5, own.jsonl:6, own.jsonl:7 "
-        "and 3 more; docs/evaluation.md has the formats, and what fits none is mended or removed."
+        f"{file}:2 fits no format (its keys: text); own.jsonl:4, own.jsonl:5, own.jsonl:6, own.jsonl:7 and 3 more "
+        "cannot be asked either; docs/evaluation.md has the formats: mend such lines, or remove them."
     )
 
 
