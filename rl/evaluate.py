@@ -16,19 +16,19 @@ from agent.context import Agent
 from agent.effort import EFFORTS, Effort
 from agent.errors import PonderError
 from agent.records import Ending, Run
-from agent.run import Ask, ask, carried_out, settings_of
+from agent.run import Ask, QuestionError, ask, carried_out, settings_of
 from agent.search.attempts import BestOfN
 from agent.store import RunFilter
 from retrieval.encoder import Encoder
 from retrieval.retriever import Retriever
 from rl import pools
-from rl.grade import is_right
+from rl.grade import graded
 from rl.pools import Pool, Way, pool_of
 from rl.results import Outcome, Result
 from rl.tasks import handwritten
 from rl.tasks.lookup import PASSAGES
 from rl.tasks.suite import generate
-from rl.tasks.task import Split, Task
+from rl.tasks.task import Split, Task, digest
 from tools.search import search_tool
 from tools.toolbox import Toolbox
 
@@ -64,12 +64,15 @@ def suite_of(family: str, tier: int, questions: int, seed: int, split: Split = "
     return Suite(family, tier, [generate(family, tier, split, seed, index) for index in range(questions)])
 
 
-async def evaluate_live(harness: Harness, suite: Suite, effort: Effort, report: Report) -> Result:
-    """Every question once, with ``effort``."""
+async def evaluate_live(
+    harness: Harness, suite: Suite, effort: Effort, report: Report, grading: Report = lambda: None
+) -> Result:
+    """Every question once, with ``effort``. ``grading`` is called after each answer that a checker has looked at."""
     runs, at_once = await ask_all(harness, suite.tasks, effort, report), min(harness.concurrent, len(suite.tasks))
+    rights = await graded(suite.tasks, [run.answer for run in runs], grading)
     outcomes = [
-        Outcome(task.task_id, float(is_right(task, run.answer)), run.usage.total_tokens, run.usage.seconds / at_once)
-        for task, run in zip(suite.tasks, runs, strict=True)
+        Outcome(task.task_id, float(right), run.usage.total_tokens, run.usage.seconds / at_once)
+        for task, run, right in zip(suite.tasks, runs, rights, strict=True)
     ]
     named = effort.name in EFFORTS  # else it is a strategy that was written out
     names = (effort.name, effort.strategy.name) if named else ("", effort.name)
@@ -77,11 +80,20 @@ async def evaluate_live(harness: Harness, suite: Suite, effort: Effort, report: 
 
 
 async def evaluate_pool(
-    harness: Harness, suite: Suite, effort: Effort, n: int, report: Report, ways: Sequence[Way] = ()
+    harness: Harness,
+    suite: Suite,
+    effort: Effort,
+    n: int,
+    report: Report,
+    ways: Sequence[Way] = (),
+    grading: Report = lambda: None,
 ) -> list[Result]:
-    """``n`` attempts a question, and what each way of choosing would have given: ``pools.ways``, and those given."""
+    """``n`` attempts a question, and what each way of choosing would have given: ``pools.ways``, and those given.
+
+    ``grading`` is called after each question whose attempts have been judged.
+    """
     drawn = replace(effort, strategy=BestOfN(n))
-    agent, found = harness.agent, await draw_pools(harness, suite.tasks, drawn, report)
+    agent, found = harness.agent, await draw_pools(harness, suite.tasks, drawn, report, grading)
 
     def result(name: str, outcomes: Sequence[Outcome], attempts: int = 1) -> Result:
         return Result(suite.family, suite.tier, effort.name, name, tuple(outcomes), attempts)
@@ -95,15 +107,18 @@ async def evaluate_pool(
     ]
 
 
-async def draw_pools(harness: Harness, tasks: Sequence[Task], effort: Effort, report: Report) -> list[Pool]:
+async def draw_pools(
+    harness: Harness, tasks: Sequence[Task], effort: Effort, report: Report, grading: Report = lambda: None
+) -> list[Pool]:
     """The attempts that the effort's strategy makes at each task, judged by the agent's verifiers."""
     agent, at_once = harness.agent, min(harness.concurrent, len(tasks))
     drawing = replace(harness, agent=replace(agent, verifiers=()))  # they look at the pool, once
     runs = await ask_all(drawing, tasks, effort, report)
-    return [
-        await pool_of(task, run, agent.verifiers, agent.step_delimiter, run.usage.seconds / at_once)
-        for task, run in zip(tasks, runs, strict=True)
-    ]
+    found: list[Pool] = []
+    for task, run in zip(tasks, runs, strict=True):
+        found.append(await pool_of(task, run, agent.verifiers, agent.step_delimiter, run.usage.seconds / at_once))
+        grading()
+    return found
 
 
 async def ask_all(harness: Harness, tasks: Sequence[Task], effort: Effort, report: Report) -> list[Run]:
@@ -114,11 +129,15 @@ async def ask_all(harness: Harness, tasks: Sequence[Task], effort: Effort, repor
 
     async def one(index: int, task: Task) -> Run:
         async with gate:
-            run_id = known.get((task.task_id, index, task.tools))
+            seed = seed_of(task, index)
+            run_id = known.get((task.task_id, seed, task.tools))
             if run_id is not None:
                 run = agent.store.run(run_id)
             else:
-                run = await ask_one(harness, task, index, effort)
+                try:
+                    run = await ask_one(harness, task, seed, effort)
+                except QuestionError as error:
+                    raise EvaluationError(f"The question {task.question[:60]!r} cannot be asked: {error}") from error
             report()
             return run
 
@@ -126,6 +145,11 @@ async def ask_all(harness: Harness, tasks: Sequence[Task], effort: Effort, repor
     if failed := next((run for run in runs if not run.nodes or any(n.ending is Ending.ERROR for n in run.nodes)), None):
         raise EvaluationError(f"An attempt could not be made, so nothing was measured: {failed.error}")
     return runs
+
+
+def seed_of(task: Task, index: int) -> int:
+    """Of a file's question by its id, which stays when others come and go; of a generated one, its place."""
+    return digest(task.task_id) >> 33 if task.checker else index
 
 
 async def ask_one(harness: Harness, task: Task, seed: int, effort: Effort) -> Run:

@@ -15,7 +15,7 @@ from agent.records import Node, Run
 from agent.search.attempts import AdaptiveBestOfN, BestOfN, FixedN, MajorityVote, Single, WeightedVote
 from agent.search.auto import Auto
 from agent.search.strategy import Candidate, Strategy
-from rl.grade import is_right
+from rl.grade import grade
 from rl.intervals import pass_at_k
 from rl.results import Outcome
 from rl.tasks.task import Task
@@ -57,11 +57,12 @@ async def pool_of(task: Task, run: Run, verifiers: Sequence[Verifier], delimiter
     cases = tuple(case_of(run.question, attempt, delimiter) for attempt in attempts)
     judges = [each for each in verifiers if each.name != Consensus.name]
     verdicts = await judge(judges, cases)
+    right = await grade(task, [attempt[-1].text for attempt in attempts])
     return Pool(
         task,
         tuple((*attempt[:-1], replace(attempt[-1], verdicts=v)) for attempt, v in zip(attempts, verdicts, strict=True)),
         cases,
-        tuple(is_right(task, attempt[-1].text) for attempt in attempts),
+        tuple(right),
         seconds,
     )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -12,6 +13,7 @@ from tui.options import BaseUrl, ModelName, settings_for
 if TYPE_CHECKING:
     from agent.records import PolicyVersion
     from agent.settings import Settings
+    from rl.evaluate import Suite
     from rl.thresholds import Asked, Fit
 
 ROW = "{:>9} {:>7} {:>9} {:>16} {:>22} {:>9}"
@@ -35,10 +37,10 @@ def calibrate(
 
     from agent import thresholds
     from rl.plots import levels_plot
-    from tui.evaluation import suites_named
+    from tui.evaluation import suites_asked
 
-    settings, suites = settings_for(model=model, base_url=base_url), suites_named(suite)
-    fit, version, weights = asyncio.run(_fit(settings, suites, questions, seed, concurrent))
+    settings, suites = settings_for(model=model, base_url=base_url), suites_asked(suite, questions, seed, "held_out")
+    fit, version, weights = asyncio.run(_fit(settings, suites, concurrent))
     print(table(fit))
     found = {"suites": suite, "questions": questions, "seed": seed, "accuracy": fit.best.accuracy, "high": fit.high}
     found |= {"tokens_of_high": fit.best.against_high.token_ratio, "calibration_error": fit.error}
@@ -70,7 +72,7 @@ def table(fit: Fit) -> str:
 
 
 async def _fit(
-    settings: Settings, suites: list[tuple[str, int]], questions: int, seed: int, concurrent: int
+    settings: Settings, suites: Sequence[Suite], concurrent: int
 ) -> tuple[Fit, PolicyVersion, dict[str, float]]:
     from dataclasses import replace
 
@@ -78,7 +80,7 @@ async def _fit(
     from agent.effort import EFFORTS
     from agent.search.attempts import BestOfN, Single
     from agent.search.bridges import CLOSE
-    from rl.evaluate import Harness, draw_pools, suite_of
+    from rl.evaluate import Harness, draw_pools
     from rl.thresholds import Asked, auto_of, fit
     from tui.evaluation import counter
     from tui.progress import bar
@@ -88,9 +90,9 @@ async def _fit(
     with bar() as draw:
         async with assemble(settings) as agent:
             harness = Harness(replace(agent, checkpointer=None), open_encoder(settings), concurrent)
-            for family, tier in suites:
-                tasks = suite_of(family, tier, questions, seed).tasks
-                report = counter(draw, f"{family}/{tier}", 2 * len(tasks))
+            for suite in suites:
+                tasks = suite.tasks
+                report = counter(draw, f"{suite.family}/{suite.tier}", 2 * len(tasks))
                 pools, quick = [await draw_pools(harness, tasks, effort, report) for effort in efforts]
                 found += [Asked(*each) for each in zip(pools, quick, strict=True)]
             version = agent.policy.at(None).version

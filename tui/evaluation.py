@@ -5,16 +5,19 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from tui.contamination import overlaps_with, section, summary
 from tui.options import AsJson, BaseUrl, ModelName, effort_named, print_json, settings_for
 
 if TYPE_CHECKING:
     from agent.effort import Effort
     from agent.settings import Settings
+    from rl.evaluate import Suite
     from rl.results import Result
     from rl.tasks.task import Split
 
@@ -24,8 +27,13 @@ def add_to(app: typer.Typer, log_app: typer.Typer, train_app: typer.Typer) -> No
 
 
 def evaluate(
-    suite: Annotated[str, typer.Argument(help="A family, or family/tier; several by commas; all; hard; handwritten.")],
-    questions: Annotated[int, typer.Option(min=1, help="Questions of each tier.")] = 100,
+    suite: Annotated[
+        str,
+        typer.Argument(
+            help="A family, or family/tier; all; hard; handwritten; FILE.jsonl; hf:OWNER/NAME:CONFIG:SPLIT. By commas."
+        ),
+    ],
+    questions: Annotated[int, typer.Option(min=1, help="Questions of each tier; of a file, a sample.")] = 100,
     effort: Annotated[str | None, typer.Option(help="Efforts by commas; low where nothing else is asked for.")] = None,
     strategy: Annotated[
         list[str] | None,
@@ -35,11 +43,17 @@ def evaluate(
         int, typer.Option(min=0, help="Draw so many attempts a question once, and choose among them in every way.")
     ] = 0,
     temperature: Annotated[float | None, typer.Option(min=0.0, help="Instead of the effort's.")] = None,
-    seed: Annotated[int, typer.Option(help="Which questions are generated.")] = 1,
+    seed: Annotated[int, typer.Option(help="Which questions are generated, or drawn from a file.")] = 1,
     split: Annotated[str, typer.Option(help="held_out, or train: to collect what a reward model learns from.")] = (
         "held_out"
     ),
     against: Annotated[str | None, typer.Option(help="The row that the others are compared with.")] = None,
+    contamination: Annotated[
+        str | None,
+        typer.Option(
+            help="Training text, a file or folder, to look for the questions in; mixture: what sft trains on."
+        ),
+    ] = None,
     concurrent: Annotated[int, typer.Option(min=1, help="Questions under way at once.")] = 16,
     model: ModelName = None,
     base_url: BaseUrl = None,
@@ -61,45 +75,46 @@ def evaluate(
     add_families(settings.tasks)
     efforts = ("" if pool or strategy else "low") if effort is None else effort
     plan = Plan(
-        suites=suites_named(suite),
+        suites=suites_asked(suite, questions, seed, "train" if split == "train" else "held_out"),
         ways=ways_named(efforts, strategy or [], temperature),
         drawn=ways_named("high", [], temperature)[0],
         pool=pool,
-        questions=questions,
-        seed=seed,
-        split="train" if split == "train" else "held_out",
         concurrent=concurrent,
     )
+    overlaps = overlaps_with(contamination, plan.suites) if contamination else []
     results = asyncio.run(_evaluate(settings, plan))
     results += together(results)
+    shown = table(results, against) + (f"\n\n{section(contamination, overlaps, results)}" if contamination else "")
     if out:
         out.mkdir(parents=True, exist_ok=True)
         (out / "results.json").write_text(json.dumps([asdict(r) | r.summary() for r in results]))
-        (out / "table.md").write_text(table(results, against) + "\n")
+        (out / "table.md").write_text(shown + "\n")
+        if contamination:
+            (out / "contamination.json").write_text(json.dumps(summary(contamination, overlaps, results)))
         tokens_plot(results, out / "plot.png")
     if as_json:
-        print_json({"questions": questions, "seed": seed, "results": [result.summary() for result in results]})
+        document = {"questions": questions, "seed": seed, "results": [result.summary() for result in results]}
+        found = {"contamination": summary(contamination, overlaps, results)} if contamination else {}
+        print_json(document | found)
         return
-    print(table(results, against))
+    print(shown)
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
     """What is asked, and how."""
 
-    suites: Sequence[tuple[str, int]]
+    suites: Sequence[Suite]
     ways: Sequence[Effort]  # each is asked with, or, where it only chooses, chosen with from the pool
     drawn: Effort  # with which a pool is drawn
     pool: int  # attempts a question, 0 for none
-    questions: int
-    seed: int
-    split: Split
     concurrent: int
 
     def from_pool(self, way: Effort) -> bool:
         from rl.pools import CHOOSING
 
-        return self.pool > 0 and way.temperature == self.drawn.temperature and isinstance(way.strategy, CHOOSING)
+        choosing = isinstance(way.strategy, CHOOSING) and not getattr(way.strategy, "quick_weights", ())
+        return self.pool > 0 and way.temperature == self.drawn.temperature and choosing
 
 
 def ways_named(efforts: str, strategies: Sequence[str], temperature: float | None) -> list[Effort]:
@@ -127,9 +142,33 @@ def suites_named(names: str) -> list[tuple[str, int]]:
         family, _, tier = part.partition("/")
         tiers = [t for t in suites.get(family, ()) if tier in ("", str(t))]
         if not tiers:
-            raise SettingsError(f"There is no suite {part!r}; take one of {', '.join(suites)}, with /tier or without.")
+            sentence = (
+                f"There is no suite {part!r}; take one of {', '.join(suites)}, with /tier or without, or name a file"
+            )
+            raise SettingsError(f"{sentence} (.jsonl, .csv, .parquet).")
         found += [(family, t) for t in tiers]
     return found
+
+
+def suites_asked(names: str, questions: int, seed: int, split: Split) -> list[Suite]:
+    """The suites of families and files by commas, each once."""
+    from rl.evaluate import suite_of
+    from rl.suites.named import is_file, suites_in
+    from tui.progress import bar
+
+    found: dict[tuple[str, int], Suite] = {}
+    with bar() as draw:
+        for part in dict.fromkeys(names.split(",")):
+            report = partial(draw, label=f"reading {part}")
+            if is_file(part):
+                taken = {family for family, _ in found}
+                found |= {(s.family, s.tier): s for s in suites_in(part, questions, seed, report, taken)}
+                continue
+            tiers = suites_named(part)
+            for done, (family, tier) in enumerate(tiers, 1):
+                found[family, tier] = suite_of(family, tier, questions, seed, split)
+                report(len(tiers), done)
+    return list(found.values())
 
 
 async def _evaluate(settings: Settings, plan: Plan) -> list[Result]:
@@ -137,7 +176,7 @@ async def _evaluate(settings: Settings, plan: Plan) -> list[Result]:
 
     from agent.assemble import assemble, open_encoder
     from agent.run import carried_out
-    from rl.evaluate import Harness, evaluate_live, evaluate_pool, suite_of
+    from rl.evaluate import Harness, evaluate_live, evaluate_pool
     from rl.pools import Way
     from tui.progress import bar
 
@@ -146,19 +185,20 @@ async def _evaluate(settings: Settings, plan: Plan) -> list[Result]:
         async with assemble(settings) as agent:
             ready = replace(agent, policy=agent.policy.at(None), checkpointer=None)
             harness = Harness(ready, open_encoder(settings), plan.concurrent)
-            for family, tier in plan.suites:
-                asked = suite_of(family, tier, plan.questions, plan.seed, plan.split)
+            asked_with = [carried_out(ready, way) for way in plan.ways]
+            for asked in plan.suites:
+                name, many = f"{asked.family}/{asked.tier}", len(asked.tasks)
                 if plan.pool:
-                    chosen = [carried_out(ready, way) for way in plan.ways if plan.from_pool(way)]
-                    ways = [Way(way.name, way.strategy, agent.weights) for way in chosen]
-                    report = counter(draw, f"{family}/{tier} pool of {plan.pool}", len(asked.tasks))
-                    results += await evaluate_pool(
-                        harness, asked, replace(plan.drawn, name="pool"), plan.pool, report, ways
-                    )
-                for way in plan.ways:
+                    ways = [Way(w.name, w.strategy, agent.weights) for w in asked_with if plan.from_pool(w)]
+                    report = counter(draw, f"{name} pool of {plan.pool}", many)
+                    grading = counter(draw, f"grading {name} pool of {plan.pool}", many)
+                    drawn = replace(plan.drawn, name="pool")
+                    results += await evaluate_pool(harness, asked, drawn, plan.pool, report, ways, grading)
+                for way in asked_with:
                     if not plan.from_pool(way):
-                        report = counter(draw, f"{family}/{tier} {way.name}", len(asked.tasks))
-                        results.append(await evaluate_live(harness, asked, way, report))
+                        report = counter(draw, f"{name} {way.name}", many)
+                        grading = counter(draw, f"grading {name} {way.name}", many)
+                        results.append(await evaluate_live(harness, asked, way, report, grading))
     return results
 
 

@@ -45,6 +45,7 @@ class Task:
     documents: tuple[Document, ...] = ()  # what a search for this question must be able to find
     tools: tuple[str, ...] = ("calculator", "python", "search")  # what the demonstration was given
     metadata: dict[str, object] = field(default_factory=dict)
+    checker: str = ""  # the verifier that grades it, of a task from a file; "": the rule of generated tasks
 
 
 class Draw:

@@ -11,6 +11,7 @@ from agent.policy.renderer import Renderer
 from rl.demonstrations import sampled_text
 from rl.evaluate import EvaluationError, Harness, Suite, evaluate_live, evaluate_pool, suite_of
 from rl.intervals import mean_interval, wilson
+from rl.suites.formats import task_of
 from rl.tasks.task import Task
 from tests.rl.scripted import ScriptedPolicy, scripted_agent
 from tests.rl.tiny import tiny_tokenizer
@@ -145,6 +146,13 @@ async def test_a_model_that_cannot_be_asked_is_not_measured(
         await evaluate_live(bench, suite_of("arithmetic", 1, 2, seed=1), LOW, lambda: None)
 
 
+async def test_a_question_that_is_too_long_is_named(renderer: Renderer, tmp_path: Path, opened: list[Agent]) -> None:
+    task = task_of({"question": "Why? " * 20_000, "gold": "So."})
+    bench = harness(ScriptedPolicy(renderer, {}), tmp_path, opened)
+    with pytest.raises(EvaluationError, match=r"The question 'Why\? Why\? .* cannot be asked"):
+        await evaluate_live(bench, Suite("own", 0, [task]), LOW, lambda: None)
+
+
 # --- a pool of attempts -----------------------------------------------------------------------------------------------
 
 
@@ -174,6 +182,51 @@ async def test_what_the_log_has_already_is_not_asked_again(
     again = await evaluate_pool(bench, suite, HIGH, 2, lambda: None)  # the script has nothing left to say
     assert again == first
     assert len(bench.agent.store.runs()) == 2
+
+
+async def test_a_files_question_is_not_asked_again_when_others_come_and_go(
+    renderer: Renderer, tmp_path: Path, opened: list[Agent]
+) -> None:
+    tasks = [task_of({"question": f"What is {i} + 1?", "answer": f"#### {i + 1}"}) for i in range(4)]
+    policy = Attempts(renderer, {task.question: [answer(task.gold)] for task in tasks})
+    bench = harness(policy, tmp_path, opened)
+    assert (await evaluate_live(bench, Suite("own", 0, tasks[:3]), LOW, lambda: None)).accuracy == 1.0
+    edited = Suite("own", 0, [tasks[3], tasks[2], tasks[0]])  # the script has one answer for each
+    assert (await evaluate_live(bench, edited, LOW, lambda: None)).accuracy == 1.0
+    assert len(bench.agent.store.runs()) == 4
+
+
+async def test_the_reference_is_neither_shown_nor_logged(
+    renderer: Renderer, tmp_path: Path, opened: list[Agent]
+) -> None:
+    task = task_of({"question": "Who wrote it?", "gold": "Xanthippe", "metadata": {"hint": "Xanthippe"}})
+    bench = harness(ScriptedPolicy(renderer, {task.question: [answer("me")]}), tmp_path, opened)
+    graded: list[None] = []
+    result = await evaluate_live(bench, Suite("own", 0, [task]), LOW, lambda: None, lambda: graded.append(None))
+    assert (result.accuracy, len(graded)) == (0.0, 1)
+    [run] = bench.agent.store.runs()
+    whole = bench.agent.store.run(run.run_id)
+    shown = renderer.tokenizer.decode([*whole.nodes[0].sample.prompt_token_ids, *whole.nodes[0].sample.token_ids])
+    assert "Xanthippe" not in f"{shown}{whole}"
+
+
+async def test_a_pool_of_a_files_questions_is_graded_by_their_checker(
+    renderer: Renderer, tmp_path: Path, opened: list[Agent]
+) -> None:
+    task = task_of({"problem": "What is $x$?", "solution": r"\boxed{2x}"})
+    policy = Attempts(renderer, {task.question: [answer("y"), answer("x*2")]})
+    graded: list[None] = []
+    rows = await evaluate_pool(
+        harness(policy, tmp_path, opened),
+        Suite("math", 0, [task]),
+        HIGH,
+        2,
+        lambda: None,
+        (),
+        lambda: graded.append(None),
+    )
+    assert {row.strategy: row.accuracy for row in rows}["pass@1"] == 0.5
+    assert len(graded) == 1
 
 
 def questions(suite: Suite, attempts: Sequence[Sequence[str]]) -> dict[str, list[str]]:

@@ -9,8 +9,8 @@ from agent.errors import SettingsError
 from agent.search.steps import Beam
 from rl.results import Outcome, Result
 from rl.tasks.suite import FAMILIES
-from tests.tui.commands import ponder
-from tui.evaluation import suites_named, table, ways_named
+from tests.tui.commands import one_sentence, ponder
+from tui.evaluation import suites_asked, suites_named, table, ways_named
 
 FIELDS = {"suite", "tier", "effort", "strategy", "questions", "accuracy", "interval"}
 FIELDS |= {"tokens_per_question", "seconds_per_question"}
@@ -70,6 +70,48 @@ def test_a_strategy_is_written_with_its_parameters() -> None:
 def test_a_strategy_that_cannot_be_is_refused(spec: str, says: str) -> None:
     with pytest.raises(SettingsError, match=says):
         ways_named("", [spec], None)
+
+
+def test_suites_are_those_of_families_and_files_each_once(tmp_path: Path) -> None:
+    for folder in ("a", "b"):
+        (tmp_path / folder).mkdir()
+        rows = [{"question": f"What is {i} + 1?", "answer": f"#### {i + 1}"} for i in range(9)]
+        (tmp_path / folder / "sums.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    one, other = (str(tmp_path / folder / "sums.jsonl") for folder in ("a", "b"))
+    found = suites_asked(f"lookup/2,{one},lookup,{other},{one}", 4, 1, "held_out")
+    assert [(suite.family, suite.tier) for suite in found] == [
+        ("lookup", 2), ("sums", 0), ("lookup", 1), ("lookup", 3), (other, 0),
+    ]  # fmt: skip
+    assert [len(suite.tasks) for suite in found] == [4] * 5
+    with pytest.raises(SettingsError, match=r"or name a file \(\.jsonl"):
+        suites_asked(f"{one},nosuch", 4, 1, "held_out")
+
+
+@pytest.mark.timeout(300)
+def test_a_file_is_asked_and_its_overlap_with_training_text_reported(model: str, tmp_path: Path) -> None:
+    rows = [{"question": "What is 2 + 3?", "answer": "#### 5"}, {"question": "Name a | planet.", "gold": "Mars"}]
+    (tmp_path / "mine.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    (tmp_path / "training.txt").write_text("It was: name a planet!\n")
+    asked = ("eval", "mine.jsonl", "--contamination", "training.txt", "--model", model)
+    done = ponder(*asked, "--json", "--out", "found", folder=tmp_path)
+    assert done.returncode == 0, done.stderr
+    document = json.loads(done.stdout)
+    assert [(row["suite"], row["tier"], row["questions"]) for row in document["results"]] == [("mine", 0, 2)]
+    found = document["contamination"]
+    assert (found["questions"], found["overlapping"], found["share"]) == (2, 1, 0.5)
+    assert found["worst"][0]["where"] == "training.txt:1"
+    assert [(row["overlapping"]["questions"], row["clean"]["questions"]) for row in found["results"]] == [(1, 1)]
+    assert json.loads((tmp_path / "found" / "contamination.json").read_text()) == found
+    table = (tmp_path / "found" / "table.md").read_text()
+    assert "1 of 2 questions (0.500) overlap with training.txt." in table
+    assert "| 1.000 | training.txt:1 | Name a \\| planet. |" in table
+
+
+def test_a_file_with_lines_of_no_format_is_refused_in_one_sentence(tmp_path: Path) -> None:
+    (tmp_path / "mine.jsonl").write_text('{"question": "Why?", "gold": "So."}\n{"text": "Once."}\n')
+    done = ponder("eval", "mine.jsonl", folder=tmp_path)
+    assert done.returncode == 2
+    assert "mine.jsonl:2 fits no format (its keys: text)" in one_sentence(done)
 
 
 @pytest.mark.timeout(300)
