@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 import pytest
 from pydantic import SecretStr
 
-from agent.assemble import CHECKPOINTS, assemble, forget_checkpoints, judge_settings, panel_of, policy_of
+from agent.assemble import CHECKPOINTS, assemble, forget_checkpoints, judge_settings, needs_judge, panel_of, policy_of
 from agent.errors import PonderError, SettingsError
 from agent.policy import note
 from agent.policy.embedded import EmbeddedPolicy
@@ -197,6 +197,18 @@ def test_a_key_is_told_to_no_other_server_than_its_own() -> None:
     assert (elsewhere.base_url, elsewhere.model, elsewhere.api_key) == ("https://b.example/v1", None, None)
     assert (beside.base_url, beside.model, beside.api_key) == ("https://a.example/v1", "judges", SecretStr("sk"))
     assert judge_settings(served) == served
+
+
+async def test_a_file_of_weights_puts_a_judge_on_the_panel(
+    settings: Settings, policy: EmbeddedPolicy, tmp_path: Path
+) -> None:
+    file = tmp_path / "weights.toml"
+    file.write_text("[without_gold]\nconsensus = 1\njudge = 0.5\n")
+    weighing = with_(settings, rewards=(str(file),))
+    verifiers, weights = panel_of(weighing, policy)
+    assert [verifier.name for verifier in verifiers] == list(weights) == ["consensus", "judge"]
+    assert needs_judge(weighing)
+    assert not needs_judge(settings)
 
 
 def test_a_panel_without_a_model_cannot_ask_one(settings: Settings) -> None:
