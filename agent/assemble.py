@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import AsyncIterator, Iterable, Mapping
+from collections.abc import AsyncIterator, Collection, Iterable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from verifiers.verdict import Verifier
 
 CHECKPOINTS = "checkpoints.sqlite"
+JUDGES = ("judge", "judge_pointwise")  # verifiers that ask a language model
 MINI = Path(__file__).parent / "policy" / "mini"
 SYSTEM_PROMPT = Path(__file__).parent / "prompts" / "system.txt"
 
@@ -49,7 +50,11 @@ async def assemble(settings: Settings) -> AsyncIterator[Agent]:
             *[tool for server in settings.mcp_servers for tool in await mcp_tools(stack, settings, server)],
         ]
         add_strategies(settings)
-        verifiers, weights = panel_of(settings)
+        judge = policy
+        if settings.judge is not None and needs_judge(settings):
+            judge = await policy_of(judge_settings(settings))
+            stack.push_async_callback(judge.close)
+        verifiers, weights = panel_of(settings, judge)
         yield Agent(
             policy=policy,
             toolbox=Toolbox(tools),
@@ -238,26 +243,91 @@ async def mcp_tools(stack: AsyncExitStack, settings: Settings, name: str) -> lis
     return [replace(tool, name=f"{name}_{tool.name}"[:64]) for tool in await stack.enter_async_context(program)]
 
 
-def panel_of(settings: Settings) -> tuple[list[Verifier], dict[str, float]]:
+def panel_of(settings: Settings, judge: Policy | None = None) -> tuple[list[Verifier], dict[str, float]]:
     """Who judges, and the weights by the verifiers' names: the default ones, or the last of the person's own mappings.
 
-    A verifier of the person's own that has no weight there weighs 1.
+    A verifier of the person's own that has no weight there weighs 1. ``judge`` is the model that is asked by those that
+    ask one.
     """
-    from agent.loading import load
     from verifiers import registry
-    from verifiers.reward import WITH_STEPS, WITHOUT_GOLD
 
-    weights: Mapping[str, float] = WITHOUT_GOLD if process_reward_name(settings) is None else WITH_STEPS
-    for spec in settings.rewards:
-        weights = load(spec, "ponder.rewards")
     sandbox = sandbox_of(settings)
 
     def open_verifier(name: str) -> Verifier:
+        if name in JUDGES:
+            return judge_named(name, judge)
         return process_reward_of(settings) if name == "process_reward" else registry.load(name, sandbox)
 
     own = {verifier.name: verifier for verifier in map(open_verifier, settings.verifiers)}
+    weights = weights_of(settings)
+    check_names(settings, own)
     verifiers = [open_verifier(name) for name in weights if name not in own]
     return [*verifiers, *own.values()], {**dict.fromkeys(own, 1.0), **weights}
+
+
+def weights_of(settings: Settings) -> Mapping[str, float]:
+    """The weights for questions without a reference. Raises ``SettingsError`` and ``RewardsError``."""
+    from agent.loading import load
+    from verifiers.reward import WITH_STEPS, WITHOUT_GOLD, read_rewards
+
+    steps = process_reward_name(settings) is not None
+    weights: Mapping[str, float] = WITH_STEPS if steps else WITHOUT_GOLD
+    for spec in settings.rewards:
+        if spec.endswith(".toml"):
+            weights = read_rewards(Path(spec)).get("with_steps" if steps else "without_gold", weights)
+        else:
+            weights = load(spec, "ponder.rewards")
+    return weights
+
+
+def check_names(settings: Settings, own: Collection[str]) -> None:
+    """That every name in a file of weights is a verifier's, in the tables that are not in use too.
+
+    Raises ``SettingsError``; ``own`` are the names of the person's own verifiers.
+    """
+    from verifiers import registry
+    from verifiers.reward import read_rewards
+    from verifiers.verdict import VerifierError
+
+    for file in (spec for spec in settings.rewards if spec.endswith(".toml")):
+        for table, weights in read_rewards(Path(file)).items():
+            for name in weights.keys() - {*own, *JUDGES, "process_reward"}:
+                try:
+                    registry.load(name)
+                except VerifierError as error:
+                    raise SettingsError(f"{file}: '{table}.{name}' weighs no verifier: {error}") from error
+
+
+def needs_judge(settings: Settings) -> bool:
+    """Whether a verifier on the panel asks a language model."""
+    return not {*settings.verifiers, *weights_of(settings)}.isdisjoint(JUDGES)
+
+
+def judge_settings(settings: Settings) -> Settings:
+    """Those under which ``policy_of`` gives the judge. A key is told only to the server that it is for."""
+    judge = settings.judge
+    if judge is None:
+        return settings
+    if judge.startswith(("http://", "https://")):
+        key = settings.api_key if settings.base_url and same_server(judge, settings.base_url) else None
+        return settings.model_copy(update={"base_url": judge, "model": None, "api_key": key})
+    return settings.model_copy(update={"model": judge} | ({"base_url": None} if names_folder(judge) else {}))
+
+
+def same_server(one: str, other: str) -> bool:
+    a, b = urlsplit(one), urlsplit(other)
+    return (a.scheme, a.netloc) == (b.scheme, b.netloc)
+
+
+def judge_named(name: str, judge: Policy | None) -> Verifier:
+    """Raises ``SettingsError`` where there is no model to ask."""
+    from agent.policy.judging import PolicyJudge
+    from verifiers.judge import PairwiseJudge, PointwiseJudge
+
+    if judge is None:
+        raise SettingsError(f"The verifier {name} asks a language model; name one in the setting judge.")
+    model = PolicyJudge(judge)
+    return PairwiseJudge(model) if name == PairwiseJudge.name else PointwiseJudge(model)
 
 
 def process_reward_of(settings: Settings) -> Verifier:

@@ -64,13 +64,16 @@ class Settings(BaseSettings):
     encoder: str = "all-MiniLM-L6-v2"  # a name or a folder that sentence-transformers loads
     reranker: str | None = None  # a cross-encoder, where there is one
     process_reward: str | None = None  # a process reward model to judge by, where none is served
+    judge: str | None = (
+        None  # who the verifiers "judge" and "judge_pointwise" ask: as `model` or `base_url`; None: itself
+    )
     passages: int = Field(default=3, ge=1, le=50)  # how many a search shows the model; the miniature learned with 3
     reference_share: float = Field(default=0.1, ge=0, le=1)  # of runs drawn with fixed N, the unbiased reference
     tools: tuple[str, ...] = ()  # one's own, each "module:object"; so are the next four
     verifiers: tuple[str, ...] = ()
     strategies: tuple[str, ...] = ()
     tasks: tuple[str, ...] = ()
-    rewards: tuple[str, ...] = ()
+    rewards: tuple[str, ...] = ()  # or a file like verifiers/reward.toml
     mcp_servers: dict[str, McpServer] = Field(default_factory=dict)  # by the name that prefixes their tools
 
 
@@ -158,9 +161,11 @@ def _parse(file: Path, content: bytes) -> dict[str, Any]:
 
 def anchored(folder: Path, values: dict[str, Any]) -> dict[str, Any]:
     """Relative paths in a file mean places beside it: what was trusted there must not name other things elsewhere."""
-    for key in ("model", "encoder", "reranker", "process_reward"):
+    for key in ("model", "encoder", "reranker", "process_reward", "judge"):
         if isinstance(value := values.get(key), str) and (folder / value).exists():
             values[key] = str(folder / value)
+    if isinstance(rewards := values.get("rewards"), list):
+        values["rewards"] = [str(folder / each) if str(each).endswith(".toml") else each for each in rewards]
     servers = values.get("mcp_servers")
     for server in servers.values() if isinstance(servers, dict) else ():
         if isinstance(server, dict):

@@ -14,7 +14,6 @@ from functools import cache
 
 from agent.errors import PonderError
 from rl.suites.function_tests import FunctionTests
-from rl.suites.letters import Choice
 from rl.tasks.task import Task
 from tools.sandbox import Sandbox
 from verifiers import registry
@@ -58,11 +57,7 @@ async def graded(tasks: Sequence[Task], answers: Sequence[str | None], report: C
 @cache
 def checker(name: str) -> Verifier:
     """A verifier that grades; one for the life of the process, because some hold a process of their own."""
-    own: dict[str, Callable[[], Verifier]] = {
-        "choice": Choice,
-        "function_tests": lambda: FunctionTests(Sandbox()),
-    }
-    return own[name]() if name in own else registry.load(name)
+    return FunctionTests(Sandbox()) if name == FunctionTests.name else registry.load(name)
 
 
 def is_right(task: Task, answer: str | None) -> bool:

@@ -1,4 +1,4 @@
-"""``ponder bench``: how fast a model is served."""
+"""``ponder bench``: how fast a model is served, and how far a judge can be believed."""
 
 from __future__ import annotations
 
@@ -15,14 +15,10 @@ if TYPE_CHECKING:
 
     from agent.records import PolicyVersion
     from agent.settings import Settings
+    from rl.judging import Judged, Report
     from rl.load import Load
 
-app = typer.Typer(help="How fast it is.", no_args_is_help=True, rich_markup_mode=None)
-
-
-@app.callback()
-def bench() -> None:
-    """How fast it is."""
+app = typer.Typer(help="How fast it is, and how it judges.", no_args_is_help=True, rich_markup_mode=None)
 
 
 @app.command()
@@ -124,3 +120,78 @@ def draw(loads: Sequence[Load], title: str, file: Path) -> None:
     figure.suptitle(title)
     figure.savefig(file, dpi=150)
     pyplot.close(figure)
+
+
+@app.command()
+def judge(
+    questions: Annotated[int, typer.Option(min=1, help="The newest of the log.")] = 100,
+    by: Annotated[str | None, typer.Option("--judge", help="As --model or --base-url; by default the agent's.")] = None,
+    concurrent: Annotated[int, typer.Option(min=1, help="Questions under way at once.")] = 8,
+    model: ModelName = None,
+    base_url: BaseUrl = None,
+    out: Annotated[Path | None, typer.Option(help="Write every comparison here, as JSON lines.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """What a judge's verdicts follow, on logged tasks whose attempts disagree: place, length, and the right answer."""
+    import asyncio
+    import json
+    from dataclasses import asdict
+
+    from rl.judging import report
+    from rl.tasks.suite import add_families
+    from tui.printer import printable
+
+    settings = settings_for(model=model, base_url=base_url, judge=by)
+    add_families(settings.tasks)
+    version, judged = asyncio.run(_judged(settings, questions, concurrent))
+    found = report(judged)
+    if out:
+        out.write_text("".join(f"{json.dumps(asdict(each))}\n" for each in judged))
+    if as_json:
+        print_json({"judge": version, "report": found.summary()})
+    else:
+        print(report_text(version, found))
+        for reason in dict.fromkeys(each.comparison.reason for each in judged if each.comparison.reason):
+            print(printable(reason))
+
+
+async def _judged(settings: Settings, questions: int, concurrent: int) -> tuple[str, list[Judged]]:
+    from agent.assemble import judge_settings, open_log, policy_of
+    from agent.errors import SettingsError
+    from agent.policy.judging import PolicyJudge
+    from rl.judging import disputed, judge_all
+    from tui.evaluation import counter
+    from tui.progress import bar
+    from verifiers.judge import PairwiseJudge
+
+    with open_log(settings) as log:
+        asked = disputed(log, questions)
+    if not asked:
+        raise SettingsError("The log has no task whose attempts disagree; `ponder eval all --pool 8` draws attempts.")
+    policy = await policy_of(judge_settings(settings))
+    try:
+        with bar() as draw:
+            tell = counter(draw, f"judged by {policy.version}", len(asked))
+            return str(policy.version), await judge_all(PairwiseJudge(PolicyJudge(policy)), asked, concurrent, tell)
+    finally:
+        await policy.close()
+
+
+SHARES = {
+    "first_place": "the first place won in both orders",
+    "second_place": "the second place won in both orders",
+    "longer_won": "the longer one won, where one did",
+    "longer_right": "the longer one was right, where one was",
+    "right_won": "the right one won, ties one half",
+    "right_won_decided": "the right one won, where one did",
+}
+
+
+def report_text(judge: str, report: Report) -> str:
+    lines = [f"{judge}: {report.pairs} pairs in both orders, {report.unreadable} unreadable, {report.tokens:,} tokens"]
+    for name, what in SHARES.items():
+        found = getattr(report, name).summary()
+        low, high = found["interval"]
+        share = f"{found['share']:.3f} ({low:.3f} to {high:.3f}) of {found['of']}" if found["of"] else "no such pair"
+        lines.append(f"  {what:40} {share}")
+    return "\n".join(lines)

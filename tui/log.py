@@ -12,6 +12,7 @@ from tui.options import AsJson, BaseUrl, ModelName, print_json, settings_for
 
 if TYPE_CHECKING:
     from agent.records import Node, Run
+    from verifiers.verdict import Verdict
 
 
 def day(which: str) -> Any:
@@ -85,8 +86,14 @@ def _node_lines(run: Run, node: Node) -> str:
     lines = [f"{mark}{indent}{'.'.join(map(str, node.path))} {node.ending.value}, {len(node.sample.token_ids)} tokens"]
     lines += [f" {indent}  | {line}" for line in f"{node.thought}\n{node.text}".splitlines() if line.strip()]
     lines += [f" {indent}  {result.name}: {result.text}" for result in node.tool_results]
-    lines += [f" {indent}  {v.verifier} {v.score:.2f}" for v in node.verdicts if v.score is not None]
+    lines += [f" {indent}  {verdict_text(verdict)}" for verdict in node.verdicts]
     return "\n".join(lines)
+
+
+def verdict_text(verdict: Verdict) -> str:
+    """What a verifier said; that it gave no score is said too, for it does not count as a zero."""
+    score = "no score" if verdict.score is None else f"{verdict.score:.2f}"
+    return f"{verdict.verifier} {score}  {' '.join(verdict.reason.split())}".rstrip()
 
 
 def export(

@@ -50,10 +50,8 @@ class Printer:
                 self.flush()
                 self.line(path, f"■ {ending.value}, {tokens} tokens", "bold")
             case events.Scored(path, score, verdicts):
-                parts = ", ".join(f"{v.verifier} {v.score:.2f}" for v in verdicts if v.score is not None)
-                self.line(
-                    path, f"  score {'none' if score is None else f'{score:.2f}'} ({parts or 'no verdict'})", "magenta"
-                )
+                parts = ", ".join(f"{v.verifier} {scored(v.score)}" for v in verdicts) or "no verdict"
+                self.line(path, f"  score {scored(score)} ({parts})", "magenta")
             case events.Selected(path, reason):
                 self.line(path, f"✓ chosen: {reason}", "bold green")
             case _:
@@ -95,6 +93,11 @@ class Printer:
         if run.error:
             self.console.print(Text(printable(run.error), "yellow"))
         self.console.print(Text(summary(run), "dim"))
+
+
+def scored(score: float | None) -> str:
+    """That there is none is said, for it does not count as a zero."""
+    return "none" if score is None else f"{score:.2f}"
 
 
 def doubt_of(run: Run) -> str:

@@ -11,10 +11,12 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from importlib.metadata import EntryPoint, entry_points
 
 from tools.sandbox import Sandbox
+from verifiers.choice import Choice
 from verifiers.consensus import Consensus
 from verifiers.exact import Exact
 from verifiers.format import Format
 from verifiers.grounding import Grounding
+from verifiers.json_schema import JsonSchema
 from verifiers.math_answers import MathAnswers
 from verifiers.unit_tests import UnitTests
 from verifiers.verdict import Case, Verdict, Verifier, VerifierError
@@ -27,6 +29,8 @@ _BUILT_IN: Mapping[str, Callable[[Sandbox], Verifier]] = {
     "math": lambda sandbox: MathAnswers(),
     "format": lambda sandbox: Format(),
     "grounding": lambda sandbox: Grounding(),
+    "choice": lambda sandbox: Choice(),
+    "json_schema": lambda sandbox: JsonSchema(),
     "unit_tests": UnitTests,
     "consensus": lambda sandbox: Consensus(),
 }

@@ -1,4 +1,4 @@
-"""From verdicts to one number: the only place where weights live.
+"""From verdicts to one number: the weights are those of ``reward.toml``, or of a file of a person's own.
 
 ``combine`` is a pure function; search, evaluation and training call it with the same weights. What a verifier did not
 say is never counted as zero.
@@ -7,22 +7,46 @@ say is never counted as zero.
 from __future__ import annotations
 
 import math
+import tomllib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
-from verifiers.verdict import Verdict
+from verifiers.verdict import Verdict, VerifierError
 
-# Serving, where there is no reference. Agreement is the best sign there is. A supported claim beats a slim majority (a
-# lead of less than 2 in 7) but not a clear one. Bad form is rare, and costs about as much as one vote in eight.
-WITHOUT_GOLD: Mapping[str, float] = {"consensus": 0.7, "grounding": 0.2, "format": 0.1}
+TABLES = ("without_gold", "with_steps", "with_gold")
+Weights = Mapping[str, float]  # by the names of verifiers
 
-# The same where there is a process reward model: it tells apart what agreement cannot, and agreement checks it. Not
-# measured yet: as much for the one as for the other.
-WITH_STEPS: Mapping[str, float] = {"consensus": 0.4, "process_reward": 0.4, "grounding": 0.1, "format": 0.1}
 
-# Evaluation and training on tasks with a reference: nothing but being right counts. A task whose answers are strings
-# where every character matters names "exact" instead of "math".
-WITH_GOLD: Mapping[str, float] = {"math": 1.0}
+class RewardsError(VerifierError):
+    """A file of weights cannot be used. The message names the file and the key."""
+
+
+def read_rewards(file: Path) -> dict[str, Weights]:
+    """The tables of a file of weights, by their names; it need not have all. Raises ``RewardsError``."""
+    try:
+        tables = tomllib.loads(file.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise RewardsError(f"{file} cannot be read ({error.strerror}); name a file of weights in `rewards`.") from error
+    except ValueError as error:  # TOMLDecodeError and UnicodeDecodeError
+        raise RewardsError(f"{file} is not valid TOML: {error}.") from error
+    return {name: _table(file, name, table) for name, table in tables.items()}
+
+
+def _table(file: Path, name: str, table: Any) -> Weights:
+    if name not in TABLES or not isinstance(table, dict):
+        raise RewardsError(f"{file}: '{name}' is no table of weights; write one of [{'], ['.join(TABLES)}].")
+    for verifier, weight in table.items():
+        if type(weight) not in (int, float) or not (math.isfinite(weight) and weight >= 0):
+            raise RewardsError(f"{file}: '{name}.{verifier}' is {weight!r}; a weight is a number that is not negative.")
+    if not any(table.values()):
+        raise RewardsError(f"{file}: '{name}' has no weight above 0; give a verifier one, or remove the table.")
+    return table
+
+
+_SHIPPED = read_rewards(Path(__file__).with_suffix(".toml"))
+WITHOUT_GOLD, WITH_STEPS, WITH_GOLD = (_SHIPPED[name] for name in TABLES)
 
 
 @dataclass(frozen=True, slots=True)

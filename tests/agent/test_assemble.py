@@ -9,11 +9,13 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
+from pydantic import SecretStr
 
-from agent.assemble import CHECKPOINTS, assemble, forget_checkpoints, policy_of
+from agent.assemble import CHECKPOINTS, assemble, forget_checkpoints, judge_settings, needs_judge, panel_of, policy_of
 from agent.errors import PonderError, SettingsError
 from agent.policy import note
 from agent.policy.embedded import EmbeddedPolicy
+from agent.policy.endpoint import EndpointPolicy
 from agent.policy.note import Note
 from agent.policy.policy import PolicyError
 from agent.policy.wire import EndpointDenied, EndpointUnreachable
@@ -26,7 +28,8 @@ from retrieval.indexing import index
 from tests.agent.policy.servers import CompletionsServer, hang, hostile, serve
 from tests.agent.scripted import how
 from tools.tool import ToolSetupError
-from verifiers.verdict import VerifierError
+from verifiers.reward import WITHOUT_GOLD
+from verifiers.verdict import Case, VerifierError
 
 OWN = """
 from dataclasses import dataclass
@@ -116,6 +119,103 @@ async def test_a_verifier_without_a_weight_weighs_one_under_its_own_name(setting
         assert agent.weights["consensus"] == 0.7
 
 
+WEIGHTS = """
+[without_gold]
+polite = 2
+format = 0.5
+[with_gold]
+exact = 1
+"""
+
+
+async def test_a_file_of_weights_takes_the_place_of_the_tables_that_it_has(
+    settings: Settings, own: str, tmp_path: Path
+) -> None:
+    file = tmp_path / "weights.toml"
+    file.write_text(WEIGHTS)
+    async with assemble(with_(settings, verifiers=(f"{own}:Polite",), rewards=(str(file),))) as agent:
+        assert agent.weights == {"polite": 2, "format": 0.5}
+        assert [verifier.name for verifier in agent.verifiers] == ["format", "polite"]
+    file.write_text("[with_gold]\nexact = 1\n")
+    async with assemble(with_(settings, rewards=(str(file),))) as agent:
+        assert agent.weights == WITHOUT_GOLD
+
+
+@pytest.mark.parametrize("table", ["without_gold", "with_gold"])
+async def test_a_name_in_a_file_of_weights_that_is_no_verifiers_is_told_of(
+    settings: Settings, tmp_path: Path, table: str
+) -> None:
+    file = tmp_path / "weights.toml"
+    file.write_text(f"[{table}]\nformat = 1\npolit = 1\n")
+    with pytest.raises(PonderError, match=rf"^{file}: '{table}.polit' weighs no verifier: There is no .*'polit'; take"):
+        async with assemble(with_(settings, rewards=(str(file),))):
+            pass
+
+
+# --- judges -----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["judge", "judge_pointwise"])
+async def test_the_agents_own_model_judges_where_no_other_is_named(settings: Settings, name: str) -> None:
+    async with assemble(with_(settings, verifiers=(name,))) as agent:
+        assert agent.weights[name] == 1.0
+        [judge] = [verifier for verifier in agent.verifiers if verifier.name == name]
+        for verdict in await judge.verify([Case("How many?", "Answer: 1"), Case("How many?", "Answer: 2")]):
+            assert verdict.score is None  # it says nothing that could be read, or the prompt is too long for it
+            assert verdict.reason
+
+
+@pytest.mark.parametrize("form", ["url", "folder"])
+async def test_another_model_judges_where_it_is_named(
+    settings: Settings, policy: EmbeddedPolicy, model_folder: Path, form: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    judges: list[object] = []
+    monkeypatch.setattr("agent.policy.judging.PolicyJudge", judges.append)
+    async with serve(CompletionsServer(policy, {"root": str(model_folder)}).app()) as url:
+        changes = {"judge": url if form == "url" else str(model_folder), "verifiers": ("judge",)}
+        async with assemble(with_(settings, **changes)) as agent:
+            [judge] = judges
+            assert judge is not agent.policy
+            assert isinstance(judge, EndpointPolicy if form == "url" else EmbeddedPolicy)
+
+
+async def test_a_judge_that_nobody_asks_is_not_loaded(settings: Settings) -> None:
+    async with assemble(with_(settings, judge="http://127.0.0.1:9/v1")):
+        pass
+    with pytest.raises(EndpointUnreachable):
+        async with assemble(with_(settings, judge="http://127.0.0.1:9/v1", verifiers=("judge",))):
+            pass
+
+
+def test_a_key_is_told_to_no_other_server_than_its_own() -> None:
+    served = Settings(base_url="https://a.example/v1", api_key=SecretStr("sk"), model="answers")
+    there, elsewhere, beside = (
+        judge_settings(with_(served, judge=judge))
+        for judge in ("https://a.example/v1/", "https://b.example/v1", "judges")
+    )
+    assert (there.base_url, there.model, there.api_key) == ("https://a.example/v1/", None, SecretStr("sk"))
+    assert (elsewhere.base_url, elsewhere.model, elsewhere.api_key) == ("https://b.example/v1", None, None)
+    assert (beside.base_url, beside.model, beside.api_key) == ("https://a.example/v1", "judges", SecretStr("sk"))
+    assert judge_settings(served) == served
+
+
+async def test_a_file_of_weights_puts_a_judge_on_the_panel(
+    settings: Settings, policy: EmbeddedPolicy, tmp_path: Path
+) -> None:
+    file = tmp_path / "weights.toml"
+    file.write_text("[without_gold]\nconsensus = 1\njudge = 0.5\n")
+    weighing = with_(settings, rewards=(str(file),))
+    verifiers, weights = panel_of(weighing, policy)
+    assert [verifier.name for verifier in verifiers] == list(weights) == ["consensus", "judge"]
+    assert needs_judge(weighing)
+    assert not needs_judge(settings)
+
+
+def test_a_panel_without_a_model_cannot_ask_one(settings: Settings) -> None:
+    with pytest.raises(SettingsError, match="name one in the setting judge"):
+        panel_of(with_(settings, verifiers=("judge",)))
+
+
 async def test_the_tools_of_an_mcp_server_are_offered(settings: Settings) -> None:
     script = Path(__file__).parents[1] / "tools" / "server_of_tests.py"
     servers = {"ours": McpServer(command=sys.executable, args=(str(script),))}
@@ -171,6 +271,7 @@ def test_checkpoints_that_are_none_are_named(settings: Settings) -> None:
         ({"strategies": ("nowhere",)}, SettingsError, "nothing called 'nowhere' in ponder.strategies"),
         ({"strategies": ("pathlib:Path",)}, SettingsError, "is no strategy: make it a dataclass"),
         ({"rewards": ("nowhere:W",)}, SettingsError, "nowhere:W cannot be loaded"),
+        ({"rewards": ("nowhere.toml",)}, VerifierError, "nowhere.toml cannot be read"),
         ({"base_url": "http://127.0.0.1:9/v1"}, PonderError, "No server answers at http://127.0.0.1:9/v1"),
     ],
 )

@@ -17,6 +17,7 @@ from retrieval.passage import Passage
 from tests.agent.logs import node
 from tests.agent.scripted import ROOT_SEED, Say, assert_chained, call, heard, how, model_of
 from tools.tool import ToolError, ToolResult, tool
+from verifiers.judge import PairwiseJudge, Reply
 from verifiers.verdict import Case, Verdict
 
 Saying = Callable[..., Agent]
@@ -215,6 +216,27 @@ async def test_a_verifier_that_fails_leaves_the_others_to_decide(agent_saying: S
     run = await ask(agent_saying({(0,): "Answer: 1"}, verifiers=[Broken(), Likes("75")]), QUESTION, how(BestOfN(2)))
     assert run.answer == "Answer: 75"
     assert [verdict.score for verdict in run.verdicts] == [None, 1.0]
+
+
+async def test_a_judge_chooses_and_all_that_it_read_in_every_wave_is_in_the_usage(agent_saying: Saying) -> None:
+    class Prefers:
+        """Of two attempts the one with more sevens, at ten tokens a reply."""
+
+        asked = 0
+
+        async def ask(self, prompt: str, most_tokens: int) -> Reply:
+            self.asked += 1
+            first, second = prompt.partition("</attempt_a>")[0], prompt.partition("</attempt_a>")[2]
+            return Reply(f"<verdict>{'A' if first.count('7') > second.count('7') else 'B'}</verdict>", 10)
+
+    model = Prefers()
+    turns = {(i,): f"Answer: {'7' * (i % 3 + 1)}" for i in range(4)}
+    agent = agent_saying(turns, verifiers=[PairwiseJudge(model)])
+    run = await ask(agent, QUESTION, how(AdaptiveBestOfN(n=4, wave=2)))
+    assert run.answer == "Answer: 777"
+    assert [verdict.score for node in run.nodes for verdict in node.verdicts] == [0.0, 0.5, 1.0, 0.0]
+    assert model.asked == 6
+    assert run.usage.verifier_tokens == 60
 
 
 async def test_the_majority_is_of_answers_and_not_of_their_wording(agent_saying: Saying) -> None:

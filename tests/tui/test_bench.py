@@ -1,16 +1,19 @@
-"""``ponder bench``: what it says of what was measured, and of requests that failed."""
+"""``ponder bench``: what it says of what was measured, of requests that failed, and of a judge."""
 
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from agent.policy.policy import PolicyError
 from agent.records import PolicyVersion
+from rl.judging import Judged
 from rl.load import Load
 from tui import bench
+from verifiers.judge import Comparison
 
 GOOD = Load(1, 2, 0, 8, 1.0, (0.1, 0.2, 0.3), (0.01, 0.02, 0.03))
 BAD = Load(4, 2, 1, 4, 1.0, (0.1, 0.2, 0.3), (0.01, 0.02, 0.03), "No.")
@@ -39,3 +42,41 @@ def test_requests_that_failed_are_told_with_the_first_reason(
     with pytest.raises(PolicyError, match=r"^1 of 4 requests failed, the first with: No\.$"):
         serve(monkeypatch, GOOD, BAD)
     assert len(json.loads(capsys.readouterr().out)["loads"]) == 2
+
+
+JUDGED = [
+    Judged(Comparison(0, 1, ("first", "second"), (400, 600)), (9, 5), (True, False)),
+    Judged(Comparison(0, 1, ("first", "first"), (400, 600)), (9, 5), None),
+    Judged(Comparison(0, 1, ("first", None), (400, 600), "It ended."), (9, 5), None),
+]
+
+
+def judge(monkeypatch: pytest.MonkeyPatch, as_json: bool, out: Path | None = None) -> None:
+    async def judged(*_: Any) -> tuple[str, list[Judged]]:
+        return "judge@1", JUDGED
+
+    monkeypatch.setattr(bench, "_judged", judged)
+    bench.judge(10, None, 1, None, None, out, as_json)
+
+
+def test_a_judge_is_reported_in_lines_with_intervals(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    judge(monkeypatch, as_json=False)
+    first, *lines = capsys.readouterr().out.splitlines()
+    assert first == "judge@1: 3 pairs in both orders, 1 unreadable, 3,000 tokens"
+    assert lines[0] == "  the first place won in both orders       0.500 (0.095 to 0.905) of 2"
+    assert lines[-2] == "  the right one won, where one did         1.000 (0.207 to 1.000) of 1"
+    assert lines[-1] == "It ended."
+
+
+def test_a_judge_is_reported_as_json_and_its_comparisons_as_lines(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    judge(monkeypatch, as_json=True, out=tmp_path / "compared.jsonl")
+    said = json.loads(capsys.readouterr().out)
+    assert said["judge"] == "judge@1"
+    assert said["report"]["longer_won"]["share"] == 1.0
+    lines = [json.loads(line) for line in (tmp_path / "compared.jsonl").read_text().splitlines()]
+    assert [line["lengths"] for line in lines] == [[9, 5]] * 3
+    assert lines[0]["comparison"]["places"] == ["first", "second"]

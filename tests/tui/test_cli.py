@@ -49,7 +49,8 @@ def test_help_lists_every_command(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("group", "commands"), [("log", {"list", "show", "export", "delete"}), ("train", {"sft", "prm"})]
+    ("group", "commands"),
+    [("log", {"list", "show", "export", "delete"}), ("train", {"sft", "prm"}), ("bench", {"serve", "judge"})],
 )
 def test_a_group_lists_its_commands(tmp_path: Path, group: str, commands: set[str]) -> None:
     assert commands_in(ponder(group, "--help", folder=tmp_path).stdout) == commands
@@ -89,6 +90,7 @@ def test_help_imports_nothing_heavy() -> None:
         (("search", "pens"), 1, "ponder index"),
         (("index", "no/such/folder"), 1, "no/such/folder"),
         (("trust", "."), 2, "ponder.toml"),
+        (("bench", "judge"), 2, "no task whose attempts disagree"),
         (("eval", "nosuch"), 2, "nosuch"),
         (("eval", "arithmetic/99"), 2, "arithmetic/99"),
     ],

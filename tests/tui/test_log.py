@@ -12,6 +12,8 @@ from agent.store import Store
 from tests.agent.logs import RUN
 from tests.tui.commands import CONTROL, ponder
 from tests.tui.conftest import HOSTILE
+from tui.log import verdict_text
+from verifiers.verdict import Verdict
 
 SAMPLE = {"prompt_token_ids": [1, 2, 7, 8, 9], "token_ids": [7, 8], "logprobs": [-0.5, -0.25], "temperature": 0.7}
 
@@ -72,6 +74,13 @@ def test_a_run_is_shown_as_its_tree(log: Path, tmp_path: Path) -> None:
     assert any("0.0 answer, 2 tokens" in line for line in lines)
     assert any("python: printed" in line for line in lines)
     assert any("format 1.00" in line for line in lines)
+
+
+def test_what_a_verifier_said_is_shown_with_its_reason_and_no_score_is_no_zero() -> None:
+    found = 'For "330 metres" [1] has "It is 330 metres tall."'
+    assert verdict_text(Verdict("grounding", 1.0, f"{found}\n")) == f"grounding 1.00  {found}"
+    assert verdict_text(Verdict("judge", None, "It ended.")) == "judge no score  It ended."
+    assert verdict_text(Verdict("format", 0.0)) == "format 0.00"
 
 
 def test_samples_are_exported_as_lines_and_as_parquet(log: Path, tmp_path: Path) -> None:

@@ -108,7 +108,7 @@ def test_an_attempt_is_told_from_its_calls_to_its_score() -> None:
         " 1│ ! empty: asked again",
         " 1│ ! Nobody answers. Asked again in 4 s.",
         " 1│ ■ answer, 40 tokens",
-        " 1│   score 0.50 (format 1.00)",
+        " 1│   score 0.50 (format 1.00, exact none)",
         " 2│   score none (no verdict)",
         " 1│ ✓ chosen: the only attempt",
     ]

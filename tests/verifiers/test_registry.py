@@ -36,7 +36,9 @@ class Stuck:
         raise AssertionError
 
 
-@pytest.mark.parametrize("name", ["exact", "math", "format", "grounding", "unit_tests", "consensus"])
+@pytest.mark.parametrize(
+    "name", ["exact", "math", "choice", "format", "grounding", "json_schema", "unit_tests", "consensus"]
+)
 async def test_a_verifier_is_found_by_the_name_that_its_verdicts_carry(name: str) -> None:
     verifier = load(name)
     assert verifier.name == name

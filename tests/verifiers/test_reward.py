@@ -1,11 +1,13 @@
 """Reward: the weighted mean of what was said, and a list of what was not."""
 
+from pathlib import Path
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from verifiers.registry import load
-from verifiers.reward import WITH_GOLD, WITHOUT_GOLD, Reward, combine
+from verifiers.reward import TABLES, WITH_GOLD, WITH_STEPS, WITHOUT_GOLD, Reward, RewardsError, combine, read_rewards
 from verifiers.verdict import Verdict
 
 NAMES = ["a", "b", "c", "d"]
@@ -72,3 +74,55 @@ def test_a_supported_claim_beats_a_slim_majority_but_not_a_clear_one() -> None:
 
     assert value(consensus=3 / 8, grounding=1.0) > value(consensus=5 / 8, grounding=0.0)
     assert value(consensus=2 / 8, grounding=1.0) < value(consensus=6 / 8, grounding=0.0)
+
+
+# --- the file ---------------------------------------------------------------------------------------------------------
+
+SHIPPED = Path(__file__).parents[2] / "verifiers" / "reward.toml"
+
+
+def test_the_shipped_file_has_every_table_and_a_reason_for_every_weight() -> None:
+    assert tuple(read_rewards(SHIPPED)) == TABLES
+    weights = [line for line in SHIPPED.read_text().splitlines() if " = " in line and not line.startswith("#")]
+    assert len(weights) == sum(map(len, (WITHOUT_GOLD, WITH_STEPS, WITH_GOLD)))
+    assert all("  # " in line for line in weights)
+
+
+def test_a_file_need_not_have_every_table(tmp_path: Path) -> None:
+    file = tmp_path / "mine.toml"
+    file.write_text("[with_gold]\nexact = 1\nformat = 0\n")
+    assert read_rewards(file) == {"with_gold": {"exact": 1, "format": 0}}
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("[with_gold", "is not valid TOML"),
+        ("[gold]\nmath = 1", r"'gold' is no table of weights; write one of \[without_gold\], .*, \[with_gold\]\."),
+        ("with_gold = 1", "'with_gold' is no table of weights"),
+        ("[with_gold]\nmath = -1", r"'with_gold.math' is -1; a weight is a number that is not negative\."),
+        ("[with_gold]\nmath = nan", "'with_gold.math' is nan"),
+        ("[with_gold]\nmath = inf", "'with_gold.math' is inf"),
+        ("[with_gold]\nmath = true", "'with_gold.math' is True"),
+        ('[with_gold]\nmath = "1"', "'with_gold.math' is '1'"),
+        ("[with_gold.math]\nweight = 1", "'with_gold.math' is "),
+        ("[with_gold]\nmath = 0", "'with_gold' has no weight above 0"),
+        ("[with_gold]", "'with_gold' has no weight above 0"),
+    ],
+)  # fmt: skip
+def test_what_is_wrong_with_a_file_is_one_sentence_that_names_it_and_the_key(
+    tmp_path: Path, text: str, says: str
+) -> None:
+    file = tmp_path / "mine.toml"
+    file.write_text(text)
+    with pytest.raises(RewardsError, match=f"^{file}.*{says}") as raised:
+        read_rewards(file)
+    assert "\n" not in str(raised.value)
+
+
+def test_a_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
+    with pytest.raises(RewardsError, match=r"none.toml cannot be read \(No such file or directory\)"):
+        read_rewards(tmp_path / "none.toml")
+    (tmp_path / "latin.toml").write_bytes(b"[with_gold]\nm\xe9 = 1")
+    with pytest.raises(RewardsError, match=r"latin.toml is not valid TOML"):
+        read_rewards(tmp_path / "latin.toml")
