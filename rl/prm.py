@@ -29,6 +29,7 @@ from rl.calibration import Floats, calibration_error, fit_temperature, log_loss,
 from rl.checkpoints import Standing, TrainingError, resume, save_checkpoint
 from rl.sft import Progress, causal, prefetched, product_attention
 from rl.step_labels import Labelled, labelled
+from rl.tasks.mistakes import flawed
 from rl.tasks.suite import task_of
 from rl.tasks.task import digest
 
@@ -87,6 +88,18 @@ def examples(log: Store, delimiter: str, since: str | None, tell: Callable[[int,
             found += labelled(log.run(run.run_id), task_of(task_id), delimiter)
         tell(i + 1, len(runs))
     return sorted(found, key=lambda each: (each.task_id, each.steps))
+
+
+def demonstrations(count: int, seed: int, delimiter: str, tell: Callable[[int, int], None]) -> list[Labelled]:
+    """Of generated tasks, most of them with a mistake. None is of a question that calibrates."""
+    found: list[Labelled] = []
+    for index in range(count):
+        task, steps, labels = flawed(index, seed, delimiter)
+        example = Labelled(task.task_id, task.question, steps, labels, True)
+        found += [] if held_out(example) else [example]
+        if index % 100 == 99 or index + 1 == count:
+            tell(index + 1, count)
+    return found
 
 
 def held_out(example: Labelled) -> bool:

@@ -57,6 +57,9 @@ def prm(
     epochs: float = 2.0,
     batch: Annotated[int, typer.Option(help="Attempts a step.")] = 48,
     learning_rate: float = 1e-3,
+    demonstrations: Annotated[
+        int, typer.Option(min=0, help="Generated demonstrations to learn from as well, most with a mistake.")
+    ] = 0,
     delimiter: Annotated[str, typer.Option(help=r"What ends a step inside a thought; \n is a new line.")] = r"\n",
     since: Annotated[str | None, typer.Option(help="Only runs that began then or later.")] = None,
     seed: int = 0,
@@ -86,6 +89,9 @@ def prm(
         with open_log(app_settings) as log:
             examples = training.examples(log, ends, since, lambda done, total: draw(total, done, "reading the log", ""))
         learned, judged = training.split(examples)
+        learned += training.demonstrations(
+            demonstrations, seed, ends, lambda done, total: draw(total, done, "demonstrations", "")
+        )
         trained = training.new_model(app_settings.model or str(MINI), ends)
         rows = training.tagged(learned, encode, trained.config.max_position_embeddings)
 
