@@ -1,8 +1,8 @@
 """Does choosing by a verifier go on paying, or does the model learn to please it? Gold against proxy, as N grows.
 
-Best-of-N takes the attempt that a verifier likes best. Its score (the proxy) can only rise with N; whether answers become
-right as well (the gold) shows how far the verifier can be trusted (Gao et al. 2023, "Scaling Laws for Reward Model
-Overoptimization"). Pure functions of pools.
+Best-of-N takes the attempt that a verifier likes best. Its score (the proxy) can only rise with N; whether answers
+become right as well (the gold) shows how far the verifier can be trusted (Gao et al. 2023, "Scaling Laws for Reward
+Model Overoptimization"). Pure functions of pools.
 """
 
 from __future__ import annotations
