@@ -47,6 +47,17 @@ def calibration_error(probabilities_S: Floats, labels_S: Floats, bins: int = 10)
     return sum(abs(p - y) * share for p, y, share in reliability(probabilities_S, labels_S, bins))
 
 
+def auc(scores_S: Floats, labels_S: NDArray[np.bool_]) -> float:
+    """The chance that a right one has a higher score than a wrong one, equals counted half: area under the ROC curve.
+
+    NaN where there are none of either.
+    """
+    _, places, counts = np.unique(scores_S, return_inverse=True, return_counts=True)
+    ranks_S = (np.cumsum(counts) - (counts - 1) / 2)[places]
+    right, wrong = int(labels_S.sum()), int((~labels_S).sum())
+    return float((ranks_S[labels_S].sum() - right * (right + 1) / 2) / (right * wrong)) if right and wrong else math.nan
+
+
 def reliability(probabilities_S: Floats, labels_S: Floats, bins: int = 10) -> list[tuple[float, float, float]]:
     """(mean probability, mean label, share of the steps) of each bin that is not empty."""
     places = np.minimum((probabilities_S * bins).astype(int), bins - 1)

@@ -25,7 +25,7 @@ from transformers import AttentionInterface
 from agent.policy.renderer import Renderer
 from agent.policy.steps import StepEncoder
 from agent.store import RunFilter, Store
-from rl.calibration import Floats, calibration_error, fit_temperature, log_loss, reliability_plot, sigmoid
+from rl.calibration import Floats, auc, calibration_error, fit_temperature, log_loss, reliability_plot, sigmoid
 from rl.checkpoints import Standing, TrainingError, resume, save_checkpoint
 from rl.sft import Progress, causal, prefetched, product_attention
 from rl.step_labels import Labelled, labelled
@@ -71,6 +71,7 @@ class Calibration:
     accuracy: float  # of steps whose labels are checks, at a threshold of one half
     checked: int  # steps with such labels
     base_rate: float  # the share of right ones among them
+    auc: float  # the chance that a right one is liked better than a wrong one
     temperature: float
     nll_before: float  # nats a step
     nll_after: float
@@ -272,6 +273,7 @@ def calibrate(margins_S: Floats, labels_S: Floats, checked_S: NDArray[np.bool_])
         accuracy=float(right.mean()) if len(right) else float("nan"),
         checked=len(right),
         base_rate=float(labels_S[checked_S].mean()) if len(right) else float("nan"),
+        auc=auc(margins_S[checked_S], labels_S[checked_S] > 0.5),
         temperature=temperature,
         nll_before=log_loss(before, labels_S),
         nll_after=log_loss(after, labels_S),

@@ -103,7 +103,10 @@ def prm(
         found = training.finish(trained, encode, judged, folder, counter(draw, "calibrating", len(judged)))
     loss_plot(folder)
     checked = (
-        f"{found.accuracy:.3f} of {found.checked} steps are told right from wrong" if found.checked else "no checks"
+        f"{found.accuracy:.3f} of {found.checked} steps are told right from wrong ({found.base_rate:.3f} are right, "
+        f"area under the curve {found.auc:.3f})"
+        if found.checked
+        else "no checks"
     )
     print(
         f"{len(rows)} attempts learned, {len(judged)} held out: {checked}; calibration error {found.ece_before:.3f}, "

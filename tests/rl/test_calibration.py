@@ -7,7 +7,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rl.calibration import calibration_error, fit_temperature, log_loss, reliability, reliability_plot, sigmoid
+from rl.calibration import (
+    auc,
+    calibration_error,
+    fit_logistic,
+    fit_temperature,
+    log_loss,
+    reliability,
+    reliability_plot,
+    sigmoid,
+)
 
 
 def drawn(margins: np.ndarray, seed: int = 0) -> np.ndarray:
@@ -54,3 +63,23 @@ def test_the_plot_is_a_picture(tmp_path: Path) -> None:
     margins = np.random.default_rng(4).normal(0, 2, 100)
     reliability_plot(sigmoid(margins), sigmoid(margins / 2), drawn(margins), tmp_path / "reliability.png")
     assert (tmp_path / "reliability.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_a_logistic_regression_finds_the_weights_that_made_the_labels() -> None:
+    features = np.column_stack([np.ones(40_000), np.random.default_rng(2).normal(0, 1, (40_000, 2))])
+    weights = np.array([0.5, -2.0, 1.0])
+    found = fit_logistic(features, drawn(features @ weights))
+    assert found == pytest.approx(weights, abs=0.1)
+
+
+def test_a_logistic_regression_of_what_is_certain_stays_finite() -> None:
+    features = np.array([[1.0, x] for x in (-2.0, -1.0, 1.0, 2.0)])
+    assert np.isfinite(fit_logistic(features, np.array([0.0, 0.0, 1.0, 1.0]))).all()
+
+
+@given(st.lists(st.tuples(st.integers(0, 5), st.booleans()), min_size=1, max_size=30))
+def test_the_area_is_the_chance_that_a_right_one_is_above_a_wrong_one(drawn: list[tuple[int, bool]]) -> None:
+    right, wrong = ([score for score, label in drawn if label == which] for which in (True, False))
+    pairs = [(r > w) + 0.5 * (r == w) for r in right for w in wrong]
+    found = auc(np.array([score for score, _ in drawn], float), np.array([label for _, label in drawn]))
+    assert np.isnan(found) if not pairs else found == pytest.approx(sum(pairs) / len(pairs))
