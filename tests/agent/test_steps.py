@@ -11,6 +11,7 @@ from agent.context import Agent
 from agent.records import Ending
 from agent.run import QuestionError, ask, stream
 from agent.search.attempts import MajorityVote
+from agent.search.auto import Auto
 from agent.search.revise import BudgetForcing, SelfRefine
 from agent.search.steps import Beam, Rollouts, TreeSearch
 from agent.search.strategy import Strategy
@@ -143,6 +144,20 @@ async def test_a_thought_is_cut_and_closed(agent_saying: Saying) -> None:
     assert run.nodes[0].ending is Ending.STEP
     assert spelled(agent, run.nodes[1].sample.prompt_token_ids).endswith("\n</think>\n\n")
     assert (run.nodes[1].ending, run.answer) == (Ending.ANSWER, "Answer: 75")
+
+
+async def test_a_first_attempt_answers_without_a_thought_and_the_next_one_thinks(agent_saying: Saying) -> None:
+    turns = {(0,): "Answer: 74", (1,): "<think>12 * 7 - 9</think>Answer: 75"}
+    agent = agent_saying(turns)
+    always, never = (0.0, 0.0, 0.0, 0.0), (-9.0, 0.0, 0.0, 0.0)
+    for quick_weights, answer, attempts in ((always, "Answer: 74", 1), (never, "Answer: 75", 2)):
+        auto = Auto(n=8, enough=0.5, weights=always, quick_weights=quick_weights)
+        run = await ask(agent, QUESTION, how(auto))
+        assert (run.answer, len(run.nodes)) == (answer, attempts)
+        assert spelled(agent, run.nodes[0].sample.prompt_token_ids).endswith("<think>\n\n</think>\n\n")
+        assert [node.thought for node in run.nodes] == ["", "12 * 7 - 9"][:attempts]
+    assert not spelled(agent, run.nodes[1].sample.prompt_token_ids).endswith("</think>\n\n")
+    assert run.usage.thought_tokens == len(agent.policy.renderer.encode("12 * 7 - 9"))
 
 
 # --- what no longer matters -------------------------------------------------------------------------------------------

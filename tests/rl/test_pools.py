@@ -9,6 +9,7 @@ from agent.records import Ending, Node, PolicyVersion, Run, Sample, SamplingPara
 from agent.run import ask
 from agent.search.attempts import AdaptiveBestOfN, BestOfN
 from agent.search.attempts import MajorityVote as Majority
+from agent.search.auto import Auto
 from rl.pools import Pool, Way, any_right, chosen, pool_of, ways
 from rl.tasks.suite import generate
 from tests.agent.conftest import agent_saying, agent_with, log, log_path, model_folder, renderer, saver
@@ -88,9 +89,12 @@ def test_sizes_are_powers_of_two_up_to_all() -> None:
     assert names[-1] == "prm_weighted@12"
 
 
-@pytest.mark.parametrize("strategy", [Majority(7), BestOfN(5), AdaptiveBestOfN(12, wave=3, level=0.9)])
+@pytest.mark.parametrize(
+    "strategy",
+    [Majority(7), BestOfN(5), AdaptiveBestOfN(12, wave=3, level=0.9), Auto(12, enough=0.9, weights=(-1, 0, 2, 0))],
+)
 async def test_a_strategy_does_in_a_pool_what_it_does_alone(
-    strategy: Majority | BestOfN | AdaptiveBestOfN, agent_saying: Callable[..., Agent]
+    strategy: Majority | BestOfN | AdaptiveBestOfN | Auto, agent_saying: Callable[..., Agent]
 ) -> None:
     agent = agent_saying({(i,): f"Answer: {answer}" for i, answer in enumerate("312133332211")})
     drawn = await pool_of(TASK, await ask(agent, TASK.question, how(BestOfN(12))), agent.verifiers, "\n", 1.0)
