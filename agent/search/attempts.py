@@ -47,7 +47,7 @@ class FixedN:
 
 @dataclass(frozen=True, slots=True)
 class MajorityVote(FixedN):
-    """The answer that most attempts agree on (self-consistency, Wang et al. 2022); the earliest of equals."""
+    """The answer that most attempts agree on (self-consistency, Wang et al. 2022)."""
 
     name: str = "majority"
 
@@ -72,7 +72,7 @@ class WeightedVote(FixedN):
 
 @dataclass(frozen=True, slots=True)
 class BestOfN(FixedN):
-    """The attempt with the highest verifier score; the earliest of equals."""
+    """The attempt with the highest verifier score."""
 
     name: str = "best_of_n"
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from agent.search.attempts import CHOOSE
 from agent.search.bridges import CLOSE
 from agent.search.posterior import leader_stays
-from agent.search.strategy import Candidate, Choice, Grow, attempts
+from agent.search.strategy import Candidate, Choice, Grow, attempts, leaders, mean_logprob
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,10 +89,8 @@ def signs(candidates: Sequence[Candidate]) -> tuple[float, ...]:
     Doubt is the logarithm of the attempts' mean nats a token, which estimates the entropy that they were drawn with;
     agreement is the log-odds of the votes, one half added to each side; score that of its best attempt, from -1 to 1.
     """
-    votes = Counter(c.answer for c in candidates if c.answered)
-    answer, count = votes.most_common(1)[0]
-    agreeing = [c for c in candidates if c.answered and c.answer == answer]
-    nats = -math.fsum(c.logprob for c in agreeing) / count
+    agreeing = leaders(candidates)
+    count, nats = len(agreeing), -mean_logprob(agreeing)
     scores = [c.score for c in agreeing if c.score is not None]
     return (
         1.0,

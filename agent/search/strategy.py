@@ -7,6 +7,7 @@ can be chosen from again in any other way.
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -84,21 +85,32 @@ def attempts(count: int) -> list[Grow]:
 
 def majority(candidates: Sequence[Candidate]) -> Choice:
     """The earliest with the answer that most gave; where nobody gave one, the earliest that had begun to."""
-    votes = Counter(c.answer for c in candidates if c.answered)
-    if not votes:
+    agreeing = leaders(candidates)
+    if not agreeing:
         begun = (c for c in candidates if c.ending is Ending.BUDGET and c.answer is not None)
         return Choice(next(begun, candidates[0]).path, "no attempt came to an answer")
-    answer, count = votes.most_common(1)[0]
-    first = next(c for c in candidates if c.answered and c.answer == answer)
-    return Choice(first.path, f"{count} of {len(candidates)} attempts agree")
+    return Choice(agreeing[0].path, f"{len(agreeing)} of {len(candidates)} attempts agree")
+
+
+def leaders(candidates: Sequence[Candidate]) -> list[Candidate]:
+    """Those with the answer that most gave; of answers with as many, the one that the model was surest of."""
+    agreeing: dict[str, list[Candidate]] = {}
+    for c in candidates:
+        if c.answered:
+            agreeing.setdefault(c.answer or "", []).append(c)
+    return max(agreeing.values(), key=lambda group: (len(group), mean_logprob(group)), default=[])
+
+
+def mean_logprob(candidates: Sequence[Candidate]) -> float:
+    return math.fsum(c.logprob for c in candidates) / len(candidates)
 
 
 def best(candidates: Sequence[Candidate]) -> Choice:
-    """The earliest with the highest score; the majority's where there are no scores."""
+    """The one with the highest score, of equals the one that the model was surest of; the majority's without scores."""
     scored = [c for c in candidates if c.answered and c.score is not None]
     if not scored:
         return majority(candidates)
-    top = max(scored, key=lambda c: c.score or 0.0)
+    top = max(scored, key=lambda c: (c.score or 0.0, c.logprob))
     return Choice(top.path, f"highest score, {top.score:.2f}, of {len(candidates)} attempts")
 
 

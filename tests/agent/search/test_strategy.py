@@ -1,5 +1,7 @@
 """Choosing: which answer is given."""
 
+from dataclasses import replace
+
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -62,3 +64,15 @@ candidates = st.lists(st.tuples(st.sampled_from(["1", "2", None]), st.none() | s
 def test_an_answer_is_given_wherever_there_is_one(made: list[Candidate], strategy: Strategy) -> None:
     chosen = next(candidate for candidate in made if candidate.path == strategy.choose(made).path)
     assert chosen.answered == any(candidate.answered for candidate in made)
+
+
+def test_of_answers_with_as_many_votes_the_one_leads_that_the_model_was_surest_of() -> None:
+    drawn = [
+        replace(c, logprob=-nats)
+        for c, nats in zip(answered("74", "75", "74", "75"), (0.1, 0.2, 0.9, 0.3), strict=True)
+    ]
+    assert majority(drawn).path == (1,)
+    assert majority(drawn[:3]).path == (0,)
+    scored = [replace(c, score=0.5) for c in drawn]
+    assert best(scored).path == (0,)
+    assert best([*scored[:3], replace(scored[3], score=0.6)]).path == (3,)
