@@ -21,6 +21,7 @@ from pydantic_settings.exceptions import SettingsError as UnreadableEnvironment
 
 from agent.errors import SettingsError
 from agent.files import write_private
+from agent.system_prompt import DEFAULT
 
 FILE_NAME = "ponder.toml"
 
@@ -53,6 +54,7 @@ class Settings(BaseSettings):
     base_url: str | None = None  # an OpenAI-compatible server, "http://127.0.0.1:8000/v1"; None: the embedded model
     api_key: SecretStr | None = None  # that server's key
     model: str | None = None  # the model's name there, or a folder of weights; None: the server's only one, or the mini
+    prompt: str = DEFAULT  # the system prompt: a name in agent/prompts/system, or a text file of one's own
     effort: Literal["low", "medium", "high"] = "medium"
     sandbox: Literal["bubblewrap", "landlock", "monty"] = "monty"  # the weakest that may run a program
     encoder: str = "all-MiniLM-L6-v2"  # a name or a folder that sentence-transformers loads
@@ -152,7 +154,7 @@ def _parse(file: Path, content: bytes) -> dict[str, Any]:
 
 def anchored(folder: Path, values: dict[str, Any]) -> dict[str, Any]:
     """Relative paths in a file mean places beside it: what was trusted there must not name other things elsewhere."""
-    for key in ("model", "encoder", "reranker", "process_reward"):
+    for key in ("model", "prompt", "encoder", "reranker", "process_reward"):
         if isinstance(value := values.get(key), str) and (folder / value).exists():
             values[key] = str(folder / value)
     servers = values.get("mcp_servers")

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from tui import bench, evaluation, log, serving, training
-from tui.options import AsJson, BaseUrl, EffortName, ModelName, effort_named, print_json, settings_for
+from tui.options import AsJson, BaseUrl, EffortName, ModelName, PromptName, effort_named, print_json, settings_for
 
 if TYPE_CHECKING:
     from agent.events import Event
@@ -96,6 +96,7 @@ def ask(
     effort: EffortName = None,
     model: ModelName = None,
     base_url: BaseUrl = None,
+    prompt: PromptName = None,
     thread: Annotated[str | None, typer.Option(help="Go on with this thread, or begin it.")] = None,
     seed: Annotated[int | None, typer.Option(help="The root seed: the same seed gives the same run.")] = None,
     as_json: AsJson = False,
@@ -105,7 +106,7 @@ def ask(
 
     from agent.run import Ask, refuse_empty, stream
 
-    settings = settings_for(effort=effort, model=model, base_url=base_url)
+    settings = settings_for(effort=effort, model=model, base_url=base_url, prompt=prompt)
     question = sys.stdin.buffer.read().decode(errors="replace") if question == "-" else question
     refuse_empty(question)
     how = Ask(effort_named(settings.effort), thread, seed, reference_share=settings.reference_share)
@@ -133,11 +134,13 @@ def resume(run_id: str, model: ModelName = None, base_url: BaseUrl = None, as_js
 
 
 @app.command()
-def chat(effort: EffortName = None, model: ModelName = None, base_url: BaseUrl = None) -> None:
+def chat(
+    effort: EffortName = None, model: ModelName = None, base_url: BaseUrl = None, prompt: PromptName = None
+) -> None:
     """Talk, line by line, in one thread. An empty line or Ctrl-D ends it."""
     from tui.chat import talk
 
-    settings = settings_for(effort=effort, model=model, base_url=base_url)
+    settings = settings_for(effort=effort, model=model, base_url=base_url, prompt=prompt)
     talk(settings, effort_named(settings.effort))
 
 
