@@ -15,6 +15,8 @@ from tui.options import AsJson, BaseUrl, ModelName, effort_named, print_json, se
 if TYPE_CHECKING:
     from agent.effort import Effort
     from agent.settings import Settings
+    from agent.system_prompt import SystemPrompt
+    from rl.evaluate import Harness, Suite
     from rl.results import Result
     from rl.tasks.task import Split
 
@@ -39,7 +41,12 @@ def evaluate(
     split: Annotated[str, typer.Option(help="held_out, or train: to collect what a reward model learns from.")] = (
         "held_out"
     ),
-    against: Annotated[str | None, typer.Option(help="The row that the others are compared with.")] = None,
+    prompts: Annotated[
+        str | None, typer.Option(help="System prompts by commas: every way of answering once under each.")
+    ] = None,
+    against: Annotated[
+        str | None, typer.Option(help="The row that the others are compared with: a strategy, an effort, a prompt.")
+    ] = None,
     concurrent: Annotated[int, typer.Option(min=1, help="Questions under way at once.")] = 16,
     model: ModelName = None,
     base_url: BaseUrl = None,
@@ -57,6 +64,7 @@ def evaluate(
 
     if split not in SPLITS:
         raise SettingsError(f"There is no split {split!r}; take one of {', '.join(SPLITS)}.")
+    under = prompts_named(prompts)
     settings = settings_for(model=model, base_url=base_url)
     add_families(settings.tasks)
     efforts = ("" if pool or strategy else "low") if effort is None else effort
@@ -69,6 +77,7 @@ def evaluate(
         seed=seed,
         split="train" if split == "train" else "held_out",
         concurrent=concurrent,
+        prompts=under,
     )
     results = asyncio.run(_evaluate(settings, plan))
     results += together(results)
@@ -95,6 +104,7 @@ class Plan:
     seed: int
     split: Split
     concurrent: int
+    prompts: Sequence[SystemPrompt]  # under each of which everything is asked; none: the one of the settings
 
     def from_pool(self, way: Effort) -> bool:
         from rl.pools import CHOOSING
@@ -111,6 +121,17 @@ def ways_named(efforts: str, strategies: Sequence[str], temperature: float | Non
     found = [effort_named(name) for name in efforts.split(",") if name]
     found += [replace(effort_named("high"), name=spec, strategy=strategy_named(spec)) for spec in strategies]
     return [replace(each, temperature=temperature) if temperature is not None else each for each in found]
+
+
+def prompts_named(names: str | None) -> list[SystemPrompt]:
+    """Those by commas. Raises ``SettingsError``, also where two could not be told apart in a table."""
+    from agent.errors import SettingsError
+    from agent.system_prompt import open_prompt
+
+    found = [open_prompt(name) for name in names.split(",")] if names else []
+    if len({prompt.name for prompt in found}) < len(found):
+        raise SettingsError("Two of these prompts have the same name; give each once, and each file a name of its own.")
+    return found
 
 
 def suites_named(names: str) -> list[tuple[str, int]]:
@@ -136,8 +157,7 @@ async def _evaluate(settings: Settings, plan: Plan) -> list[Result]:
     from dataclasses import replace
 
     from agent.assemble import assemble, open_encoder
-    from rl.evaluate import Harness, evaluate_live, evaluate_pool, suite_of
-    from rl.pools import Way
+    from rl.evaluate import Harness, suite_of
     from tui.progress import bar
 
     results: list[Result] = []
@@ -146,16 +166,33 @@ async def _evaluate(settings: Settings, plan: Plan) -> list[Result]:
             harness = Harness(replace(agent, checkpointer=None), open_encoder(settings), plan.concurrent)
             for family, tier in plan.suites:
                 asked = suite_of(family, tier, plan.questions, plan.seed, plan.split)
-                if plan.pool:
-                    ways = [Way(w.name, w.strategy, agent.weights) for w in plan.ways if plan.from_pool(w)]
-                    report = counter(draw, f"{family}/{tier} pool of {plan.pool}", len(asked.tasks))
-                    results += await evaluate_pool(
-                        harness, asked, replace(plan.drawn, name="pool"), plan.pool, report, ways
-                    )
-                for way in plan.ways:
-                    if not plan.from_pool(way):
-                        report = counter(draw, f"{family}/{tier} {way.name}", len(asked.tasks))
-                        results.append(await evaluate_live(harness, asked, way, report))
+                for prompt in plan.prompts or [agent.system_prompt]:
+                    under = replace(harness, agent=replace(harness.agent, system_prompt=prompt))
+                    name = prompt.name if len(plan.prompts) > 1 else ""
+                    label = f"{family}/{tier} {name}".rstrip()
+                    rows = await rows_of(under, asked, plan, draw, label)
+                    results += [replace(row, prompt=name) for row in rows]
+    return results
+
+
+async def rows_of(
+    harness: Harness, asked: Suite, plan: Plan, draw: Callable[[int, int, str], None], label: str
+) -> list[Result]:
+    """Every way of answering, once."""
+    from dataclasses import replace
+
+    from rl.evaluate import evaluate_live, evaluate_pool
+    from rl.pools import Way
+
+    results: list[Result] = []
+    if plan.pool:
+        ways = [Way(w.name, w.strategy, harness.agent.weights) for w in plan.ways if plan.from_pool(w)]
+        report = counter(draw, f"{label} pool of {plan.pool}", len(asked.tasks))
+        results += await evaluate_pool(harness, asked, replace(plan.drawn, name="pool"), plan.pool, report, ways)
+    for way in plan.ways:
+        if not plan.from_pool(way):
+            report = counter(draw, f"{label} {way.name}", len(asked.tasks))
+            results.append(await evaluate_live(harness, asked, way, report))
     return results
 
 
@@ -173,7 +210,8 @@ def counter(draw: Callable[[int, int, str], None], label: str, total: int) -> Ca
 
 def table(results: Sequence[Result], against: str | None = None) -> str:
     """A Markdown table; with ``against``, each row compared with that one, question by question."""
-    columns = ["suite", "tier", "effort", "strategy", "questions", "accuracy (95 %)"]
+    shown = [name for name in ("prompt", "perturbed") if any(getattr(r, name) for r in results)]
+    columns = ["suite", "tier", *shown, "effort", "strategy", "questions", "accuracy (95 %)"]
     columns += ["tokens/question", "tokens/solved", "s/solved"]
     columns += [f"against {against} (95 %)", "p", "tokens"] if against else []
     compared = comparisons(results, against) if against else [()] * len(results)
@@ -182,28 +220,30 @@ def table(results: Sequence[Result], against: str | None = None) -> str:
         accuracy = f"{r.accuracy:.3f} ({r.interval[0]:.3f} to {r.interval[1]:.3f})"
         tokens = "-" if r.tokens_per_solved is None else f"{r.tokens_per_solved:.0f}"
         seconds = "-" if r.seconds_per_solved is None else f"{r.seconds_per_solved:.2f}"
-        cells = (r.suite, r.tier, r.effort, r.strategy, r.questions, accuracy)
+        cells = (r.suite, r.tier, *(getattr(r, name) for name in shown), r.effort, r.strategy, r.questions, accuracy)
         cells += (f"{r.tokens_per_question:.0f}", tokens, seconds, *more)
         lines.append(f"| {' | '.join(map(str, cells))} |")
     return "\n".join(lines)
 
 
 def comparisons(results: Sequence[Result], against: str) -> list[tuple[str, str, str]]:
-    """For each row, its difference from the row of that strategy or effort on the same questions, p, and the ratio of
-    tokens. Raises ``SettingsError`` where there is no such row.
+    """For each row, its difference from the row ``against`` on the same questions, p, and the ratio of tokens.
+
+    Raises ``SettingsError`` where there is no such row.
     """
     from agent.errors import SettingsError
-    from rl.results import compare, holm
+    from rl.results import baseline, compare, holm
 
-    baselines = {(r.suite, r.tier): r for r in results if against in (r.strategy, r.effort)}
-    if not baselines:
-        names = ", ".join(dict.fromkeys(result.strategy for result in results))
+    found = [baseline(result, results, against) for result in results]
+    if not any(found):
+        known = [(r.prompt, r.perturbed, r.strategy) for r in results]
+        names = ", ".join(dict.fromkeys(name for row in zip(*known, strict=True) for name in row if name))
         raise SettingsError(f"No row is called {against!r}; take one of {names}.")
-    pairs = [compare(r.outcomes, baselines[r.suite, r.tier].outcomes) for r in results]
+    pairs = [compare(r.outcomes, (other or r).outcomes) for r, other in zip(results, found, strict=True)]
     shown = []
-    for result, d, p in zip(results, pairs, holm([d.p for d in pairs]), strict=True):
+    for result, other, d, p in zip(results, found, pairs, holm([d.p for d in pairs]), strict=True):
         points = [f"{100 * value:+.1f}" for value in (d.difference, *d.interval)]
         difference = f"{points[0]} ({points[1]} to {points[2]})"
-        itself = result is baselines[result.suite, result.tier]
-        shown.append(("-", "-", "-") if itself else (difference, f"{p:.3f}", f"{d.token_ratio:.2f}"))
+        alone = other is None or other is result
+        shown.append(("-", "-", "-") if alone else (difference, f"{p:.3f}", f"{d.token_ratio:.2f}"))
     return shown

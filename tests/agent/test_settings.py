@@ -83,7 +83,8 @@ def test_an_mcp_server_is_read_with_its_arguments(folder: Path) -> None:
 
 
 def test_what_a_file_names_stands_beside_it_and_not_where_the_command_is_run(folder: Path) -> None:
-    text = 'model = "weights"\nprompt = "mine.txt"\nencoder = "all-MiniLM-L6-v2"\n[mcp_servers.ours]\ncommand = "python3"\nfolder = "servers"'
+    text = 'model = "weights"\nprompt = "mine.txt"\nencoder = "all-MiniLM-L6-v2"\n'
+    text += '[mcp_servers.ours]\ncommand = "python3"\nfolder = "servers"'
     (folder / "ponder.toml").write_text(text)
     trust(folder)
     for place in (folder / "weights", folder / "vendor" / "weights"):

@@ -1,6 +1,7 @@
 """What an evaluation reports, from runs that go a known way."""
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -8,6 +9,7 @@ import pytest
 from agent.context import Agent
 from agent.effort import EFFORTS
 from agent.policy.renderer import Renderer
+from agent.system_prompt import SystemPrompt
 from rl.demonstrations import sampled_text
 from rl.evaluate import EvaluationError, Harness, Suite, evaluate_live, evaluate_pool, suite_of
 from rl.intervals import mean_interval, wilson
@@ -174,6 +176,18 @@ async def test_what_the_log_has_already_is_not_asked_again(
     again = await evaluate_pool(bench, suite, HIGH, 2, lambda: None)  # the script has nothing left to say
     assert again == first
     assert len(bench.agent.store.runs()) == 2
+
+
+async def test_what_was_asked_under_another_prompt_is_asked_again(
+    renderer: Renderer, tmp_path: Path, opened: list[Agent]
+) -> None:
+    suite = suite_of("arithmetic", 3, 2, seed=1)
+    turns = questions(suite, [["x", task.gold] for task in suite.tasks])  # the last is said first
+    first = harness(Attempts(renderer, turns), tmp_path, opened)
+    other = replace(first, agent=replace(first.agent, system_prompt=SystemPrompt("plain", "Another text.")))
+    assert [(await evaluate_live(each, suite, LOW, lambda: None)).accuracy for each in (first, other)] == [1.0, 0.0]
+    assert [(await evaluate_live(each, suite, LOW, lambda: None)).accuracy for each in (first, other)] == [1.0, 0.0]
+    assert len(first.agent.store.runs()) == 4
 
 
 def questions(suite: Suite, attempts: Sequence[Sequence[str]]) -> dict[str, list[str]]:
