@@ -21,17 +21,19 @@ from agent.search.attempts import BestOfN
 from agent.store import RunFilter
 from retrieval.encoder import Encoder
 from retrieval.retriever import Retriever
-from rl import pools
+from rl import perturb, pools
 from rl.grade import is_right
 from rl.pools import Way, pool_of
 from rl.results import Outcome, Result
 from rl.tasks import handwritten
 from rl.tasks.lookup import PASSAGES
-from rl.tasks.suite import generate
+from rl.tasks.redraw import Change
+from rl.tasks.suite import FAMILIES, generate
 from rl.tasks.task import Split, Task
 from tools.search import search_tool
 from tools.toolbox import Toolbox
 
+SEARCHED = 20  # times the questions that are wanted are looked through for those that can be perturbed
 Report = Callable[[], None]  # called after each question
 
 
@@ -62,6 +64,16 @@ def suite_of(family: str, tier: int, questions: int, seed: int, split: Split = "
     if family == "handwritten":
         return Suite(family, tier, handwritten.tasks())
     return Suite(family, tier, [generate(family, tier, split, seed, index) for index in range(questions)])
+
+
+def versions_of(
+    family: str, tier: int, questions: int, seed: int, split: Split, ways: Sequence[Change]
+) -> dict[str, Suite]:
+    """The suite as it is and perturbed in each way, of questions that can be. Raises ``CannotPerturb``."""
+    more = (generate(family, tier, split, seed, index) for index in range(SEARCHED * questions))
+    tasks = more if family in FAMILIES else suite_of(family, tier, questions, seed, split).tasks
+    found = perturb.versions(f"{family}/{tier}", tasks, ways, questions)
+    return {version: Suite(family, tier, made) for version, made in found.items()}
 
 
 async def evaluate_live(harness: Harness, suite: Suite, effort: Effort, report: Report) -> Result:

@@ -21,6 +21,11 @@ class Outcome:
     tokens: float  # sampled or read by verifiers, everything counted
     seconds: float  # wall time shared among the questions under way; of a choice from a pool, in proportion to tokens
 
+    @property
+    def original_id(self) -> str:
+        """Of the question of which this one is a version."""
+        return self.task_id.partition("~")[0]
+
 
 @dataclass(frozen=True, slots=True)
 class Result:
@@ -102,7 +107,7 @@ def compare(one: Sequence[Outcome], other: Sequence[Outcome], seed: int = 0) -> 
     """Question by question: bootstrap interval (percentiles of ``RESAMPLES``), and McNemar's test of who was right
     alone. Raises ``ValueError`` where the questions are not the same.
     """
-    if [each.task_id for each in one] != [each.task_id for each in other]:
+    if [each.original_id for each in one] != [each.original_id for each in other]:
         raise ValueError("two ways of answering can be compared on the same questions only")
     differences = [a.right - b.right for a, b in zip(one, other, strict=True)]
     alone, left_alone = sum(d > 0 for d in differences), sum(d < 0 for d in differences)

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from agent.system_prompt import SystemPrompt
     from rl.evaluate import Harness, Suite
     from rl.results import Result
+    from rl.tasks.redraw import Change
     from rl.tasks.task import Split
 
 
@@ -43,6 +44,10 @@ def evaluate(
     ),
     prompts: Annotated[
         str | None, typer.Option(help="System prompts by commas: every way of answering once under each.")
+    ] = None,
+    perturb: Annotated[
+        str | None,
+        typer.Option(help="By commas numbers, names, order: the questions again with other ones, compared with them."),
     ] = None,
     against: Annotated[
         str | None, typer.Option(help="The row that the others are compared with: a strategy, an effort, a prompt.")
@@ -78,7 +83,9 @@ def evaluate(
         split="train" if split == "train" else "held_out",
         concurrent=concurrent,
         prompts=under,
+        perturb=ways_to_perturb(perturb),
     )
+    against = against or ("original" if perturb else None)
     results = asyncio.run(_evaluate(settings, plan))
     results += together(results)
     if out:
@@ -105,6 +112,7 @@ class Plan:
     split: Split
     concurrent: int
     prompts: Sequence[SystemPrompt]  # under each of which everything is asked; none: the one of the settings
+    perturb: Sequence[Change]
 
     def from_pool(self, way: Effort) -> bool:
         from rl.pools import CHOOSING
@@ -134,6 +142,17 @@ def prompts_named(names: str | None) -> list[SystemPrompt]:
     return found
 
 
+def ways_to_perturb(names: str | None) -> list[Change]:
+    """Those by commas. Raises ``SettingsError``."""
+    from agent.errors import SettingsError
+    from rl.tasks.redraw import WAYS
+
+    given = names.split(",") if names else []
+    if wrong := next((name for name in given if name not in WAYS), None):
+        raise SettingsError(f"Questions cannot be perturbed by {wrong!r}; take one or several of {', '.join(WAYS)}.")
+    return [way for way in WAYS if way in given]
+
+
 def suites_named(names: str) -> list[tuple[str, int]]:
     """(family, tier) for ``arithmetic``, ``lookup/2``, ``handwritten`` and commas between; for ``all`` and ``hard``."""
     from agent.errors import SettingsError
@@ -153,11 +172,21 @@ def suites_named(names: str) -> list[tuple[str, int]]:
     return found
 
 
+def versions_named(family: str, tier: int, plan: Plan) -> dict[str, Suite]:
+    """The suite by the name of its version, which is "" where only the original is asked."""
+    from rl.evaluate import suite_of, versions_of
+
+    if plan.perturb:
+        return versions_of(family, tier, plan.questions, plan.seed, plan.split, plan.perturb)
+    return {"": suite_of(family, tier, plan.questions, plan.seed, plan.split)}
+
+
 async def _evaluate(settings: Settings, plan: Plan) -> list[Result]:
     from dataclasses import replace
+    from itertools import product
 
     from agent.assemble import assemble, open_encoder
-    from rl.evaluate import Harness, suite_of
+    from rl.evaluate import Harness
     from tui.progress import bar
 
     results: list[Result] = []
@@ -165,13 +194,14 @@ async def _evaluate(settings: Settings, plan: Plan) -> list[Result]:
         async with assemble(settings) as agent:
             harness = Harness(replace(agent, checkpointer=None), open_encoder(settings), plan.concurrent)
             for family, tier in plan.suites:
-                asked = suite_of(family, tier, plan.questions, plan.seed, plan.split)
-                for prompt in plan.prompts or [agent.system_prompt]:
+                for (version, asked), prompt in product(
+                    versions_named(family, tier, plan).items(), plan.prompts or [agent.system_prompt]
+                ):
                     under = replace(harness, agent=replace(harness.agent, system_prompt=prompt))
                     name = prompt.name if len(plan.prompts) > 1 else ""
-                    label = f"{family}/{tier} {name}".rstrip()
+                    label = " ".join(filter(None, (f"{family}/{tier}", version, name)))
                     rows = await rows_of(under, asked, plan, draw, label)
-                    results += [replace(row, prompt=name) for row in rows]
+                    results += [replace(row, prompt=name, perturbed=version) for row in rows]
     return results
 
 

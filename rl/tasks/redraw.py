@@ -18,10 +18,10 @@ from typing import Any, Literal, TypeVar
 from rl.tasks.task import Draw, Split, Task, digest
 from rl.tasks.words import NUMBER_WORDS
 
-Way = Literal["numbers", "names", "order"]
+Change = Literal["numbers", "names", "order"]
 Kind = Literal["number", "name", "event", "shuffle"]
-WAYS: tuple[Way, ...] = ("numbers", "names", "order")
-CHANGED: dict[Way, tuple[Kind, ...]] = {"numbers": ("number",), "names": ("name",), "order": ("event", "shuffle")}
+WAYS: tuple[Change, ...] = ("numbers", "names", "order")
+CHANGED: dict[Change, tuple[Kind, ...]] = {"numbers": ("number",), "names": ("name",), "order": ("event", "shuffle")}
 TRIES = 300
 ALIKE = 10  # stories that come out without another answer, after which no more is hoped for
 SPELLED = len(NUMBER_WORDS)  # smaller numbers may stand as words
@@ -45,7 +45,7 @@ class Mark:
 Tape = list[object]  # floats, (k, bits), and marks
 
 
-def redrawn(task: Task, tape: Tape, split: Split, generate: Callable[[Draw], Task | None], way: Way) -> Task | None:
+def redrawn(task: Task, tape: Tape, split: Split, generate: Callable[[Draw], Task | None], way: Change) -> Task | None:
     """What ``generate`` makes of the tape in that way; None where there is nothing to change or it cannot be."""
     if not any(isinstance(each, Mark) and each.kind in CHANGED[way] for each in flat(tape)):
         return None
@@ -65,7 +65,7 @@ def redrawn(task: Task, tape: Tape, split: Split, generate: Callable[[Draw], Tas
     return None
 
 
-def is_another(task: Task, other: Task, way: Way) -> bool:
+def is_another(task: Task, other: Task, way: Change) -> bool:
     """Whether it reads otherwise; with other numbers, whether its answer is another and nothing else has changed."""
     if way == "numbers" and (task.gold == other.gold or masked(task.question) != masked(other.question)):
         return False
@@ -174,7 +174,7 @@ class Recording(Draw):
 class Redraw(Draw):
     """Decides as the tape says, but for what ``way`` changes; that is drawn with ``key``."""
 
-    def __init__(self, split: Split, key: str, tape: Tape, way: Way) -> None:
+    def __init__(self, split: Split, key: str, tape: Tape, way: Change) -> None:
         super().__init__(split, key)
         self.way, self.fresh = way, self.random
         self.random = self.player = Player(reordered(tape, self.fresh) if way == "order" else tape)

@@ -9,7 +9,7 @@ from typing import Protocol, TypeVar
 
 from agent.loading import load
 from rl.tasks import arithmetic, lookup, programs, smalltalk, strings, sums, units
-from rl.tasks.redraw import WAYS, Recording, Way, redrawn
+from rl.tasks.redraw import WAYS, Change, Recording, redrawn
 from rl.tasks.task import SPLITS, Draw, Split, Task
 
 D = TypeVar("D", bound=Draw)
@@ -83,7 +83,7 @@ def parts(task_id: str) -> tuple[str, int, Split]:
     return family, int(tier), split
 
 
-def perturbed(task: Task, way: Way) -> Task | None:
+def perturbed(task: Task, way: Change) -> Task | None:
     """A generated task with other numbers, names or order; None where it has nothing of that kind to change."""
     family, tier, split = parts(task.task_id)
     same, recording = drawn(task.task_id, Recording)

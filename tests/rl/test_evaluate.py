@@ -11,8 +11,9 @@ from agent.effort import EFFORTS
 from agent.policy.renderer import Renderer
 from agent.system_prompt import SystemPrompt
 from rl.demonstrations import sampled_text
-from rl.evaluate import EvaluationError, Harness, Suite, evaluate_live, evaluate_pool, suite_of
+from rl.evaluate import EvaluationError, Harness, Suite, evaluate_live, evaluate_pool, suite_of, versions_of
 from rl.intervals import mean_interval, wilson
+from rl.results import compare
 from rl.tasks.task import Task
 from tests.rl.scripted import ScriptedPolicy, scripted_agent
 from tests.rl.tiny import tiny_tokenizer
@@ -72,6 +73,20 @@ def test_a_suite_is_held_out_and_a_function_of_its_seed() -> None:
 def test_the_handwritten_suite_is_always_whole() -> None:
     suite = suite_of("handwritten", 0, 5, seed=3)
     assert (suite.family, suite.tier, len(suite.tasks)) == ("handwritten", 0, 60)
+
+
+async def test_a_question_and_its_perturbed_version_are_compared_as_one(
+    renderer: Renderer, tmp_path: Path, opened: list[Agent]
+) -> None:
+    suites = versions_of("arithmetic", 3, 4, 1, "held_out", ["numbers"])
+    original, changed = suites["original"], suites["numbers"]
+    learned = dict(zip((t.question for t in changed.tasks), ([answer(t.gold)] for t in original.tasks), strict=True))
+    turns = {task.question: demonstrated(task) for task in original.tasks} | learned
+    bench = harness(ScriptedPolicy(renderer, turns), tmp_path, opened)
+    first, second = [await evaluate_live(bench, suite, LOW, lambda: None) for suite in suites.values()]
+    assert (first.accuracy, second.accuracy) == (1.0, 0.0), "who has learned the answers by heart is wrong now"
+    assert compare(second.outcomes, first.outcomes).difference == -1.0
+    assert (await evaluate_live(bench, changed, LOW, lambda: None)) == second
 
 
 # --- one effort -------------------------------------------------------------------------------------------------------

@@ -11,7 +11,7 @@ from agent.search.steps import Beam
 from rl.results import Outcome, Result
 from rl.tasks.suite import FAMILIES
 from tests.tui.commands import ponder
-from tui.evaluation import prompts_named, suites_named, table, ways_named
+from tui.evaluation import prompts_named, suites_named, table, ways_named, ways_to_perturb
 
 FIELDS = {"suite", "tier", "effort", "strategy", "questions", "accuracy", "interval"}
 FIELDS |= {"tokens_per_question", "seconds_per_question"}
@@ -83,6 +83,22 @@ def test_prompts_that_a_table_could_not_tell_apart_are_refused(tmp_path: Path) -
     assert prompts_named(None) == []
     with pytest.raises(SettingsError, match="the same name"):
         prompts_named(f"plain,{tmp_path}/plain.txt")
+
+
+def test_a_perturbed_suite_stands_beside_the_original_one() -> None:
+    rows = [replace(row("single", *[True] * 20), perturbed="original")]
+    rows += [replace(row("single", *[True] * 10 + [False] * 10), perturbed="numbers")]
+    header, _, _, second = table(rows, against="original").splitlines()
+    assert "| perturbed | effort |" in header
+    assert "| numbers | low | single | 20 | 0.500 (" in second
+    assert "| -50.0 (-70.0 to -30.0) | " in second
+
+
+def test_ways_to_perturb_are_named_by_commas() -> None:
+    assert ways_to_perturb("order,numbers") == ["numbers", "order"]
+    assert ways_to_perturb(None) == []
+    with pytest.raises(SettingsError, match="by 'colours'; take one or several of numbers, names, order"):
+        ways_to_perturb("names,colours")
 
 
 def test_a_strategy_is_written_with_its_parameters() -> None:
