@@ -139,10 +139,8 @@ async def ask_one(harness: Harness, task: Task, seed: int, effort: Effort) -> Ru
 
 def made_before(agent: Agent, effort: Effort) -> dict[tuple[str, int, tuple[str, ...]], str]:
     """Ids of finished runs of tasks with these settings, this prompt and these weights, by (task, seed, tools)."""
-    wanted, version = (
-        json.dumps(settings_of(effort, agent.system_prompt), sort_keys=True),
-        agent.policy.at(None).version,
-    )
+    wanted = json.dumps(settings_of(effort, agent.system_prompt), sort_keys=True)
+    version = agent.policy.at(None).version
     runs = agent.store.runs(RunFilter(tasks=True, status="finished", version=version.version))
     return {
         (str(run.metadata["task_id"]), run.root_seed, tuple(run.metadata.get("tools", ()))): run.run_id
