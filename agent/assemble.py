@@ -30,7 +30,6 @@ if TYPE_CHECKING:
 CHECKPOINTS = "checkpoints.sqlite"
 JUDGES = ("judge", "judge_pointwise")  # verifiers that ask a language model
 MINI = Path(__file__).parent / "policy" / "mini"
-SYSTEM_PROMPT = Path(__file__).parent / "prompts" / "system.txt"
 
 
 @asynccontextmanager
@@ -38,8 +37,10 @@ async def assemble(settings: Settings) -> AsyncIterator[Agent]:
     """An agent that is ready to be asked, until the block ends."""
     from agent import thresholds
     from agent.context import Agent
+    from agent.system_prompt import open_prompt
     from tools.toolbox import Toolbox
 
+    prompt = open_prompt(settings.prompt)
     async with AsyncExitStack() as stack:
         store = stack.enter_context(open_log(settings))
         saver = await stack.enter_async_context(open_checkpoints(settings))
@@ -62,7 +63,7 @@ async def assemble(settings: Settings) -> AsyncIterator[Agent]:
             weights=weights,
             store=store,
             checkpointer=saver,
-            system_prompt=SYSTEM_PROMPT.read_text().strip(),
+            system_prompt=prompt,
             step_delimiter=step_delimiter_of(settings),
             thresholds=thresholds.read(settings.home),
         )

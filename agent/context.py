@@ -19,6 +19,7 @@ from agent.records import Node, Path, Run
 from agent.search.strategy import Candidate
 from agent.state import Ended
 from agent.store import Store
+from agent.system_prompt import SystemPrompt
 from agent.thresholds import ByVersion
 from tools.toolbox import Toolbox
 from verifiers.answers import canonical, final_answer
@@ -36,7 +37,7 @@ class Agent:
     weights: Mapping[str, float]  # of the verifiers, by name
     store: Store
     checkpointer: BaseCheckpointSaver | None  # None: runs cannot be resumed (evaluation)
-    system_prompt: str
+    system_prompt: SystemPrompt
     step_delimiter: str = "\n\n"  # what ends a step inside a thought, for searches and verifiers over steps
     thresholds: ByVersion = field(default_factory=dict)  # when auto effort stops
 

@@ -34,6 +34,7 @@ from agent.search.registry import strategy_from
 from agent.search.strategy import Strategy
 from agent.state import RUN, RunState, key
 from agent.store import RunFilter, Store
+from agent.system_prompt import SystemPrompt
 from agent.thresholds import fitted
 
 _log = logging.getLogger("ponder.run")
@@ -117,7 +118,7 @@ def begin(agent: Agent, question: str, how: Ask) -> Run:
         thread_id=how.thread_id or uuid.uuid4().hex[:12],
         effort=effort.name,
         strategy=effort.strategy.name,
-        settings=settings_of(effort),
+        settings=settings_of(effort, agent.system_prompt),
         stopping_rule=effort.strategy.stopping_rule,
         root_seed=root_seed,
         policy=agent.policy.version,
@@ -328,10 +329,12 @@ def opening_of(agent: Agent, run: Run) -> Opening:
 
     Raises:
         QuestionTooLong: the question alone does not fit.
+        QuestionError: it began under another system prompt, and nothing of it was sampled yet.
     """
     for node in run.nodes:
         if len(node.path) == 1 and not node.bridge and node.ending is not Ending.ERROR:  # whose note says why it failed
             return Opening(node.sample.prompt_token_ids, node.sample.template_hash, node.note)
+    refuse_other_prompt(agent, run)
     tools, renderer, length = agent.toolbox.schemas(), agent.policy.renderer, agent.policy.context_length
     earlier = agent.store.runs(RunFilter(thread_id=run.thread_id, status="finished", before=run.started_at))
     kept = newest_within(agent, earlier, length // 2)
@@ -342,6 +345,13 @@ def opening_of(agent: Agent, run: Run) -> Opening:
     left_out = len(earlier) - kept
     note = f"compacted: the first {left_out} questions of the thread left out" if left_out else ""
     return Opening(prompt, renderer.template_hash(tools), note)
+
+
+def refuse_other_prompt(agent: Agent, run: Run) -> None:
+    """The log would name a prompt that was not the one."""
+    began = run.settings.get("prompt", str(agent.system_prompt))
+    if began != str(agent.system_prompt):
+        raise QuestionError(f"Run {run.run_id} began under the prompt {began}; set PONDER_PROMPT to that one.")
 
 
 def newest_within(agent: Agent, earlier: Sequence[Run], tokens: int) -> int:
@@ -355,7 +365,7 @@ def newest_within(agent: Agent, earlier: Sequence[Run], tokens: int) -> int:
 
 def messages_of(agent: Agent, run: Run, earlier: Sequence[Run]) -> list[dict[str, Any]]:
     """The system prompt, what the thread said before (newest first), and the question."""
-    messages: list[dict[str, Any]] = [{"role": "system", "content": agent.system_prompt}]
+    messages: list[dict[str, Any]] = [{"role": "system", "content": agent.system_prompt.text}]
     for past in reversed(earlier):
         messages += [{"role": "user", "content": past.question}, {"role": "assistant", "content": past.answer or ""}]
     return [*messages, {"role": "user", "content": run.question}]
@@ -377,10 +387,15 @@ def carried_out(agent: Agent, effort: Effort) -> Effort:
     return fitted(effort, agent.policy.version, agent.thresholds, agent.weights)
 
 
-def settings_of(effort: Effort) -> dict[str, Any]:
-    """What a resume needs to go on as the run began."""
+def settings_of(effort: Effort, prompt: SystemPrompt) -> dict[str, Any]:
+    """What a resume needs to go on as the run began, and under which prompt that was."""
     strategy: Any = effort.strategy  # a dataclass, which a protocol cannot say
-    return {"strategy": asdict(strategy), "temperature": effort.temperature, "budget": asdict(effort.budget)}
+    return {
+        "strategy": asdict(strategy),
+        "temperature": effort.temperature,
+        "budget": asdict(effort.budget),
+        "prompt": str(prompt),
+    }
 
 
 def effort_of(run: Run) -> Effort:

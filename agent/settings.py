@@ -22,6 +22,7 @@ from pydantic_settings.exceptions import SettingsError as UnreadableEnvironment
 from agent.effort import EffortName
 from agent.errors import SettingsError
 from agent.files import write_private
+from agent.system_prompt import DEFAULT
 
 FILE_NAME = "ponder.toml"
 
@@ -54,6 +55,7 @@ class Settings(BaseSettings):
     base_url: str | None = None  # an OpenAI-compatible server, "http://127.0.0.1:8000/v1"; None: the embedded model
     api_key: SecretStr | None = None  # that server's key
     model: str | None = None  # the model's name there, or a folder of weights; None: the server's only one, or the mini
+    prompt: str = DEFAULT  # the system prompt: a name in agent/prompts/system, or a text file of one's own
     effort: EffortName = "medium"
     most_tokens: int | None = Field(default=None, ge=1)  # that a run may sample, whatever its effort
     most_seconds: float | None = Field(default=None, gt=0)
@@ -161,7 +163,7 @@ def _parse(file: Path, content: bytes) -> dict[str, Any]:
 
 def anchored(folder: Path, values: dict[str, Any]) -> dict[str, Any]:
     """Relative paths in a file mean places beside it: what was trusted there must not name other things elsewhere."""
-    for key in ("model", "encoder", "reranker", "process_reward", "judge"):
+    for key in ("model", "prompt", "encoder", "reranker", "process_reward", "judge"):
         if isinstance(value := values.get(key), str) and (folder / value).exists():
             values[key] = str(folder / value)
     if isinstance(rewards := values.get("rewards"), list):

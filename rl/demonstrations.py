@@ -9,13 +9,13 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from agent.policy.renderer import Renderer
+from agent.system_prompt import open_prompt
 from rl.tasks.task import Step, Task
 
-SYSTEM_PROMPT = (Path(__file__).parent.parent / "agent" / "prompts" / "system.txt").read_text().strip()
+SYSTEM_PROMPT = open_prompt().text
 
 
 @dataclass(frozen=True, slots=True)

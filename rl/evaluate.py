@@ -21,17 +21,19 @@ from agent.search.attempts import BestOfN
 from agent.store import RunFilter
 from retrieval.encoder import Encoder
 from retrieval.retriever import Retriever
-from rl import pools
+from rl import perturb, pools
 from rl.grade import graded
 from rl.pools import Pool, Way, pool_of
 from rl.results import Outcome, Result
 from rl.tasks import handwritten
 from rl.tasks.lookup import PASSAGES
-from rl.tasks.suite import generate
+from rl.tasks.redraw import Change
+from rl.tasks.suite import FAMILIES, generate
 from rl.tasks.task import Split, Task, digest
 from tools.search import search_tool
 from tools.toolbox import Toolbox
 
+SEARCHED = 20  # times the questions that are wanted are looked through for those that can be perturbed
 Report = Callable[[], None]  # called after each question
 
 
@@ -62,6 +64,18 @@ def suite_of(family: str, tier: int, questions: int, seed: int, split: Split = "
     if family == "handwritten":
         return Suite(family, tier, handwritten.tasks())
     return Suite(family, tier, [generate(family, tier, split, seed, index) for index in range(questions)])
+
+
+def versions_of(suite: Suite, questions: int, seed: int, split: Split, ways: Sequence[Change]) -> dict[str, Suite]:
+    """The suite as it is and perturbed in each way, of questions that can be. Raises ``CannotPerturb``.
+
+    Of a generated one, as many more questions are looked through as that takes.
+    """
+    family, tier, tasks = suite.family, suite.tier, suite.tasks
+    if all(task.family in FAMILIES for task in tasks):
+        tasks = (generate(family, tier, split, seed, index) for index in range(SEARCHED * questions))
+    found = perturb.versions(f"{family}/{tier}", tasks, ways, questions)
+    return {version: Suite(family, tier, made) for version, made in found.items()}
 
 
 async def evaluate_live(
@@ -158,8 +172,9 @@ async def ask_one(harness: Harness, task: Task, seed: int, effort: Effort) -> Ru
 
 
 def made_before(agent: Agent, effort: Effort) -> dict[tuple[str, int, tuple[str, ...]], str]:
-    """Ids of finished runs of tasks with these settings and weights, by (task, seed, tools)."""
-    wanted, version = json.dumps(settings_of(effort), sort_keys=True), agent.policy.version
+    """Ids of finished runs of tasks with these settings, this prompt and these weights, by (task, seed, tools)."""
+    wanted = json.dumps(settings_of(effort, agent.system_prompt), sort_keys=True)
+    version = agent.policy.version
     runs = agent.store.runs(RunFilter(tasks=True, status="finished", version=version.version))
     return {
         (str(run.metadata["task_id"]), run.root_seed, tuple(run.metadata.get("tools", ()))): run.run_id

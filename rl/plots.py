@@ -43,10 +43,17 @@ def tokens_plot(results: Sequence[Result], path: Path) -> None:
 
 
 def line_of(result: Result) -> str:
-    """Efforts are one line, and so are ``majority@8`` and ``majority@16``, or ``beam:beams=2`` and ``beam:beams=4``."""
-    if result.effort in EFFORTS or result.strategy in EFFORTS:
-        return "effort"
-    return result.strategy.partition(":")[0].rstrip("0123456789").rstrip("@_")
+    """Efforts are one line, and so are ``majority@8`` and ``majority@16``, or ``beam:beams=2`` and ``beam:beams=4``.
+
+    Each prompt, and each way to perturb, has lines of its own.
+    """
+    way = result.strategy.partition(":")[0].rstrip("0123456789").rstrip("@_")
+    return " ".join(
+        filter(
+            None,
+            ("effort" if EFFORTS.keys() & {result.effort, result.strategy} else way, result.prompt, result.perturbed),
+        )
+    )
 
 
 def levels_plot(fit: Fit, path: Path) -> None:

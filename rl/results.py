@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from rl.intervals import mean_interval, wilson
@@ -21,6 +21,11 @@ class Outcome:
     tokens: float  # sampled or read by verifiers, everything counted
     seconds: float  # wall time shared among the questions under way; of a choice from a pool, in proportion to tokens
 
+    @property
+    def original_id(self) -> str:
+        """Of the question of which this one is a version."""
+        return self.task_id.partition("~")[0]
+
 
 @dataclass(frozen=True, slots=True)
 class Result:
@@ -32,6 +37,8 @@ class Result:
     strategy: str  # "pass@1", "majority@8", ... for a pool
     outcomes: tuple[Outcome, ...]
     attempts: int = 1  # that each outcome's share is of
+    prompt: str = ""  # the system prompt's name, where several are compared
+    perturbed: str = ""  # what was changed in the questions, or "original", where these are compared
 
     @property
     def questions(self) -> int:
@@ -66,7 +73,24 @@ class Result:
     def summary(self) -> dict[str, Any]:
         names = ("suite", "tier", "effort", "strategy", "questions", "accuracy", "interval", "tokens_per_question")
         names += ("seconds_per_question", "tokens_per_solved", "seconds_per_solved")
+        names += tuple(name for name in ("prompt", "perturbed") if getattr(self, name))
         return {name: getattr(self, name) for name in names}
+
+
+def baseline(result: Result, results: Sequence[Result], against: str) -> Result | None:
+    """The row of that strategy, effort, prompt or perturbation that has all else in common with ``result``."""
+
+    def alike(each: Result, *names: str) -> bool:
+        return all(getattr(each, name) == getattr(result, name) for name in ("suite", "tier", *names))
+
+    for each in results:
+        if (
+            (against in (each.strategy, each.effort) and alike(each, "prompt", "perturbed"))
+            or (against == each.prompt and alike(each, "effort", "strategy", "perturbed"))
+            or (against == each.perturbed and alike(each, "effort", "strategy", "prompt"))
+        ):
+            return each
+    return None
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +107,7 @@ def compare(one: Sequence[Outcome], other: Sequence[Outcome], seed: int = 0) -> 
     """Question by question: bootstrap interval (percentiles of ``RESAMPLES``), and McNemar's test of who was right
     alone. Raises ``ValueError`` where the questions are not the same.
     """
-    if [each.task_id for each in one] != [each.task_id for each in other]:
+    if [each.original_id for each in one] != [each.original_id for each in other]:
         raise ValueError("two ways of answering can be compared on the same questions only")
     differences = [a.right - b.right for a, b in zip(one, other, strict=True)]
     alone, left_alone = sum(d > 0 for d in differences), sum(d < 0 for d in differences)
@@ -122,16 +146,16 @@ def holm(ps: Sequence[float]) -> list[float]:
 
 def together(results: Sequence[Result]) -> list[Result]:
     """For each way of answering, one row over all suites that were answered in all ways, where there are several."""
-    ways = dict.fromkeys((each.effort, each.strategy, each.attempts) for each in results)
+    ways = dict.fromkeys((r.effort, r.strategy, r.attempts, r.prompt, r.perturbed) for r in results)
     suites = dict.fromkeys((each.suite, each.tier) for each in results)
     if len(suites) < 2:
         return []
     found = []
-    for effort, strategy, attempts in ways:
-        rows = [each for each in results if (each.effort, each.strategy) == (effort, strategy)]
+    for way in ways:
+        rows = [r for r in results if (r.effort, r.strategy, r.attempts, r.prompt, r.perturbed) == way]
         if len(rows) == len(suites):
             outcomes = tuple(outcome for each in rows for outcome in each.outcomes)
-            found.append(Result("all", 0, effort, strategy, outcomes, attempts))
+            found.append(replace(rows[0], suite="all", tier=0, outcomes=outcomes))
     return found
 
 

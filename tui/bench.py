@@ -74,14 +74,15 @@ def print_table(title: str, loads: Sequence[Load]) -> None:
 async def measured(
     settings: Settings, levels: Sequence[int], requests: int, tokens: int, seed: int
 ) -> tuple[PolicyVersion, list[Load]]:
-    from agent.assemble import SYSTEM_PROMPT, policy_of
+    from agent.assemble import policy_of
     from agent.records import SamplingParams
+    from agent.system_prompt import open_prompt
     from rl import load
     from tui.progress import bar
 
     policy = (await policy_of(settings)).at(None)  # what new runs take
     try:
-        asked = load.prompts(policy, SYSTEM_PROMPT.read_text().strip(), requests, seed)
+        asked = load.prompts(policy, open_prompt(settings.prompt).text, requests, seed)
         params = SamplingParams(max_tokens=tokens, seed=seed)
         loads = []
         with bar() as shown:

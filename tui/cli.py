@@ -18,6 +18,7 @@ from tui.options import (
     MostCost,
     MostSeconds,
     MostTokens,
+    PromptName,
     effort_within,
     print_json,
     settings_for,
@@ -107,6 +108,7 @@ def ask(
     effort: EffortName = None,
     model: ModelName = None,
     base_url: BaseUrl = None,
+    prompt: PromptName = None,
     thread: Annotated[str | None, typer.Option(help="Go on with this thread, or begin it.")] = None,
     seed: Annotated[int | None, typer.Option(help="The root seed: the same seed gives the same run.")] = None,
     most_tokens: MostTokens = None,
@@ -120,7 +122,7 @@ def ask(
     from agent.run import Ask, refuse_empty, stream
 
     limits = {"most_tokens": most_tokens, "most_seconds": most_seconds, "most_cost": most_cost}
-    settings = settings_for(effort=effort, model=model, base_url=base_url, **limits)
+    settings = settings_for(effort=effort, model=model, base_url=base_url, prompt=prompt, **limits)
     question = sys.stdin.buffer.read().decode(errors="replace") if question == "-" else question
     refuse_empty(question)
     how = Ask(effort_within(settings), thread, seed, reference_share=settings.reference_share)
@@ -148,11 +150,13 @@ def resume(run_id: str, model: ModelName = None, base_url: BaseUrl = None, as_js
 
 
 @app.command()
-def chat(effort: EffortName = None, model: ModelName = None, base_url: BaseUrl = None) -> None:
+def chat(
+    effort: EffortName = None, model: ModelName = None, base_url: BaseUrl = None, prompt: PromptName = None
+) -> None:
     """Talk, line by line, in one thread. An empty line or Ctrl-D ends it."""
     from tui.chat import talk
 
-    settings = settings_for(effort=effort, model=model, base_url=base_url)
+    settings = settings_for(effort=effort, model=model, base_url=base_url, prompt=prompt)
     talk(settings, effort_within(settings))
 
 

@@ -17,8 +17,10 @@ from tui.options import AsJson, BaseUrl, ModelName, effort_named, print_json, se
 if TYPE_CHECKING:
     from agent.effort import Effort
     from agent.settings import Settings
-    from rl.evaluate import Suite
+    from agent.system_prompt import SystemPrompt
+    from rl.evaluate import Harness, Suite
     from rl.results import Result
+    from rl.tasks.redraw import Change
     from rl.tasks.task import Split
 
 
@@ -47,7 +49,16 @@ def evaluate(
     split: Annotated[str, typer.Option(help="held_out, or train: to collect what a reward model learns from.")] = (
         "held_out"
     ),
-    against: Annotated[str | None, typer.Option(help="The row that the others are compared with.")] = None,
+    prompts: Annotated[
+        str | None, typer.Option(help="System prompts by commas: every way of answering once under each.")
+    ] = None,
+    perturb: Annotated[
+        str | None,
+        typer.Option(help="By commas numbers, names, order: the questions again with other ones, compared with them."),
+    ] = None,
+    against: Annotated[
+        str | None, typer.Option(help="The row that the others are compared with: a strategy, an effort, a prompt.")
+    ] = None,
     contamination: Annotated[
         str | None,
         typer.Option(
@@ -71,16 +82,24 @@ def evaluate(
 
     if split not in SPLITS:
         raise SettingsError(f"There is no split {split!r}; take one of {', '.join(SPLITS)}.")
+    under = prompts_named(prompts)
     settings = settings_for(model=model, base_url=base_url)
     add_families(settings.tasks)
     efforts = ("" if pool or strategy else "low") if effort is None else effort
+    asked_split: Split = "train" if split == "train" else "held_out"
     plan = Plan(
-        suites=suites_asked(suite, questions, seed, "train" if split == "train" else "held_out"),
+        suites=suites_asked(suite, questions, seed, asked_split),
         ways=ways_named(efforts, strategy or [], temperature),
         drawn=ways_named("high", [], temperature)[0],
         pool=pool,
+        questions=questions,
+        seed=seed,
+        split=asked_split,
         concurrent=concurrent,
+        prompts=under,
+        perturb=ways_to_perturb(perturb),
     )
+    against = against or ("original" if perturb else None)
     overlaps = overlaps_with(contamination, plan.suites) if contamination else []
     results = asyncio.run(_evaluate(settings, plan))
     results += together(results)
@@ -108,7 +127,12 @@ class Plan:
     ways: Sequence[Effort]  # each is asked with, or, where it only chooses, chosen with from the pool
     drawn: Effort  # with which a pool is drawn
     pool: int  # attempts a question, 0 for none
+    questions: int
+    seed: int
+    split: Split
     concurrent: int
+    prompts: Sequence[SystemPrompt]  # under each of which everything is asked; none: the one of the settings
+    perturb: Sequence[Change]
 
     def from_pool(self, way: Effort) -> bool:
         from rl.pools import CHOOSING
@@ -126,6 +150,28 @@ def ways_named(efforts: str, strategies: Sequence[str], temperature: float | Non
     found = [effort_named(name) for name in efforts.split(",") if name]
     found += [replace(effort_named("high"), name=spec, strategy=strategy_named(spec)) for spec in strategies]
     return [replace(each, temperature=temperature) if temperature is not None else each for each in found]
+
+
+def prompts_named(names: str | None) -> list[SystemPrompt]:
+    """Those by commas. Raises ``SettingsError``, also where two could not be told apart in a table."""
+    from agent.errors import SettingsError
+    from agent.system_prompt import open_prompt
+
+    found = [open_prompt(name) for name in names.split(",")] if names else []
+    if len({prompt.name for prompt in found}) < len(found):
+        raise SettingsError("Two of these prompts have the same name; give each once, and each file a name of its own.")
+    return found
+
+
+def ways_to_perturb(names: str | None) -> list[Change]:
+    """Those by commas. Raises ``SettingsError``."""
+    from agent.errors import SettingsError
+    from rl.tasks.redraw import WAYS
+
+    given = names.split(",") if names else []
+    if wrong := next((name for name in given if name not in WAYS), None):
+        raise SettingsError(f"Questions cannot be perturbed by {wrong!r}; take one or several of {', '.join(WAYS)}.")
+    return [way for way in WAYS if way in given]
 
 
 def suites_named(names: str) -> list[tuple[str, int]]:
@@ -173,11 +219,11 @@ def suites_asked(names: str, questions: int, seed: int, split: Split) -> list[Su
 
 async def _evaluate(settings: Settings, plan: Plan) -> list[Result]:
     from dataclasses import replace
+    from itertools import product
 
     from agent.assemble import assemble, open_encoder
     from agent.run import carried_out
-    from rl.evaluate import Harness, evaluate_live, evaluate_pool
-    from rl.pools import Way
+    from rl.evaluate import Harness
     from tui.progress import bar
 
     results: list[Result] = []
@@ -185,20 +231,47 @@ async def _evaluate(settings: Settings, plan: Plan) -> list[Result]:
         async with assemble(settings) as agent:
             ready = replace(agent, policy=agent.policy.at(None), checkpointer=None)
             harness = Harness(ready, open_encoder(settings), plan.concurrent)
-            asked_with = [carried_out(ready, way) for way in plan.ways]
-            for asked in plan.suites:
-                name, many = f"{asked.family}/{asked.tier}", len(asked.tasks)
-                if plan.pool:
-                    ways = [Way(w.name, w.strategy, agent.weights) for w in asked_with if plan.from_pool(w)]
-                    report = counter(draw, f"{name} pool of {plan.pool}", many)
-                    grading = counter(draw, f"grading {name} pool of {plan.pool}", many)
-                    drawn = replace(plan.drawn, name="pool")
-                    results += await evaluate_pool(harness, asked, drawn, plan.pool, report, ways, grading)
-                for way in asked_with:
-                    if not plan.from_pool(way):
-                        report = counter(draw, f"{name} {way.name}", many)
-                        grading = counter(draw, f"grading {name} {way.name}", many)
-                        results.append(await evaluate_live(harness, asked, way, report, grading))
+            plan = replace(plan, ways=[carried_out(ready, way) for way in plan.ways])
+            for suite in plan.suites:
+                for (version, asked), prompt in product(
+                    versions(suite, plan).items(), plan.prompts or [agent.system_prompt]
+                ):
+                    under = replace(harness, agent=replace(ready, system_prompt=prompt))
+                    name = prompt.name if len(plan.prompts) > 1 else ""
+                    label = " ".join(filter(None, (f"{suite.family}/{suite.tier}", version, name)))
+                    rows = await rows_of(under, asked, plan, draw, label)
+                    results += [replace(row, prompt=name, perturbed=version) for row in rows]
+    return results
+
+
+def versions(suite: Suite, plan: Plan) -> dict[str, Suite]:
+    """The suite by the name of its version, which is "" where only the original is asked."""
+    from rl.evaluate import versions_of
+
+    return versions_of(suite, plan.questions, plan.seed, plan.split, plan.perturb) if plan.perturb else {"": suite}
+
+
+async def rows_of(
+    harness: Harness, asked: Suite, plan: Plan, draw: Callable[[int, int, str], None], label: str
+) -> list[Result]:
+    """Every way of answering, once."""
+    from dataclasses import replace
+
+    from rl.evaluate import evaluate_live, evaluate_pool
+    from rl.pools import Way
+
+    results, many = list[Result](), len(asked.tasks)
+    if plan.pool:
+        ways = [Way(w.name, w.strategy, harness.agent.weights) for w in plan.ways if plan.from_pool(w)]
+        report = counter(draw, f"{label} pool of {plan.pool}", many)
+        grading = counter(draw, f"grading {label} pool of {plan.pool}", many)
+        drawn = replace(plan.drawn, name="pool")
+        results += await evaluate_pool(harness, asked, drawn, plan.pool, report, ways, grading)
+    for way in plan.ways:
+        if not plan.from_pool(way):
+            report = counter(draw, f"{label} {way.name}", many)
+            grading = counter(draw, f"grading {label} {way.name}", many)
+            results.append(await evaluate_live(harness, asked, way, report, grading))
     return results
 
 
@@ -216,7 +289,8 @@ def counter(draw: Callable[[int, int, str], None], label: str, total: int) -> Ca
 
 def table(results: Sequence[Result], against: str | None = None) -> str:
     """A Markdown table; with ``against``, each row compared with that one, question by question."""
-    columns = ["suite", "tier", "effort", "strategy", "questions", "accuracy (95 %)"]
+    shown = [name for name in ("prompt", "perturbed") if any(getattr(r, name) for r in results)]
+    columns = ["suite", "tier", *shown, "effort", "strategy", "questions", "accuracy (95 %)"]
     columns += ["tokens/question", "tokens/solved", "s/solved"]
     columns += [f"against {against} (95 %)", "p", "tokens"] if against else []
     compared = comparisons(results, against) if against else [()] * len(results)
@@ -225,28 +299,30 @@ def table(results: Sequence[Result], against: str | None = None) -> str:
         accuracy = f"{r.accuracy:.3f} ({r.interval[0]:.3f} to {r.interval[1]:.3f})"
         tokens = "-" if r.tokens_per_solved is None else f"{r.tokens_per_solved:.0f}"
         seconds = "-" if r.seconds_per_solved is None else f"{r.seconds_per_solved:.2f}"
-        cells = (r.suite, r.tier, r.effort, r.strategy, r.questions, accuracy)
+        cells = (r.suite, r.tier, *(getattr(r, name) for name in shown), r.effort, r.strategy, r.questions, accuracy)
         cells += (f"{r.tokens_per_question:.0f}", tokens, seconds, *more)
         lines.append(f"| {' | '.join(map(str, cells))} |")
     return "\n".join(lines)
 
 
 def comparisons(results: Sequence[Result], against: str) -> list[tuple[str, str, str]]:
-    """For each row, its difference from the row of that strategy or effort on the same questions, p, and the ratio of
-    tokens. Raises ``SettingsError`` where there is no such row.
+    """For each row, its difference from the row ``against`` on the same questions, p, and the ratio of tokens.
+
+    Raises ``SettingsError`` where there is no such row.
     """
     from agent.errors import SettingsError
-    from rl.results import compare, holm
+    from rl.results import baseline, compare, holm
 
-    baselines = {(r.suite, r.tier): r for r in results if against in (r.strategy, r.effort)}
-    if not baselines:
-        names = ", ".join(dict.fromkeys(result.strategy for result in results))
+    found = [baseline(result, results, against) for result in results]
+    if not any(found):
+        known = [(r.prompt, r.perturbed, r.strategy) for r in results]
+        names = ", ".join(dict.fromkeys(name for row in zip(*known, strict=True) for name in row if name))
         raise SettingsError(f"No row is called {against!r}; take one of {names}.")
-    pairs = [compare(r.outcomes, baselines[r.suite, r.tier].outcomes) for r in results]
+    pairs = [compare(r.outcomes, (other or r).outcomes) for r, other in zip(results, found, strict=True)]
     shown = []
-    for result, d, p in zip(results, pairs, holm([d.p for d in pairs]), strict=True):
+    for result, other, d, p in zip(results, found, pairs, holm([d.p for d in pairs]), strict=True):
         points = [f"{100 * value:+.1f}" for value in (d.difference, *d.interval)]
         difference = f"{points[0]} ({points[1]} to {points[2]})"
-        itself = result is baselines[result.suite, result.tier]
-        shown.append(("-", "-", "-") if itself else (difference, f"{p:.3f}", f"{d.token_ratio:.2f}"))
+        alone = other is None or other is result
+        shown.append(("-", "-", "-") if alone else (difference, f"{p:.3f}", f"{d.token_ratio:.2f}"))
     return shown

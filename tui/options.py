@@ -18,6 +18,7 @@ MostCost = Annotated[float | None, typer.Option("--most-cost", help="In money, a
 ModelName = Annotated[
     str | None, typer.Option("--model", "-m", help="A folder of weights, or the model's name at --base-url.")
 ]
+PromptName = Annotated[str | None, typer.Option("--prompt", help="The system prompt: its name, or a text file.")]
 BaseUrl = Annotated[str | None, typer.Option("--base-url", help="An OpenAI-compatible server, http://host:port/v1.")]
 AsJson = Annotated[bool, typer.Option("--json", help="One JSON document on standard output, and nothing else there.")]
 

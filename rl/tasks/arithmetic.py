@@ -104,10 +104,10 @@ def generate(draw: Draw, tier: int, task_id: str) -> Task:
     if tier <= 2 and draw.chance(0.5):
         return everyday_task(draw, tier, task_id)
     while True:
+        draw.draft()
         task = story_task(draw, tier, task_id)
         if task is not None:
             return task
-        draw.numbers.clear()  # those of a draft that is thrown away
 
 
 def story_task(draw: Draw, tier: int, task_id: str) -> Task | None:
@@ -118,7 +118,7 @@ def story_task(draw: Draw, tier: int, task_id: str) -> Task | None:
     finish = draw.any(FINISHES) if story.operations < tier else ask_now
     while story.operations < tier - (finish is not ask_now):
         room = tier - (finish is not ask_now) - story.operations
-        draw.any(TWO_OPERATIONS if room >= 2 and draw.chance(0.25) else ONE_OPERATION)(story, draw)
+        draw.event(lambda room=room: operation(draw, room), lambda operate: operate(story, draw))
     join(story, draw)
     if tier >= 2 and draw.chance(0.3):
         place = draw.random.randrange(1, len(story.sentences) + 1)
@@ -129,6 +129,10 @@ def story_task(draw: Draw, tier: int, task_id: str) -> Task | None:
     if story.operations != tier or story.value < 0 or story.value > LARGEST:
         return None
     return finished(draw, story, tier, task_id, answer)
+
+
+def operation(draw: Draw, room: int) -> Operation:
+    return draw.any(TWO_OPERATIONS if room >= 2 and draw.chance(0.25) else ONE_OPERATION)
 
 
 def join(story: Story, draw: Draw) -> None:
@@ -311,7 +315,7 @@ def ask_share(story: Story, draw: Draw) -> str:
     divisors = [n for n in range(2, 13) if story.value % n == 0 and n <= story.value]
     if not divisors or story.value < 4:
         return ask_together(story, draw)
-    a = draw.any(divisors)
+    a = draw.numeric(lambda: draw.any(divisors), lambda a: a in divisors)
     draw.numbers.add(a)
     story.apply(
         fill(asking(story, draw, ASK_SHARE), story, draw, a=shown(draw, a)),
@@ -351,6 +355,7 @@ FINISHES: list[Callable[[Story, Draw], str]] = [ask_now, ask_now, ask_now, ask_s
 
 def expression_task(draw: Draw, tier: int, task_id: str) -> Task:
     """A bare expression with ``tier`` operators: the model copies it into the calculator."""
+    draw.draft()
     terms = [str(draw.number(2, 99)) for _ in range(tier + 1)]
     expression = terms[0]
     for term in terms[1:]:
@@ -359,7 +364,6 @@ def expression_task(draw: Draw, tier: int, task_id: str) -> Task:
         expression = f"{expression} {draw.any('+-*+-*/')} {term}"
     result = worked_out(expression)
     if not result.lstrip("-").isdigit():
-        draw.numbers.clear()
         return expression_task(draw, tier, task_id)
     question = draw.phrase(ASK_EXPRESSION).format(e=expression)
     steps = (
@@ -370,10 +374,10 @@ def expression_task(draw: Draw, tier: int, task_id: str) -> Task:
 
 
 def everyday_task(draw: Draw, tier: int, task_id: str) -> Task:
+    draw.draft()
     question, expression, unit = everyday(draw, tier)
     result = worked_out(expression)
     if not result.replace(".", "", 1).isdigit():  # no finite decimal: not a number that a person would expect
-        draw.numbers.clear()
         return everyday_task(draw, tier, task_id)
     steps = (
         call(f"Work out {expression}.", "calculator", ("expression", expression), result),

@@ -212,12 +212,16 @@ def spelled(draw: Draw, value: str, question: str) -> str:
     return NUMBER_WORDS[int(value)] if small and draw.chance(0.25) else value
 
 
-def numbers(draw: Draw, situation: Situation, cents: bool) -> list[str]:
-    """Numbers that satisfy the situation's condition; with ``cents``, those that are amounts of money have them."""
+def fitting(draw: Draw, situation: Situation) -> tuple[int, int, int]:
     while True:
         a, b, c = (draw.random.randint(2, high) for high in situation.high)
         if situation.holds(a, b, c):
-            break
+            return a, b, c
+
+
+def numbers(draw: Draw, situation: Situation, cents: bool) -> list[str]:
+    """Numbers that satisfy the situation's condition; with ``cents``, those that are amounts of money have them."""
+    a, b, c = draw.numeric(lambda: fitting(draw, situation))
     draw.numbers |= {n for n, key in ((a, "{a}"), (b, "{b}"), (c, "{c0}")) if key in situation.expression}
     values = zip("abc", (a, b, c), strict=True)
     return [

@@ -337,7 +337,7 @@ def entry_of(draw: Draw, kind: str, fixed: dict[str, str] | None = None) -> Entr
         year, n, town = draw.random.randint(1100, 1990), draw.random.randint(2, 90), name_of(draw, "town")
         w, x = draw.several(COMMON, 2)
         facts.append(draw.any(ASIDES).format(y=year, n=n, t=town, w=w, x=x))
-    draw.random.shuffle(facts)
+    facts = draw.shuffled(facts)
     text = " ".join([draw.any(OPENINGS[kind]).format(s=name, r=draw.any(REGIONS)), *facts])
     title = " ".join(draw.several(COMMON, 2)).title() if kind in NOTES and draw.chance(0.5) else name
     return Entry(kind, name, values, attributes, article(draw, title, re.sub(r"\ba (?=[aeiou])", "an ", text)))
@@ -363,6 +363,10 @@ def article(draw: Draw, title: str, text: str) -> Document:
 
 
 def name_of(draw: Draw, kind: str) -> str:
+    return draw.name(lambda: any_name(draw, kind))
+
+
+def any_name(draw: Draw, kind: str) -> str:
     if kind == "person":
         return f"{person(draw)} {invented(draw, 1, 3).capitalize()}"
     town = draw.owned(lambda: invented(draw, 1, 2).capitalize() + draw.any(PLACE_ENDINGS))
@@ -388,7 +392,7 @@ def value_of(draw: Draw, label: str) -> str:
     if label == "work":
         return draw.any(JOBS)
     if label == "river":
-        return invented(draw, 1, 2).capitalize()
+        return draw.name(lambda: invented(draw, 1, 2).capitalize())
     if label == "budget":
         return f"{50 * draw.number(2, 900):,}"
     if label == "deadline":

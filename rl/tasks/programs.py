@@ -149,11 +149,16 @@ def fibonacci(draw: Draw) -> Made:
 
 
 def greatest_divisor(draw: Draw) -> Made:
-    k = draw.random.randint(2, 12)
-    a, b = (k * draw.random.randint(4, 60) for _ in range(2))
+    a, b = draw.numeric(lambda: multiples(draw))
     draw.numbers |= {a, b}
     what = draw.phrase(DIVISOR).format(a=a, b=b)
     return what, f"import math\nprint(math.gcd({a}, {b}))", str(math.gcd(a, b))
+
+
+def multiples(draw: Draw) -> tuple[int, int]:
+    """Two numbers with a common divisor."""
+    k = draw.random.randint(2, 12)
+    return k * draw.random.randint(4, 60), k * draw.random.randint(4, 60)
 
 
 def least_multiple(draw: Draw) -> Made:

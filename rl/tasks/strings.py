@@ -44,7 +44,7 @@ LENGTH = phrased(
 def generate(draw: Draw, tier: int, task_id: str) -> Task:
     if tier <= 2 and draw.chance(0.4):
         return by_program(draw, tier, task_id)
-    words = [word(draw) for _ in range(2 * tier)]
+    words = [draw.event(lambda: word, lambda make: make(draw)) for _ in range(2 * tier)]
     last = draw.chance(0.6)
     at = -1 if last else 0
     gold = "".join(w[at] for w in words).lower()
@@ -55,6 +55,10 @@ def generate(draw: Draw, tier: int, task_id: str) -> Task:
 
 
 def word(draw: Draw) -> str:
+    return draw.name(lambda: any_word(draw))
+
+
+def any_word(draw: Draw) -> str:
     if draw.chance(0.3):
         return draw.pick(NAMES)
     if draw.chance(0.5):
@@ -63,7 +67,7 @@ def word(draw: Draw) -> str:
 
 
 def by_program(draw: Draw, tier: int, task_id: str) -> Task:
-    w = draw.pick(COMMON) if draw.chance(0.5) else invented(draw, 2, 4)
+    w = draw.name(lambda: draw.pick(COMMON) if draw.chance(0.5) else invented(draw, 2, 4))
     kind = draw.any(["count", "reverse", "length"])
     if kind == "count":
         letter = draw.any(sorted(set(w)))

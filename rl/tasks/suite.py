@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from itertools import count
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 from agent.loading import load
 from rl.tasks import arithmetic, lookup, programs, smalltalk, strings, sums, units
+from rl.tasks.redraw import WAYS, Change, Recording, redrawn
 from rl.tasks.task import SPLITS, Draw, Split, Task
+
+D = TypeVar("D", bound=Draw)
 
 
 class Family(Protocol):
@@ -61,17 +64,41 @@ def generate(family: str, tier: int, split: Split, seed: int, index: int) -> Tas
     module = FAMILIES[family]
     if tier not in module.TIERS:
         raise ValueError(f"{family} has tiers {module.TIERS.start} to {module.TIERS.stop - 1}, not {tier}")
-    task_id = f"{family}/{tier}/{split}/{seed}/{index}"
-    draws = (Draw(split, f"{task_id}/{attempt}") for attempt in count())
-    return next(task for draw in draws if (task := module.generate(draw, tier, task_id)) and draw.fits)
+    return drawn(f"{family}/{tier}/{split}/{seed}/{index}", Draw)[0]
+
+
+def drawn(task_id: str, kind: Callable[[Split, str], D]) -> tuple[Task, D]:
+    """The task of an id and the draw, of that kind, that made it."""
+    family, tier, split = parts(task_id)
+    draws = (kind(split, f"{task_id}/{attempt}") for attempt in count())
+    made = ((FAMILIES[family].generate(draw, tier, task_id), draw) for draw in draws)
+    return next((task, draw) for task, draw in made if task and draw.fits)
+
+
+def parts(task_id: str) -> tuple[str, int, Split]:
+    """Family, tier and split. Raises ``ValueError`` where it is no id."""
+    family, tier, split, _, _ = task_id.split("/")
+    if split not in SPLITS:
+        raise ValueError(f"{task_id} is of no split")
+    return family, int(tier), split
+
+
+def perturbed(task: Task, way: Change) -> Task | None:
+    """A generated task with other numbers, names or order; None where it has nothing of that kind to change."""
+    family, tier, split = parts(task.task_id)
+    same, recording = drawn(task.task_id, Recording)
+    return redrawn(same, recording.tape, split, lambda draw: FAMILIES[family].generate(draw, tier, task.task_id), way)
 
 
 def task_of(task_id: str) -> Task:
     """The task of that id. Raises as ``generate`` does, and ``ValueError`` where it is no id."""
-    family, tier, split, seed, index = task_id.split("/")
-    if split not in SPLITS:
-        raise ValueError(f"{task_id} is of no split")
-    return generate(family, int(tier), split, int(seed), int(index))
+    original, _, way = task_id.partition("~")
+    family, tier, split = parts(original)
+    task = generate(family, tier, split, *map(int, original.split("/")[3:]))
+    changed = next((perturbed(task, each) for each in WAYS if each == way), None) if way else task
+    if changed is None:
+        raise ValueError(f"{task_id} is of no task")
+    return changed
 
 
 def mixture(seed: int, index: int, split: Split = "train") -> Task:

@@ -31,7 +31,7 @@ HIGHEST = (9, 12, 30, 100, 1000, 9999)  # the largest number of a sum: as often 
 
 def generate(draw: Draw, tier: int, task_id: str) -> Task:
     while True:
-        draw.numbers.clear()
+        draw.draft()
         typed, expression = two_numbers(draw) if tier == 1 else three_numbers(draw)
         if (result := exact(expression)) is not None:
             break

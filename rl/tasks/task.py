@@ -21,6 +21,7 @@ from retrieval.passage import Document
 Split = Literal["train", "held_out"]
 SPLITS: tuple[Split, Split] = ("train", "held_out")
 T = TypeVar("T")
+U = TypeVar("U")
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +103,30 @@ class Draw:
         n = self.random.randint(low, max(low, high))
         self.numbers.add(n)
         return n
+
+    # Generators say what is a number, a name, an event: ``redraw`` changes it. Here these only draw.
+
+    def numeric(self, make: Callable[[], T], holds: Callable[[T], bool] = lambda made: True) -> T:
+        """Numbers that ``make`` draws in a way of its own; ``holds`` says which will do."""
+        return make()
+
+    def name(self, make: Callable[[], str]) -> str:
+        """A name that ``make`` draws."""
+        return make()
+
+    def event(self, choose: Callable[[], U], happen: Callable[[U], T]) -> T:
+        """What ``happen`` makes of a choice is complete in itself: events in another order make a task, too."""
+        return happen(choose())
+
+    def shuffled(self, items: Sequence[T]) -> list[T]:
+        """The items in an order that means nothing."""
+        shuffled = list(items)
+        self.random.shuffle(shuffled)
+        return shuffled
+
+    def draft(self) -> None:
+        """A task begins here; what was drawn for the draft before it is thrown away."""
+        self.numbers.clear()
 
     def chance(self, probability: float) -> bool:
         return self.random.random() < probability

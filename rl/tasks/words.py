@@ -188,7 +188,7 @@ def blended(draw: Draw) -> str:
 
 def person(draw: Draw) -> str:
     """A first name: as often one that people have as one that nobody has."""
-    return draw.pick(NAMES) if draw.chance(0.5) else invented(draw).capitalize()
+    return draw.name(lambda: draw.pick(NAMES) if draw.chance(0.5) else invented(draw).capitalize())
 
 
 def things(draw: Draw) -> str:

@@ -10,6 +10,7 @@ from agent.context import Agent
 from agent.policy.policy import Policy
 from agent.policy.renderer import Renderer
 from agent.store import Store
+from agent.system_prompt import SystemPrompt
 from tests.agent.logs import RUN
 from tests.agent.policy.conftest import model_folder, policy, renderer
 from tests.agent.scripted import Say, ScriptedPolicy, by_place
@@ -21,7 +22,7 @@ from verifiers.format import Format
 from verifiers.verdict import Verifier
 
 __all__ = ["model_folder", "policy", "renderer"]
-SYSTEM = "You are Ponder."
+SYSTEM = SystemPrompt("tests", "You are Ponder.")
 
 
 @pytest.fixture

@@ -15,7 +15,7 @@ from agent.replay import replay
 from agent.run import Ask, ask, stream
 from agent.search.attempts import BestOfN
 from agent.store import RunFilter
-from rl.demonstrations import SYSTEM_PROMPT
+from agent.system_prompt import open_prompt
 from tests.agent.policy.real import embedded, real, served, waits_for_vllm
 from tests.agent.scripted import assert_chained, heard, how
 
@@ -27,7 +27,7 @@ With = Callable[..., Agent]
 
 def asked_well(agent: Agent) -> Agent:
     """With the system prompt that the miniature knows."""
-    return replace(agent, system_prompt=SYSTEM_PROMPT)
+    return replace(agent, system_prompt=open_prompt())
 
 
 def few(n: int, **budget: float) -> Ask:

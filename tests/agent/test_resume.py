@@ -23,6 +23,7 @@ from agent.run import QuestionError, ask, resume, seconds_spent
 from agent.search.attempts import AdaptiveBestOfN, BestOfN
 from agent.settings import Settings
 from agent.store import RunFilter, Store
+from agent.system_prompt import SystemPrompt
 from tests.agent.killed import ASKED, QUESTION, go_on
 from tests.agent.logs import RUN, node, sample
 from tests.agent.scripted import Say, ScriptedPolicy, assert_chained, by_place, call, heard, how, model_of
@@ -194,9 +195,21 @@ async def test_an_attempt_that_begins_after_a_resume_reads_what_its_siblings_rea
     first = await ask(agent, QUESTION, how(BestOfN(2)))
     log.begin(replace(first, run_id="killed", nodes=(), status="running"))
     log.add_node("killed", first.nodes[0])
-    changed = replace(agent, system_prompt="You are somebody else.")
+    changed = replace(agent, system_prompt=SystemPrompt("other", "You are somebody else."))
     run = await resumed(changed, "killed")
     assert run.nodes[1].sample == first.nodes[1].sample
+
+
+async def test_a_run_of_which_nothing_was_sampled_goes_on_under_its_own_prompt_only(
+    agent_saying: Saying, log: Store
+) -> None:
+    agent = agent_saying({})
+    first = await ask(agent, QUESTION, how(BestOfN(1)))
+    log.begin(replace(first, run_id="killed", nodes=(), status="running"))
+    changed = replace(agent, system_prompt=SystemPrompt("other", "You are somebody else."))
+    with pytest.raises(QuestionError, match=rf"began under the prompt {agent.system_prompt}; set PONDER_PROMPT"):
+        await resumed(changed, "killed")
+    assert (await resumed(agent, "killed")).nodes[0].sample.prompt_token_ids == first.nodes[0].sample.prompt_token_ids
 
 
 # --- kill -9 ----------------------------------------------------------------------------------------------------------

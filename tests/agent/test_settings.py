@@ -84,17 +84,19 @@ def test_an_mcp_server_is_read_with_its_arguments(folder: Path) -> None:
 
 def test_what_a_file_names_stands_beside_it_and_not_where_the_command_is_run(folder: Path) -> None:
     text = (
-        'model = "weights"\nencoder = "all-MiniLM-L6-v2"\njudge = "weights"\nrewards = ["mine.toml", "own:WEIGHTS"]\n'
-        '[mcp_servers.ours]\ncommand = "python3"\nfolder = "servers"'
+        'model = "weights"\nprompt = "mine.txt"\nencoder = "all-MiniLM-L6-v2"\njudge = "weights"\n'
+        'rewards = ["mine.toml", "own:WEIGHTS"]\n[mcp_servers.ours]\ncommand = "python3"\nfolder = "servers"'
     )
     (folder / "ponder.toml").write_text(text)
     trust(folder)
     for place in (folder / "weights", folder / "vendor" / "weights"):
         place.mkdir(parents=True)
+    (folder / "mine.txt").write_text("You are mine.")
     settings, _ = read_settings(folder / "vendor")
     assert settings.model == str(folder / "weights")
     assert settings.judge == str(folder / "weights")
     assert settings.rewards == (str(folder / "mine.toml"), "own:WEIGHTS")
+    assert settings.prompt == str(folder / "mine.txt")
     assert settings.encoder == "all-MiniLM-L6-v2", "no folder of that name: a name on the hub"
     assert settings.mcp_servers["ours"].folder == folder / "servers"
 

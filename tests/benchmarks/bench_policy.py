@@ -21,8 +21,9 @@ sys.path.insert(0, str(Path(__file__).parents[2]))
 from agent.policy.embedded import EmbeddedPolicy
 from agent.policy.model import load_model, use_threads
 from agent.records import SamplingParams
+from agent.system_prompt import open_prompt
 
-SYSTEM = (Path(__file__).parents[2] / "agent" / "prompts" / "system.txt").read_text()
+SYSTEM = open_prompt().text
 TOOLS = [
     {"type": "function", "function": {"name": name, "description": text, "parameters": {"type": "object"}}}
     for name, text in (("calculator", "Evaluate an arithmetic expression exactly."), ("search", "Search documents."))

@@ -28,7 +28,7 @@ from typing import Any
 
 import openai
 
-from agent.assemble import MINI, SYSTEM_PROMPT, assemble
+from agent.assemble import MINI, assemble
 from agent.budget import Budget
 from agent.context import Agent
 from agent.effort import EFFORTS, Effort
@@ -38,6 +38,7 @@ from agent.records import Ending, Node, Sample, SamplingParams
 from agent.run import Ask, ask, begin
 from agent.search.attempts import BestOfN, Single
 from agent.settings import Settings
+from agent.system_prompt import open_prompt
 from tests.evidence.served import serving
 
 N = 16
@@ -81,7 +82,7 @@ def endless(model: Path, copy: Path) -> Path:
 def works_of(agent: Agent, note: Note, tokens: int) -> dict[str, Work]:
     client = openai.AsyncOpenAI(base_url=note.base_url, api_key=note.api_key, max_retries=0, timeout=600)
     prompt = agent.policy.renderer.start(
-        [{"role": "system", "content": SYSTEM_PROMPT.read_text().strip()}, {"role": "user", "content": QUESTION}],
+        [{"role": "system", "content": open_prompt().text}, {"role": "user", "content": QUESTION}],
         agent.toolbox.schemas(),
     )
     budget = Budget(steps=1, tokens=10**6, sample_tokens=tokens, seconds=600)

@@ -10,7 +10,7 @@ from agent.policy.policy import Delta, PolicyError, expect
 from agent.policy.renderer import Renderer
 from agent.records import PolicyVersion, Sample, SamplingParams
 from agent.store import Store
-from rl.demonstrations import SYSTEM_PROMPT
+from agent.system_prompt import open_prompt
 from tools.tool import Tool
 from tools.toolbox import Toolbox
 from verifiers import registry
@@ -67,4 +67,4 @@ def scripted_agent(policy: ScriptedPolicy, folder: Path, tools: Sequence[Tool]) 
     """An agent with the verifiers that need no gold answer, and a log of its own in ``folder``."""
     verifiers = [registry.load(name) for name in WITHOUT_GOLD]
     store = Store.open(folder / "log.sqlite")
-    return Agent(policy, Toolbox(tools), verifiers, WITHOUT_GOLD, store, None, SYSTEM_PROMPT)
+    return Agent(policy, Toolbox(tools), verifiers, WITHOUT_GOLD, store, None, open_prompt())

@@ -1,6 +1,7 @@
 """What an evaluation reports, from runs that go a known way."""
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -8,9 +9,11 @@ import pytest
 from agent.context import Agent
 from agent.effort import EFFORTS
 from agent.policy.renderer import Renderer
+from agent.system_prompt import SystemPrompt
 from rl.demonstrations import sampled_text
-from rl.evaluate import EvaluationError, Harness, Suite, evaluate_live, evaluate_pool, suite_of
+from rl.evaluate import EvaluationError, Harness, Suite, evaluate_live, evaluate_pool, suite_of, versions_of
 from rl.intervals import mean_interval, wilson
+from rl.results import compare
 from rl.suites.formats import task_of
 from rl.tasks.task import Task
 from tests.rl.scripted import ScriptedPolicy, scripted_agent
@@ -71,6 +74,20 @@ def test_a_suite_is_held_out_and_a_function_of_its_seed() -> None:
 def test_the_handwritten_suite_is_always_whole() -> None:
     suite = suite_of("handwritten", 0, 5, seed=3)
     assert (suite.family, suite.tier, len(suite.tasks)) == ("handwritten", 0, 60)
+
+
+async def test_a_question_and_its_perturbed_version_are_compared_as_one(
+    renderer: Renderer, tmp_path: Path, opened: list[Agent]
+) -> None:
+    suites = versions_of(suite_of("arithmetic", 3, 4, 1), 4, 1, "held_out", ["numbers"])
+    original, changed = suites["original"], suites["numbers"]
+    learned = dict(zip((t.question for t in changed.tasks), ([answer(t.gold)] for t in original.tasks), strict=True))
+    turns = {task.question: demonstrated(task) for task in original.tasks} | learned
+    bench = harness(ScriptedPolicy(renderer, turns), tmp_path, opened)
+    first, second = [await evaluate_live(bench, suite, LOW, lambda: None) for suite in suites.values()]
+    assert (first.accuracy, second.accuracy) == (1.0, 0.0), "who has learned the answers by heart is wrong now"
+    assert compare(second.outcomes, first.outcomes).difference == -1.0
+    assert (await evaluate_live(bench, changed, LOW, lambda: None)) == second
 
 
 # --- one effort -------------------------------------------------------------------------------------------------------
@@ -227,6 +244,18 @@ async def test_a_pool_of_a_files_questions_is_graded_by_their_checker(
     )
     assert {row.strategy: row.accuracy for row in rows}["pass@1"] == 0.5
     assert len(graded) == 1
+
+
+async def test_what_was_asked_under_another_prompt_is_asked_again(
+    renderer: Renderer, tmp_path: Path, opened: list[Agent]
+) -> None:
+    suite = suite_of("arithmetic", 3, 2, seed=1)
+    turns = questions(suite, [["x", task.gold] for task in suite.tasks])  # the last is said first
+    first = harness(Attempts(renderer, turns), tmp_path, opened)
+    other = replace(first, agent=replace(first.agent, system_prompt=SystemPrompt("plain", "Another text.")))
+    assert [(await evaluate_live(each, suite, LOW, lambda: None)).accuracy for each in (first, other)] == [1.0, 0.0]
+    assert [(await evaluate_live(each, suite, LOW, lambda: None)).accuracy for each in (first, other)] == [1.0, 0.0]
+    assert len(first.agent.store.runs()) == 4
 
 
 def questions(suite: Suite, attempts: Sequence[Sequence[str]]) -> dict[str, list[str]]:

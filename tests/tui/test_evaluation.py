@@ -1,6 +1,7 @@
 """Which suites are asked, and how results are shown. The measuring itself is ``rl.evaluate``."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,7 @@ from agent.search.steps import Beam
 from rl.results import Outcome, Result
 from rl.tasks.suite import FAMILIES
 from tests.tui.commands import one_sentence, ponder
-from tui.evaluation import suites_asked, suites_named, table, ways_named
+from tui.evaluation import prompts_named, suites_asked, suites_named, table, ways_named, ways_to_perturb
 
 FIELDS = {"suite", "tier", "effort", "strategy", "questions", "accuracy", "interval"}
 FIELDS |= {"tokens_per_question", "seconds_per_question"}
@@ -58,6 +59,46 @@ def test_rows_are_compared_question_by_question() -> None:
     assert second.endswith("| +50.0 (+30.0 to +70.0) | 0.004 | 4.00 |")
     with pytest.raises(SettingsError, match="No row is called 'beam'; take one of single, majority@4"):
         table(rows, against="beam")
+
+
+def test_two_prompts_are_compared_question_by_question_each_way_of_answering_with_itself() -> None:
+    rows = [
+        replace(row(strategy, *right), prompt=prompt)
+        for prompt, right in (("plain", [False] * 20), ("few_shot", [True] * 10 + [False] * 10))
+        for strategy in ("single", "majority@4")
+    ]
+    header, _, *lines = table(rows, against="plain").splitlines()
+    assert header.startswith("| suite | tier | prompt | effort |")
+    assert [line.split(" | ")[2] for line in lines] == ["plain", "plain", "few_shot", "few_shot"]
+    assert all(line.endswith("| - | - | - |") for line in lines[:2])
+    assert all("| +50.0 (+30.0 to +70.0) |" in line for line in lines[2:])
+    assert "| +0.0 (" in table(rows, against="single").splitlines()[3], "within each prompt"
+    with pytest.raises(SettingsError, match="take one of plain, few_shot, single, majority@4"):
+        table(rows, against="zero_shot")
+
+
+def test_prompts_that_a_table_could_not_tell_apart_are_refused(tmp_path: Path) -> None:
+    (tmp_path / "plain.txt").write_text("You are mine.")
+    assert [prompt.name for prompt in prompts_named("few_shot,plain")] == ["few_shot", "plain"]
+    assert prompts_named(None) == []
+    with pytest.raises(SettingsError, match="the same name"):
+        prompts_named(f"plain,{tmp_path}/plain.txt")
+
+
+def test_a_perturbed_suite_stands_beside_the_original_one() -> None:
+    rows = [replace(row("single", *[True] * 20), perturbed="original")]
+    rows += [replace(row("single", *[True] * 10 + [False] * 10), perturbed="numbers")]
+    header, _, _, second = table(rows, against="original").splitlines()
+    assert "| perturbed | effort |" in header
+    assert "| numbers | low | single | 20 | 0.500 (" in second
+    assert "| -50.0 (-70.0 to -30.0) | " in second
+
+
+def test_ways_to_perturb_are_named_by_commas() -> None:
+    assert ways_to_perturb("order,numbers") == ["numbers", "order"]
+    assert ways_to_perturb(None) == []
+    with pytest.raises(SettingsError, match="by 'colours'; take one or several of numbers, names, order"):
+        ways_to_perturb("names,colours")
 
 
 def test_a_strategy_is_written_with_its_parameters() -> None:

@@ -48,6 +48,13 @@ def test_the_questions_of_an_evaluation_are_listed_when_they_are_asked_for(log: 
     assert names(tmp_path, "--all", "--limit", "1") == ["task"]
 
 
+def test_a_run_is_shown_with_the_prompt_that_it_was_made_under(log: Path, tmp_path: Path) -> None:
+    with Store.open(log) as store:
+        store.begin(replace(RUN, run_id="told", settings={"prompt": "few_shot@0123abcd"}))
+    assert ", prompt few_shot@0123abcd\n" in ponder("log", "show", "told", folder=tmp_path).stdout
+    assert ", prompt" not in ponder("log", "show", "new", folder=tmp_path).stdout, "of before prompts had names"
+
+
 def test_every_sample_is_shown_with_its_tokens_and_temperature(log: Path, tmp_path: Path) -> None:
     run = shown("log", "show", "new", folder=tmp_path)
     assert (run["run_id"], run["answer"], run["feedback"]) == ("new", f"Answer: {HOSTILE}", [])

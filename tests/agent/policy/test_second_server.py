@@ -24,7 +24,7 @@ from agent.policy.policy import Delta
 from agent.records import Sample, SamplingParams
 from agent.run import ask
 from agent.search.attempts import BestOfN
-from rl.demonstrations import SYSTEM_PROMPT
+from agent.system_prompt import open_prompt
 from tests.agent.scripted import how
 from tests.agent.test_real import QUESTION
 
@@ -103,7 +103,7 @@ async def test_an_answer_that_is_cut_says_so(chat: ChatPolicy) -> None:
 async def test_a_whole_run_thinks_calls_a_tool_and_answers_and_none_of_it_is_trainable(
     agent_with: Callable[..., Agent], chat: ChatPolicy
 ) -> None:
-    agent = replace(agent_with(chat), system_prompt=SYSTEM_PROMPT)
+    agent = replace(agent_with(chat), system_prompt=open_prompt())
     asking = how(BestOfN(2))
     run = await ask(agent, QUESTION, replace(asking, effort=replace(asking.effort, temperature=0.3)))
     assert run.status == "finished"
