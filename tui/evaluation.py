@@ -260,7 +260,8 @@ async def rows_of(
     from rl.evaluate import evaluate_live, evaluate_pool
     from rl.pools import Way
 
-    results, many = list[Result](), len(asked.tasks)
+    results: list[Result] = []
+    many = len(asked.tasks)
     if plan.pool:
         ways = [Way(w.name, w.strategy, harness.agent.weights) for w in plan.ways if plan.from_pool(w)]
         report = counter(draw, f"{label} pool of {plan.pool}", many)
