@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 from agent.context import Agent
 from agent.effort import EFFORTS, Effort
@@ -124,10 +125,14 @@ async def evaluate_pool(
 async def draw_pools(
     harness: Harness, tasks: Sequence[Task], effort: Effort, report: Report, grading: Report = lambda: None
 ) -> list[Pool]:
-    """The attempts that the effort's strategy makes at each task, judged by the agent's verifiers."""
+    """The attempts that the effort's strategy makes at each task, judged by the agent's verifiers.
+
+    Where the log has a larger pool, its first attempts are these.
+    """
     agent, at_once = harness.agent, min(harness.concurrent, len(tasks))
     drawing = replace(harness, agent=replace(agent, verifiers=()))  # they look at the pool, once
-    runs = await ask_all(drawing, tasks, effort, report)
+    runs = await ask_all(drawing, tasks, effort, report, larger=True)
+    runs = [first_attempts(run, getattr(effort.strategy, "n", 1)) for run in runs]
     found: list[Pool] = []
     for task, run in zip(tasks, runs, strict=True):
         found.append(await pool_of(task, run, agent.verifiers, agent.step_delimiter, run.usage.seconds / at_once))
@@ -135,11 +140,23 @@ async def draw_pools(
     return found
 
 
-async def ask_all(harness: Harness, tasks: Sequence[Task], effort: Effort, report: Report) -> list[Run]:
-    """All questions; the runs in order. Raises ``EvaluationError``."""
+def first_attempts(run: Run, n: int) -> Run:
+    """The run as it would have been with ``n`` attempts, in its share of the time."""
+    kept = tuple(node for node in run.nodes if node.path[0] < n)
+    sampled, before = (sum(len(node.sample.token_ids) for node in nodes) for nodes in (kept, run.nodes))
+    return replace(run, nodes=kept, usage=replace(run.usage, seconds=run.usage.seconds * sampled / max(1, before)))
+
+
+async def ask_all(
+    harness: Harness, tasks: Sequence[Task], effort: Effort, report: Report, larger: bool = False
+) -> list[Run]:
+    """All questions; the runs in order. With ``larger``, a larger pool that is in the log will do.
+
+    Raises ``EvaluationError``.
+    """
     agent = replace(harness.agent, policy=harness.agent.policy.at(None))
     effort = carried_out(agent, effort)
-    gate, known = asyncio.Semaphore(harness.concurrent), made_before(agent, effort)
+    gate, known = asyncio.Semaphore(harness.concurrent), made_before(agent, effort, larger)
 
     async def one(index: int, task: Task) -> Run:
         async with gate:
@@ -171,16 +188,31 @@ async def ask_one(harness: Harness, task: Task, seed: int, effort: Effort) -> Ru
     return await ask(await equipped(harness, task), task.question, Ask(effort, None, seed, metadata, 0.0))
 
 
-def made_before(agent: Agent, effort: Effort) -> dict[tuple[str, int, tuple[str, ...]], str]:
-    """Ids of finished runs of tasks with these settings, this prompt and these weights, by (task, seed, tools)."""
-    wanted = json.dumps(settings_of(effort, agent.system_prompt), sort_keys=True)
-    version = agent.policy.version
-    runs = agent.store.runs(RunFilter(tasks=True, status="finished", version=version.version))
-    return {
-        (str(run.metadata["task_id"]), run.root_seed, tuple(run.metadata.get("tools", ()))): run.run_id
-        for run in runs
-        if run.policy == version and json.dumps(run.settings, sort_keys=True) == wanted
-    }
+def made_before(agent: Agent, effort: Effort, larger: bool) -> dict[tuple[str, int, tuple[str, ...]], str]:
+    """Ids of runs of tasks with these settings, this prompt and these weights, by (task, seed, tools)."""
+    wanted = json.loads(json.dumps(settings_of(effort, agent.system_prompt)))
+    version, found = agent.policy.version, {}
+    for run in agent.store.runs(RunFilter(tasks=True, version=version.version)):
+        if run.policy == version and serves(run.settings, wanted, larger) and ended(agent, run):
+            key = (str(run.metadata["task_id"]), run.root_seed, tuple(run.metadata.get("tools", ())))
+            found[key] = run.run_id
+    return found
+
+
+def serves(settings: Mapping[str, Any], wanted: Mapping[str, Any], larger: bool) -> bool:
+    """Whether a run with these settings is one with those; with ``larger``, a best-of-N of more attempts is, too."""
+    strategy, wish = settings["strategy"], wanted["strategy"]
+    if larger and strategy["name"] == wish["name"] == "best_of_n" and strategy["n"] >= wish["n"]:
+        settings = {**settings, "strategy": wish}
+    return settings == wanted
+
+
+def ended(agent: Agent, run: Run) -> bool:
+    """Whether it came to its end: also one without an answer, but not where the model could not be asked."""
+    if run.status != "failed":
+        return run.status == "finished"
+    leaves = [trajectory[-1] for trajectory in agent.store.run(run.run_id).trajectories()]
+    return bool(leaves) and all(leaf.ending not in (Ending.ERROR, Ending.CANCELLED) for leaf in leaves)
 
 
 async def equipped(harness: Harness, task: Task) -> Agent:

@@ -9,6 +9,7 @@ import pytest
 from agent.context import Agent
 from agent.effort import EFFORTS
 from agent.policy.renderer import Renderer
+from agent.search.attempts import BestOfN
 from agent.system_prompt import SystemPrompt
 from rl.demonstrations import sampled_text
 from rl.evaluate import EvaluationError, Harness, Suite, evaluate_live, evaluate_pool, suite_of, versions_of
@@ -199,6 +200,35 @@ async def test_what_the_log_has_already_is_not_asked_again(
     again = await evaluate_pool(bench, suite, HIGH, 2, lambda: None)  # the script has nothing left to say
     assert again == first
     assert len(bench.agent.store.runs()) == 2
+
+
+async def test_a_larger_pool_holds_the_smaller_one(renderer: Renderer, tmp_path: Path, opened: list[Agent]) -> None:
+    suite = suite_of("arithmetic", 3, 2, seed=1)
+    right, wrong = [task.gold for task in suite.tasks], "1"
+    policy = Attempts(
+        renderer, questions(suite, [[wrong, wrong, wrong, gold] for gold in right])
+    )  # the last is said first
+    bench = harness(policy, tmp_path, opened)
+    large = await evaluate_pool(bench, suite, HIGH, 3, lambda: None)
+    small = await evaluate_pool(bench, suite, HIGH, 1, lambda: None)
+    assert large[0].accuracy == pytest.approx(1 / 3)
+    assert (small[0].accuracy, len(bench.agent.store.runs())) == (1.0, 2)
+    assert small[0].tokens_per_question < large[-1].tokens_per_question
+    live = replace(HIGH, strategy=BestOfN(1))
+    assert (await evaluate_live(bench, suite, live, lambda: None)).questions == 2
+    assert len(bench.agent.store.runs()) == 4, "a run of one attempt is not one of three"
+
+
+async def test_a_run_without_an_answer_is_not_asked_again_either(
+    renderer: Renderer, tmp_path: Path, opened: list[Agent]
+) -> None:
+    suite = suite_of("arithmetic", 3, 1, seed=1)
+    bench = harness(
+        ScriptedPolicy(renderer, {suite.tasks[0].question: ["<think>never", "<think>again"]}), tmp_path, opened
+    )
+    for _ in range(2):
+        assert (await evaluate_live(bench, suite, LOW, lambda: None)).accuracy == 0.0
+    assert [run.status for run in bench.agent.store.runs()] == ["failed"]
 
 
 async def test_a_files_question_is_not_asked_again_when_others_come_and_go(
