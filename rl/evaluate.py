@@ -115,9 +115,11 @@ async def evaluate_pool(
 
     process_reward = any(verifier.name == "process_reward" for verifier in agent.verifiers)
     every = [*pools.ways(n, agent.weights, process_reward), *ways]
+    sizes = [1, *pools.sizes_up_to(n)] if process_reward else []
     return [
         result("pass@1", [pools.any_right(pool, 1) for pool in found], n),
         *[result(way.name, [await pools.chosen(way, pool) for pool in found]) for way in every],
+        *[result(f"prm_best_of_{k}", [pools.liked_best(p, k, "process_reward") for p in found], n) for k in sizes],
         result(f"pass@{n}", [pools.any_right(pool, n) for pool in found]),
     ]
 

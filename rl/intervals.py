@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 
 def wilson(successes: float, trials: float, z: float = 1.959964) -> tuple[float, float]:
@@ -35,3 +36,17 @@ def pass_at_k(right: int, drawn: int, k: int) -> float:
     if drawn - right < k:
         return 1.0
     return 1.0 - math.prod((drawn - right - i) / (drawn - i) for i in range(k))
+
+
+def best_of_k(scores: Sequence[float | None], right: Sequence[bool], k: int) -> tuple[float, float]:
+    """How often the one with the highest score of ``k`` samples is right, and with which score: the mean over every
+    choice of ``k`` among those drawn (Nakano et al. 2021, WebGPT, appendix I). The earlier of equals is the better.
+    """
+    ranked = sorted(range(len(scores)), key=lambda i: (-1.0 if scores[i] is None else scores[i], -i))
+    choices = math.comb(len(ranked), k)
+    gold = proxy = 0.0
+    for below, i in enumerate(ranked):
+        share = math.comb(below, k - 1) / choices  # that it is the best one: the others are among those below
+        gold += share * right[i]
+        proxy += share * (scores[i] or 0.0)
+    return gold, proxy

@@ -42,6 +42,33 @@ def tokens_plot(results: Sequence[Result], path: Path) -> None:
     pyplot.close(figure)
 
 
+def proxy_plot(results: Sequence[Result], path: Path) -> None:
+    """What the process reward model promises of the attempt that it likes best of N, and how often that is right.
+
+    Its mean score can only rise with N (Gao et al. 2023, "Scaling Laws for Reward Model Overoptimization").
+    """
+    import matplotlib
+
+    matplotlib.use("Agg")
+    from matplotlib import pyplot
+
+    figure, axes = pyplot.subplots(figsize=(6, 4), layout="constrained")
+    lines: dict[str, list[tuple[int, float, float]]] = {}
+    for each in results:
+        if each.score is not None:
+            n = int(each.strategy.rpartition("_")[2])
+            lines.setdefault(f"{each.suite} {each.tier or ''}", []).append((n, each.accuracy, each.score))
+    for name, points in lines.items():
+        sizes, golds, proxies = zip(*sorted(points), strict=True)
+        [line] = axes.plot(sizes, golds, marker="o", markersize=3, label=f"{name}: right")
+        axes.plot(sizes, proxies, linestyle="--", color=line.get_color(), label=f"{name}: score")
+    axes.set(xscale="log", xlabel="N", ylabel="of the best-scored of N", ylim=(0, 1))
+    axes.grid(alpha=0.3)
+    axes.legend(fontsize=6)
+    figure.savefig(path, dpi=150)
+    pyplot.close(figure)
+
+
 def line_of(result: Result) -> str:
     """Efforts are one line, and so are ``majority@8`` and ``majority@16``, or ``beam:beams=2`` and ``beam:beams=4``.
 

@@ -16,7 +16,7 @@ from agent.search.attempts import AdaptiveBestOfN, BestOfN, FixedN, MajorityVote
 from agent.search.auto import Auto
 from agent.search.strategy import Candidate, Strategy
 from rl.grade import grade
-from rl.intervals import pass_at_k
+from rl.intervals import best_of_k, pass_at_k
 from rl.results import Outcome
 from rl.tasks.task import Task
 from verifiers.consensus import Consensus
@@ -67,14 +67,18 @@ async def pool_of(task: Task, run: Run, verifiers: Sequence[Verifier], delimiter
     )
 
 
+def sizes_up_to(n: int) -> list[int]:
+    """2, 4, 8, ... and ``n``."""
+    return [2**i for i in range(1, n.bit_length()) if 2**i < n] + [n]
+
+
 def ways(n: int, weights: Mapping[str, float], process_reward: bool) -> list[Way]:
-    """Voting and best-of, for 1, 2, 4, ... up to ``n`` attempts; by process rewards too, where there are any."""
-    sizes = [2**i for i in range(1, n.bit_length()) if 2**i < n] + [n]
+    """Voting and best-of, for 2, 4, ... up to ``n`` attempts; votes weighted by process rewards where there are any."""
+    sizes = sizes_up_to(n)
     found = [Way(f"majority@{size}", MajorityVote(size), weights) for size in sizes]
     found += [Way(f"best_of_{size}", BestOfN(size), weights) for size in sizes]
     if process_reward:
         alone = {"process_reward": 1.0}
-        found += [Way(f"prm_best_of_{size}", BestOfN(size), alone) for size in sizes]
         found += [Way(f"prm_weighted@{size}", WeightedVote(size), alone) for size in sizes]
     return found
 
@@ -103,6 +107,18 @@ async def seen(pool: Pool, made: int, weights: Mapping[str, float]) -> list[Cand
         leaf = replace(attempt[-1], verdicts=(*attempt[-1].verdicts, *agreement[i : i + 1]))
         found.append(candidate_of((*attempt[:-1], leaf), pool.task.question, weights))
     return found
+
+
+def liked_best(pool: Pool, k: int, verifier: str) -> Outcome:
+    """The unbiased estimate of what the best-scored of ``k`` attempts is: how often right, and with which score."""
+    scores = [
+        next((v.score for v in attempt[-1].verdicts if v.verifier == verifier and case.finished), None)
+        for attempt, case in zip(pool.attempts, pool.cases, strict=True)
+    ]
+    gold, proxy = best_of_k(scores, pool.right, k)
+    reads = sum(v.tokens for attempt in pool.attempts for v in attempt[-1].verdicts if v.verifier == verifier)
+    share = k / len(pool.attempts)
+    return Outcome(pool.task.task_id, gold, (sum(pool.tokens) + reads) * share, pool.seconds * share, proxy)
 
 
 def any_right(pool: Pool, k: int) -> Outcome:

@@ -20,6 +20,7 @@ class Outcome:
     right: float  # 1 or 0; the share of right ones, where it stands for several attempts
     tokens: float  # sampled or read by verifiers, everything counted
     seconds: float  # wall time shared among the questions under way; of a choice from a pool, in proportion to tokens
+    score: float | None = None  # that the verifier by which it was chosen gave it
 
     @property
     def original_id(self) -> str:
@@ -59,6 +60,12 @@ class Result:
         return mean([each.tokens for each in self.outcomes])
 
     @property
+    def score(self) -> float | None:
+        """The mean of what the verifier that chose gave what it chose: the proxy, where accuracy is the gold."""
+        scores = [each.score for each in self.outcomes if each.score is not None]
+        return mean(scores) if scores else None
+
+    @property
     def seconds_per_question(self) -> float:
         return mean([each.seconds for each in self.outcomes])
 
@@ -72,7 +79,7 @@ class Result:
 
     def summary(self) -> dict[str, Any]:
         names = ("suite", "tier", "effort", "strategy", "questions", "accuracy", "interval", "tokens_per_question")
-        names += ("seconds_per_question", "tokens_per_solved", "seconds_per_solved")
+        names += ("seconds_per_question", "tokens_per_solved", "seconds_per_solved", "score")
         names += tuple(name for name in ("prompt", "perturbed") if getattr(self, name))
         return {name: getattr(self, name) for name in names}
 

@@ -75,7 +75,7 @@ def evaluate(
     import asyncio
 
     from agent.errors import SettingsError
-    from rl.plots import tokens_plot
+    from rl.plots import proxy_plot, tokens_plot
     from rl.results import together
     from rl.tasks.suite import add_families
     from rl.tasks.task import SPLITS
@@ -111,6 +111,8 @@ def evaluate(
         if contamination:
             (out / "contamination.json").write_text(json.dumps(summary(contamination, overlaps, results)))
         tokens_plot(results, out / "plot.png")
+        if any(result.score is not None for result in results):
+            proxy_plot(results, out / "proxy.png")
     if as_json:
         document = {"questions": questions, "seed": seed, "results": [result.summary() for result in results]}
         found = {"contamination": summary(contamination, overlaps, results)} if contamination else {}
@@ -293,6 +295,7 @@ def table(results: Sequence[Result], against: str | None = None) -> str:
     shown = [name for name in ("prompt", "perturbed") if any(getattr(r, name) for r in results)]
     columns = ["suite", "tier", *shown, "effort", "strategy", "questions", "accuracy (95 %)"]
     columns += ["tokens/question", "tokens/solved", "s/solved"]
+    columns += ["score"] if (scored := any(r.score is not None for r in results)) else []
     columns += [f"against {against} (95 %)", "p", "tokens"] if against else []
     compared = comparisons(results, against) if against else [()] * len(results)
     lines = [f"| {' | '.join(columns)} |", "|---" * len(columns) + "|"]
@@ -301,7 +304,9 @@ def table(results: Sequence[Result], against: str | None = None) -> str:
         tokens = "-" if r.tokens_per_solved is None else f"{r.tokens_per_solved:.0f}"
         seconds = "-" if r.seconds_per_solved is None else f"{r.seconds_per_solved:.2f}"
         cells = (r.suite, r.tier, *(getattr(r, name) for name in shown), r.effort, r.strategy, r.questions, accuracy)
-        cells += (f"{r.tokens_per_question:.0f}", tokens, seconds, *more)
+        cells += (f"{r.tokens_per_question:.0f}", tokens, seconds)
+        cells += (("-" if r.score is None else f"{r.score:.3f}"),) if scored else ()
+        cells += more
         lines.append(f"| {' | '.join(map(str, cells))} |")
     return "\n".join(lines)
 

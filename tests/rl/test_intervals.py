@@ -2,12 +2,13 @@
 
 import itertools
 import random
+import statistics
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rl.intervals import mean_interval, pass_at_k, wilson
+from rl.intervals import best_of_k, mean_interval, pass_at_k, wilson
 
 # Newcombe 1998 ("Two-sided confidence intervals for the single proportion"), table I, method 3.
 NEWCOMBE = [(81, 263, 0.2553, 0.3662), (15, 148, 0.0624, 0.1605), (0, 20, 0.0, 0.1611), (1, 29, 0.0061, 0.1718)]
@@ -65,3 +66,33 @@ def test_pass_at_k_is_the_share_of_subsets_with_a_right_sample(counts: tuple[int
     samples = [True] * right + [False] * (drawn - right)
     subsets = list(itertools.combinations(samples, k))
     assert pass_at_k(right, drawn, k) == pytest.approx(sum(map(any, subsets)) / len(subsets))
+
+
+ATTEMPTS = st.lists(st.tuples(st.sampled_from([None, 0.0, 0.25, 0.5, 1.0]), st.booleans()), min_size=1, max_size=7)
+
+
+@given(ATTEMPTS, st.data())
+def test_the_best_scored_of_k_is_the_mean_over_every_choice_of_k(
+    attempts: list[tuple[float | None, bool]], data: st.DataObject
+) -> None:
+    n = data.draw(st.integers(1, len(attempts)))
+    scores, right = [score for score, _ in attempts], [right for _, right in attempts]
+
+    def first_best(chosen: tuple[int, ...]) -> int:
+        return max(chosen, key=lambda i: (-1.0 if scores[i] is None else scores[i], -i))
+
+    winners = [first_best(chosen) for chosen in itertools.combinations(range(len(attempts)), n)]
+    gold, proxy = best_of_k(scores, right, n)
+    assert gold == pytest.approx(statistics.mean(right[i] for i in winners))
+    assert proxy == pytest.approx(statistics.mean(scores[i] or 0.0 for i in winners))
+
+
+def test_a_verifier_that_knows_finds_the_right_one_and_one_that_is_misled_never_does() -> None:
+    right = [False, True, False, False]
+    assert best_of_k([0.1, 0.9, 0.2, 0.3], right, 4) == (1.0, 0.9)
+    assert best_of_k([0.8, 0.1, 0.9, 0.3], right, 4) == (0.0, 0.9)
+
+
+def test_the_best_of_one_is_the_mean_of_all() -> None:
+    gold, proxy = best_of_k([0.0, 1.0, 0.5, 0.5], [False, True, False, True], 1)
+    assert (gold, proxy) == (0.5, 0.5)

@@ -10,7 +10,7 @@ from agent.run import ask
 from agent.search.attempts import AdaptiveBestOfN, BestOfN
 from agent.search.attempts import MajorityVote as Majority
 from agent.search.auto import Auto
-from rl.pools import Pool, Way, any_right, chosen, pool_of, ways
+from rl.pools import Pool, Way, any_right, chosen, liked_best, pool_of, ways
 from rl.tasks.suite import generate
 from tests.agent.conftest import agent_saying, agent_with, log, log_path, model_folder, renderer, saver
 from tests.agent.scripted import how
@@ -87,6 +87,13 @@ def test_sizes_are_powers_of_two_up_to_all() -> None:
     names = [way.name for way in ways(12, VOTING, process_reward=True)]
     assert names[:4] == ["majority@2", "majority@4", "majority@8", "majority@12"]
     assert names[-1] == "prm_weighted@12"
+
+
+async def test_the_best_liked_of_k_is_a_mean_over_every_choice_of_k_and_its_score_the_proxy() -> None:
+    drawn = await pool("no", TASK.gold, "no", verifiers=(Reads(),))
+    outcomes = [liked_best(drawn, k, "process_reward") for k in (1, 2, 3)]
+    assert [each.right for each in outcomes] == [each.score for each in outcomes] == pytest.approx([1 / 3, 2 / 3, 1.0])
+    assert [each.tokens for each in outcomes] == [9, 18, 27]
 
 
 @pytest.mark.parametrize(
