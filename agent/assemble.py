@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import AsyncIterator, Collection, Iterable, Mapping
+from collections.abc import AsyncIterator, Iterable
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from agent.errors import SettingsError
+from agent.panel import judge_settings, needs_judge, panel_of, step_delimiter_of
 from agent.store import Store
 
 if TYPE_CHECKING:
@@ -25,10 +26,8 @@ if TYPE_CHECKING:
     from retrieval.retriever import Retriever
     from tools.sandbox import Sandbox
     from tools.tool import Tool
-    from verifiers.verdict import Verifier
 
 CHECKPOINTS = "checkpoints.sqlite"
-JUDGES = ("judge", "judge_pointwise")  # verifiers that ask a language model
 MINI = Path(__file__).parent / "policy" / "mini"
 
 
@@ -242,134 +241,6 @@ async def mcp_tools(stack: AsyncExitStack, settings: Settings, name: str) -> lis
     server = settings.mcp_servers[name]
     program = connect(server.command, server.args, server.env, folder=server.folder)
     return [replace(tool, name=f"{name}_{tool.name}"[:64]) for tool in await stack.enter_async_context(program)]
-
-
-def panel_of(settings: Settings, judge: Policy | None = None) -> tuple[list[Verifier], dict[str, float]]:
-    """Who judges, and the weights by the verifiers' names: the default ones, or the last of the person's own mappings.
-
-    A verifier of the person's own that has no weight there weighs 1. ``judge`` is the model that is asked by those that
-    ask one.
-    """
-    from verifiers import registry
-
-    sandbox = sandbox_of(settings)
-
-    def open_verifier(name: str) -> Verifier:
-        if name in JUDGES:
-            return judge_named(name, judge)
-        return process_reward_of(settings) if name == "process_reward" else registry.load(name, sandbox)
-
-    own = {verifier.name: verifier for verifier in map(open_verifier, settings.verifiers)}
-    weights = weights_of(settings)
-    check_names(settings, own)
-    verifiers = [open_verifier(name) for name in weights if name not in own]
-    return [*verifiers, *own.values()], {**dict.fromkeys(own, 1.0), **weights}
-
-
-def weights_of(settings: Settings) -> Mapping[str, float]:
-    """The weights for questions without a reference. Raises ``SettingsError`` and ``RewardsError``."""
-    from agent.loading import load
-    from verifiers.reward import WITH_STEPS, WITHOUT_GOLD, read_rewards
-
-    steps = process_reward_name(settings) is not None
-    weights: Mapping[str, float] = WITH_STEPS if steps else WITHOUT_GOLD
-    for spec in settings.rewards:
-        if spec.endswith(".toml"):
-            weights = read_rewards(Path(spec)).get("with_steps" if steps else "without_gold", weights)
-        else:
-            weights = load(spec, "ponder.rewards")
-    return weights
-
-
-def check_names(settings: Settings, own: Collection[str]) -> None:
-    """That every name in a file of weights is a verifier's, in the tables that are not in use too.
-
-    Raises ``SettingsError``; ``own`` are the names of the person's own verifiers.
-    """
-    from verifiers import registry
-    from verifiers.reward import read_rewards
-    from verifiers.verdict import VerifierError
-
-    for file in (spec for spec in settings.rewards if spec.endswith(".toml")):
-        for table, weights in read_rewards(Path(file)).items():
-            for name in weights.keys() - {*own, *JUDGES, "process_reward"}:
-                try:
-                    registry.load(name)
-                except VerifierError as error:
-                    raise SettingsError(f"{file}: '{table}.{name}' weighs no verifier: {error}") from error
-
-
-def needs_judge(settings: Settings) -> bool:
-    """Whether a verifier on the panel asks a language model."""
-    return not {*settings.verifiers, *weights_of(settings)}.isdisjoint(JUDGES)
-
-
-def judge_settings(settings: Settings) -> Settings:
-    """Those under which ``policy_of`` gives the judge. A key is told only to the server that it is for."""
-    judge = settings.judge
-    if judge is None:
-        return settings
-    if judge.startswith(("http://", "https://")):
-        key = settings.api_key if settings.base_url and same_server(judge, settings.base_url) else None
-        return settings.model_copy(update={"base_url": judge, "model": None, "api_key": key})
-    return settings.model_copy(update={"model": judge} | ({"base_url": None} if names_folder(judge) else {}))
-
-
-def same_server(one: str, other: str) -> bool:
-    a, b = urlsplit(one), urlsplit(other)
-    return (a.scheme, a.netloc) == (b.scheme, b.netloc)
-
-
-def judge_named(name: str, judge: Policy | None) -> Verifier:
-    """Raises ``SettingsError`` where there is no model to ask."""
-    from agent.policy.judging import PolicyJudge
-    from verifiers.judge import PairwiseJudge, PointwiseJudge
-
-    if judge is None:
-        raise SettingsError(f"The verifier {name} asks a language model; name one in the setting judge.")
-    model = PolicyJudge(judge)
-    return PairwiseJudge(model) if name == PairwiseJudge.name else PointwiseJudge(model)
-
-
-def process_reward_of(settings: Settings) -> Verifier:
-    """By the model that ``ponder model serve --process-reward`` serves, or by one in this process.
-
-    Raises ``SettingsError`` where there is neither, and ``VerifierError``.
-    """
-    from agent.policy import note
-    from agent.policy.steps import StepEncoder
-    from verifiers.prm_endpoint import EndpointProcessRewardModel
-    from verifiers.prm_local import LocalProcessRewardModel
-    from verifiers.process_reward import ProcessReward
-
-    served, name = note.read(settings.home, "process_reward"), process_reward_name(settings)
-    if name is None:
-        raise SettingsError(
-            "There is no process reward model: `ponder model serve MODEL --process-reward` serves one, and the setting "
-            "process_reward names a folder of one."
-        )
-    encode = StepEncoder.load(name)
-    if served:
-        return ProcessReward(
-            EndpointProcessRewardModel(served.base_url, served.model, encode.tag_id, served.api_key), encode
-        )
-    return ProcessReward(LocalProcessRewardModel.load(name, encode.tag_id), encode)
-
-
-def process_reward_name(settings: Settings) -> str | None:
-    """Of the process reward model that is served, or else that the settings name."""
-    from agent.policy import note
-
-    served = note.read(settings.home, "process_reward")
-    return served.model if served else settings.process_reward
-
-
-def step_delimiter_of(settings: Settings) -> str:
-    """What ends a step inside a thought: what the process reward model was trained with, else a blank line."""
-    from agent.policy.steps import StepEncoder
-
-    name = process_reward_name(settings)
-    return "\n\n" if name is None else StepEncoder.load(name).delimiter
 
 
 def add_strategies(settings: Settings) -> None:

@@ -59,3 +59,9 @@ class RunUnderWay(PonderError):
 
 class ExportError(PonderError):
     """The samples could not be written where they should go."""
+
+
+class QuestionError(PonderError):
+    """The question cannot be asked as it is."""
+
+    exit_code = 2

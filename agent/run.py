@@ -12,7 +12,7 @@ import random
 import secrets
 import sqlite3
 import uuid
-from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from contextlib import aclosing
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
@@ -21,19 +21,18 @@ from typing import Any
 
 from agent import graph
 from agent.budget import Budget, Meter
-from agent.context import Agent, Opening, RunContext
+from agent.context import Agent, RunContext
 from agent.drawing import turn_before
 from agent.effort import EFFORTS, Effort
-from agent.errors import NotInLog, PonderError, StoreError
+from agent.errors import NotInLog, PonderError, QuestionError, StoreError
 from agent.events import Event, Finished, RunStarted
-from agent.policy.policy import ContextTooLong
-from agent.prompting import ROOM
+from agent.opening import QuestionTooLong, opening_of
 from agent.records import Ending, Node, Run, Usage, usage_of
 from agent.search.attempts import AdaptiveBestOfN, BestOfN
 from agent.search.registry import strategy_from
 from agent.search.strategy import Strategy
 from agent.state import RUN, RunState, key
-from agent.store import RunFilter, Store
+from agent.store import Store
 from agent.system_prompt import SystemPrompt
 from agent.thresholds import fitted
 
@@ -41,12 +40,6 @@ _log = logging.getLogger("ponder.run")
 REFERENCE_SHARE = 0.1
 LONGEST_TOKEN = 32  # characters; a question of more than that for each token of the context is not even encoded
 SUPERSTEPS = 10_000  # of a graph: the budget ends a run long before LangGraph does
-
-
-class QuestionError(PonderError):
-    """The question cannot be asked as it is."""
-
-    exit_code = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -320,62 +313,6 @@ def seconds_spent(run: Run) -> float:
 
 def seconds_of(node: Node) -> float:
     return node.sample.total_seconds + max((result.seconds for result in node.tool_results), default=0.0)
-
-
-def opening_of(agent: Agent, run: Run) -> Opening:
-    """What the attempts begin with: as the log has it, or the question after the last of its thread.
-
-    The thread is left out from its beginning on, until all takes no more than half of the context.
-
-    Raises:
-        QuestionTooLong: the question alone does not fit.
-        QuestionError: it began under another system prompt, and nothing of it was sampled yet.
-    """
-    for node in run.nodes:
-        if len(node.path) == 1 and not node.bridge and node.ending is not Ending.ERROR:  # whose note says why it failed
-            return Opening(node.sample.prompt_token_ids, node.sample.template_hash, node.note)
-    refuse_other_prompt(agent, run)
-    tools, renderer, length = agent.toolbox.schemas(), agent.policy.renderer, agent.policy.context_length
-    earlier = agent.store.runs(RunFilter(thread_id=run.thread_id, status="finished", before=run.started_at))
-    kept = newest_within(agent, earlier, length // 2)
-    while len(prompt := renderer.start(messages_of(agent, run, earlier[:kept]), tools)) > length // 2 and kept:
-        kept -= 1
-    if len(prompt) > length - ROOM:
-        raise QuestionTooLong(f"{len(prompt)} tokens", length)
-    left_out = len(earlier) - kept
-    note = f"compacted: the first {left_out} questions of the thread left out" if left_out else ""
-    return Opening(prompt, renderer.template_hash(tools), note)
-
-
-def refuse_other_prompt(agent: Agent, run: Run) -> None:
-    """The log would name a prompt that was not the one."""
-    began = run.settings.get("prompt", str(agent.system_prompt))
-    if began != str(agent.system_prompt):
-        raise QuestionError(f"Run {run.run_id} began under the prompt {began}; set PONDER_PROMPT to that one.")
-
-
-def newest_within(agent: Agent, earlier: Sequence[Run], tokens: int) -> int:
-    """How many of the thread's runs, newest first, have no more than so many tokens in question and answer."""
-    for kept, past in enumerate(earlier):
-        tokens -= len(agent.policy.renderer.encode(past.question + (past.answer or "")))
-        if tokens < 0:
-            return kept
-    return len(earlier)
-
-
-def messages_of(agent: Agent, run: Run, earlier: Sequence[Run]) -> list[dict[str, Any]]:
-    """The system prompt, what the thread said before (newest first), and the question."""
-    messages: list[dict[str, Any]] = [{"role": "system", "content": agent.system_prompt.text}]
-    for past in reversed(earlier):
-        messages += [{"role": "user", "content": past.question}, {"role": "assistant", "content": past.answer or ""}]
-    return [*messages, {"role": "user", "content": run.question}]
-
-
-class QuestionTooLong(QuestionError, ContextTooLong):
-    """The question alone does not fit."""
-
-    def __init__(self, size: str, context_length: int) -> None:
-        super().__init__(f"The question takes {size} and the model reads {context_length} tokens; ask a shorter one.")
 
 
 # --- effort in the log ------------------------------------------------------------------------------------------------

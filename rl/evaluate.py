@@ -15,9 +15,9 @@ from typing import Any
 
 from agent.context import Agent
 from agent.effort import EFFORTS, Effort
-from agent.errors import PonderError
+from agent.errors import PonderError, QuestionError
 from agent.records import Ending, Run
-from agent.run import Ask, QuestionError, ask, carried_out, settings_of
+from agent.run import Ask, ask, carried_out, settings_of
 from agent.search.attempts import BestOfN
 from agent.store import RunFilter
 from retrieval.encoder import Encoder

@@ -157,8 +157,9 @@ def judge(
 
 
 async def _judged(settings: Settings, questions: int, concurrent: int) -> tuple[str, list[Judged]]:
-    from agent.assemble import judge_settings, open_log, policy_of
+    from agent.assemble import open_log, policy_of
     from agent.errors import SettingsError
+    from agent.panel import judge_settings
     from agent.policy.judging import PolicyJudge
     from rl.judging import disputed, judge_all
     from tui.evaluation import counter

@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 
 from agent.assemble import assemble
+from agent.errors import QuestionError
 from agent.events import Finished
-from agent.run import Ask, QuestionError, stream
+from agent.run import Ask, stream
 from tui.printer import Printer
 from tui.progress import loading
 

@@ -11,8 +11,9 @@ from urllib.parse import urlsplit
 import pytest
 from pydantic import SecretStr
 
-from agent.assemble import CHECKPOINTS, assemble, forget_checkpoints, judge_settings, needs_judge, panel_of, policy_of
+from agent.assemble import CHECKPOINTS, assemble, forget_checkpoints, policy_of
 from agent.errors import PonderError, SettingsError
+from agent.panel import judge_settings, needs_judge, panel_of
 from agent.policy import note
 from agent.policy.embedded import EmbeddedPolicy
 from agent.policy.endpoint import EndpointPolicy

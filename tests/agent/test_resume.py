@@ -15,11 +15,11 @@ from langgraph.checkpoint.sqlite.aio import AsyncSqliteSaver
 from agent import events
 from agent.assemble import assemble
 from agent.context import Agent
-from agent.errors import NotInLog
+from agent.errors import NotInLog, QuestionError
 from agent.policy.embedded import EmbeddedPolicy
 from agent.policy.policy import Delta, OtherVersion
 from agent.records import PolicyVersion, Run, Sample, SamplingParams
-from agent.run import QuestionError, ask, resume, seconds_spent
+from agent.run import ask, resume, seconds_spent
 from agent.search.attempts import AdaptiveBestOfN, BestOfN
 from agent.settings import Settings
 from agent.store import RunFilter, Store

@@ -8,8 +8,9 @@ import pytest
 
 from agent import events
 from agent.context import Agent
+from agent.errors import QuestionError
 from agent.records import Ending
-from agent.run import QuestionError, ask, stream
+from agent.run import ask, stream
 from agent.search.attempts import MajorityVote
 from agent.search.auto import Auto
 from agent.search.revise import BudgetForcing, SelfRefine

@@ -9,8 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from agent.assemble import MINI, panel_of
+from agent.assemble import MINI
 from agent.errors import SettingsError
+from agent.panel import panel_of
 from agent.policy.note import Note
 from agent.policy.steps import StepEncoder
 from agent.settings import Settings
