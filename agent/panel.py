@@ -124,10 +124,9 @@ def process_reward_of(settings: Settings) -> Verifier:
         )
     encode = StepEncoder.load(name)
     if served:
-        return ProcessReward(
-            EndpointProcessRewardModel(served.base_url, served.model, encode.tag_id, served.api_key), encode
-        )
-    return ProcessReward(LocalProcessRewardModel.load(name, encode.tag_id), encode)
+        model = EndpointProcessRewardModel(served.base_url, served.model, encode.tag_id, served.api_key)
+        return ProcessReward(model, encode, settings.process_reward_by)
+    return ProcessReward(LocalProcessRewardModel.load(name, encode.tag_id), encode, settings.process_reward_by)
 
 
 def process_reward_name(settings: Settings) -> str | None:

@@ -66,6 +66,7 @@ class Settings(BaseSettings):
     encoder: str = "all-MiniLM-L6-v2"  # a name or a folder that sentence-transformers loads
     reranker: str | None = None  # a cross-encoder, where there is one
     process_reward: str | None = None  # a process reward model to judge by, where none is served
+    process_reward_by: Literal["last", "min", "product", "mean"] = "min"  # how an attempt's score comes of its steps'
     judge: str | None = (
         None  # who the verifiers "judge" and "judge_pointwise" ask: as `model` or `base_url`; None: itself
     )

@@ -35,12 +35,15 @@ class ProcessRewardModel(Protocol):
 
 
 class ProcessReward:
-    """Scores a case by its steps; a case without steps, or too long for the model, has no score."""
+    """Scores a case by its steps; a case without steps, or too long for the model, has no score.
+
+    An attempt is as good as its worst step, unless ``aggregation`` says otherwise: what is wrong stays wrong.
+    """
 
     name = "process_reward"
     judges_steps = True  # of attempts that are not finished, too
 
-    def __init__(self, model: ProcessRewardModel, encode: Encode, aggregation: str = "last") -> None:
+    def __init__(self, model: ProcessRewardModel, encode: Encode, aggregation: str = "min") -> None:
         if aggregation not in AGGREGATIONS:
             raise VerifierError(f"There is no aggregation {aggregation!r}; take one of {', '.join(AGGREGATIONS)}.")
         self._model = model

@@ -66,7 +66,7 @@ async def test_what_cannot_be_judged_has_no_score_and_the_others_have() -> None:
     none, long, good = await ProcessReward(Scripted(0.9, 0.2, 0.5), tagged).verify(cases)
     assert (none.score, none.reason) == (None, "It has no steps.")
     assert (long.score, long.reason) == (None, "The steps have 10 tokens and the process reward model reads 9.")
-    assert good.score == 0.5
+    assert good.score == 0.2
 
 
 async def test_a_model_that_does_not_score_every_step_is_told_of() -> None:
