@@ -76,11 +76,16 @@ class Draw:
 
     def pick(self, items: Sequence[T]) -> T:
         """A choice from ``part``, without making it."""
+        return items[self._place(self.random.randrange(self._size(items)))]
+
+    def _size(self, items: Sequence[T]) -> int:
+        """Of ``part``."""
         held = len(items) // 4
-        if self.split == "held_out":
-            return items[4 * self.random.randrange(held) + 3]
-        k = self.random.randrange(len(items) - held)
-        return items[k + k // 3]
+        return held if self.split == "held_out" else len(items) - held
+
+    def _place(self, k: int) -> int:
+        """Where item ``k`` of ``part`` stands in the whole."""
+        return 4 * k + 3 if self.split == "held_out" else k + k // 3
 
     def phrase(self, patterns: Sequence[Sequence[str]]) -> str:
         """A sentence from ``phrased`` patterns: the pattern is anybody's, the sentence this split's."""
@@ -88,7 +93,7 @@ class Draw:
 
     def several(self, items: Sequence[T], count: int) -> list[T]:
         """``count`` different items of this split's part."""
-        return self.random.sample(self.part(items), count)
+        return [items[self._place(k)] for k in self.random.sample(range(self._size(items)), count)]
 
     def owned(self, make: Callable[[], str], without: Container[str] = ()) -> str:
         """What ``make`` gives, drawn until it belongs to this split and is not in ``without``."""
