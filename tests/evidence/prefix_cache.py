@@ -25,7 +25,7 @@ from tests.evidence.served import serving
 
 QUESTIONS = 10
 BLOCK = 128  # tokens: vLLM's on a CPU
-CHOOSING = ("best_of_n:n=16", "adaptive_best_of_n:n=16,level=0.999", "self_refine", "budget_forcing", "rollouts")
+CHOOSING = ("best_of_n:n=16", "adaptive_best_of_n:n=16,level=0.99", "self_refine", "budget_forcing", "rollouts")
 OVER_STEPS = ("beam:beams=4,expand=4", "beam:beams=4,expand=4,diverse=true", "tree_search:simulations=32")
 
 
