@@ -29,7 +29,7 @@ from agent.policy.note import Note, folder
 
 CONFIG, WEIGHTS = "adapter_config.json", "adapter_model.safetensors"
 DEADLINE = 120.0  # seconds that a server has to load one
-LISTING = 30.0  # and to say which it has
+LISTING = 60.0  # and to say which it has
 LAST_RUN = 600.0  # seconds that runs have to end before it is unloaded
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")  # a part of a path
 
@@ -226,5 +226,6 @@ async def _client(note: Note, seconds: float) -> AsyncIterator[httpx.AsyncClient
         async with asyncio.timeout(seconds), client:
             yield client
     except (httpx.HTTPError, TimeoutError) as error:
-        why = "" if note.starting_since else f" ({error!r})"
+        told = f"no reply in {seconds:g} s" if isinstance(error, TimeoutError) else repr(error)
+        why = "" if note.starting_since else f" ({told})"
         raise AdapterError(f"The server at {note.base_url} {note.state}{why}; see {note.log}.") from error
