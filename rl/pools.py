@@ -26,6 +26,12 @@ from verifiers.verdict import Case, Verifier
 CHOOSING = (Single, FixedN, AdaptiveBestOfN, Auto)  # strategies that make whole attempts, and nothing else
 
 
+def only_chooses(strategy: Strategy) -> bool:
+    """Whether it makes attempts like those of a pool and nothing else: none that begins without a thought."""
+    begins = getattr(strategy, "bridge", "") or getattr(strategy, "quick_weights", ())
+    return isinstance(strategy, CHOOSING) and not begins
+
+
 @dataclass(frozen=True, slots=True)
 class Pool:
     """The independent attempts at one question, in the order in which they would have been made."""

@@ -137,10 +137,9 @@ class Plan:
     perturb: Sequence[Change]
 
     def from_pool(self, way: Effort) -> bool:
-        from rl.pools import CHOOSING
+        from rl.pools import only_chooses
 
-        choosing = isinstance(way.strategy, CHOOSING) and not getattr(way.strategy, "quick_weights", ())
-        return self.pool > 0 and way.temperature == self.drawn.temperature and choosing
+        return self.pool > 0 and way.temperature == self.drawn.temperature and only_chooses(way.strategy)
 
 
 def ways_named(efforts: str, strategies: Sequence[str], temperature: float | None) -> list[Effort]:

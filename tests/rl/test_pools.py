@@ -7,10 +7,12 @@ import pytest
 from agent.context import Agent
 from agent.records import Ending, Node, PolicyVersion, Run, Sample, SamplingParams
 from agent.run import ask
-from agent.search.attempts import AdaptiveBestOfN, BestOfN
+from agent.search.attempts import AdaptiveBestOfN, BestOfN, Single
 from agent.search.attempts import MajorityVote as Majority
 from agent.search.auto import Auto
-from rl.pools import Pool, Way, any_right, chosen, liked_best, pool_of, ways
+from agent.search.steps import Beam
+from agent.search.strategy import Strategy
+from rl.pools import Pool, Way, any_right, chosen, liked_best, only_chooses, pool_of, ways
 from rl.tasks.suite import generate
 from tests.agent.conftest import agent_saying, agent_with, log, log_path, model_folder, renderer, saver
 from tests.agent.scripted import how
@@ -74,6 +76,20 @@ async def test_what_a_verifier_read_counts_where_it_is_asked() -> None:
 async def test_a_way_that_wants_more_than_there_is_is_refused() -> None:
     with pytest.raises(ValueError, match="wants 4 attempts, and the pool has 2"):
         await chosen(Way("majority@4", Majority(4), VOTING), await pool("1", "2"))
+
+
+@pytest.mark.parametrize(
+    ("strategy", "chooses"),
+    [
+        (Single(), True),
+        (Single("close"), False),
+        (Auto(), True),
+        (Auto(quick_weights=(1, 0, 0, 0)), False),
+        (Beam(), False),
+    ],
+)
+def test_what_begins_otherwise_than_a_pool_is_not_replayed_on_it(strategy: Strategy, chooses: bool) -> None:
+    assert only_chooses(strategy) == chooses
 
 
 async def test_the_oracle_is_right_where_any_attempt_is() -> None:
