@@ -52,21 +52,32 @@ class ProcessReward:
         self._known: dict[tuple[int, ...], list[float]] = {}  # what was judged in an earlier wave
 
     async def verify(self, cases: Sequence[Case]) -> list[Verdict]:
-        return list(await asyncio.gather(*map(self._judge, cases)))
+        """Attempts with the same steps are read once: the first of them has the tokens."""
+        asked = [tuple(self._encode(case.question, case.steps)) if case.steps else () for case in cases]
+        different = list(dict.fromkeys(filter(None, asked)))
+        found = dict(zip(different, await asyncio.gather(*map(self._scores, different)), strict=True))
+        tokens = {asked.index(token_ids): len(token_ids) for token_ids in different}
+        return [
+            self._verdict(case, found.get(token_ids, "It has no steps."), tokens.get(i, 0))
+            for i, (case, token_ids) in enumerate(zip(cases, asked, strict=True))
+        ]
 
-    async def _judge(self, case: Case) -> Verdict:
-        if not case.steps:
-            return Verdict(self.name, None, "It has no steps.")
-        token_ids = tuple(self._encode(case.question, case.steps))
-        try:
-            scores = self._known.get(token_ids) or await self._model.score(token_ids)
-        except VerifierError as error:
-            return Verdict(self.name, None, str(error))
+    async def _scores(self, token_ids: tuple[int, ...]) -> list[float] | str:
+        """Of the steps; or, in a sentence, why there are none."""
+        if token_ids not in self._known:
+            try:
+                self._known[token_ids] = await self._model.score(token_ids)
+            except VerifierError as error:
+                return str(error)
+            while len(self._known) > KNOWN:
+                del self._known[next(iter(self._known))]
+        return self._known[token_ids]
+
+    def _verdict(self, case: Case, scores: list[float] | str, tokens: int) -> Verdict:
+        if isinstance(scores, str):
+            return Verdict(self.name, None, scores)
         if len(scores) != len(case.steps):
             raise VerifierError(f"The model gave {len(scores)} scores for {len(case.steps)} steps; check its step tag.")
-        self._known[token_ids] = scores
-        while len(self._known) > KNOWN:
-            del self._known[next(iter(self._known))]
         shown = " ".join(f"{score:.2f}" for score in scores)
         reason = f"Its steps are right with {shown} ({self._aggregation})."
-        return Verdict(self.name, AGGREGATIONS[self._aggregation](scores), reason, tokens=len(token_ids))
+        return Verdict(self.name, AGGREGATIONS[self._aggregation](scores), reason, tokens)

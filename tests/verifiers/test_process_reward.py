@@ -69,6 +69,16 @@ async def test_what_cannot_be_judged_has_no_score_and_the_others_have() -> None:
     assert good.score == 0.2
 
 
+async def test_attempts_with_the_same_steps_are_read_once_and_the_first_has_the_tokens() -> None:
+    model = Scripted(0.9, 0.2, 0.5)
+    judge = ProcessReward(model, tagged)
+    for _ in range(2):  # a later wave looks at the same attempts again
+        verdicts = await judge.verify([CASE, CASE, CASE])
+        assert [verdict.tokens for verdict in verdicts] == [len(tagged(CASE.question, STEPS)), 0, 0]
+        assert {verdict.score for verdict in verdicts} == {0.2}
+    assert model.asked == 1
+
+
 async def test_a_model_that_does_not_score_every_step_is_told_of() -> None:
     with pytest.raises(VerifierError, match="2 scores for 3 steps"):
         await ProcessReward(Scripted(0.9, 0.2), tagged).verify([CASE])
