@@ -33,7 +33,9 @@ def tokens_plot(results: Sequence[Result], path: Path) -> None:
             down = [max(0.0, p.accuracy - p.interval[0]) for p in points]  # rounding at 0 and 1
             up = [max(0.0, p.interval[1] - p.accuracy) for p in points]
             axes.errorbar(tokens, heights, (down, up), marker="o", markersize=3, linewidth=1, capsize=2, label=name)
-        axes.set(xscale="log", xlabel="tokens a question", ylabel="accuracy", title=f"{suite[0]} {suite[1] or ''}")
+        axes.set_xscale("log", base=2)
+        axes.xaxis.set_major_formatter("{x:,.0f}")
+        axes.set(xlabel="tokens a question", ylabel="accuracy", title=f"{suite[0]} {suite[1] or ''}")
         axes.grid(alpha=0.3)
         axes.legend(fontsize=6)
     for axes in list(panels.flat)[len(suites) :]:
@@ -57,12 +59,14 @@ def proxy_plot(results: Sequence[Result], path: Path) -> None:
     for each in results:
         if each.score is not None:
             n = int(each.strategy.rpartition("_")[2])
-            lines.setdefault(f"{each.suite} {each.tier or ''}", []).append((n, each.accuracy, each.score))
+            lines.setdefault(f"{each.suite} {each.tier or ''}".strip(), []).append((n, each.accuracy, each.score))
     for name, points in lines.items():
         sizes, golds, proxies = zip(*sorted(points), strict=True)
         [line] = axes.plot(sizes, golds, marker="o", markersize=3, label=f"{name}: right")
         axes.plot(sizes, proxies, linestyle="--", color=line.get_color(), label=f"{name}: score")
-    axes.set(xscale="log", xlabel="N", ylabel="of the best-scored of N", ylim=(0, 1))
+    axes.set_xscale("log", base=2)
+    axes.xaxis.set_major_formatter("{x:.0f}")
+    axes.set(xlabel="N", ylabel="of the best-scored of N", ylim=(0, 1))
     axes.grid(alpha=0.3)
     axes.legend(fontsize=6)
     figure.savefig(path, dpi=150)
