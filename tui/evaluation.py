@@ -75,7 +75,6 @@ def evaluate(
     import asyncio
 
     from agent.errors import SettingsError
-    from rl.plots import proxy_plot, tokens_plot
     from rl.results import together
     from rl.tasks.suite import add_families
     from rl.tasks.task import SPLITS
@@ -105,20 +104,27 @@ def evaluate(
     results += together(results)
     shown = table(results, against) + (f"\n\n{section(contamination, overlaps, results)}" if contamination else "")
     if out:
-        out.mkdir(parents=True, exist_ok=True)
-        (out / "results.json").write_text(json.dumps([asdict(r) | r.summary() for r in results]))
-        (out / "table.md").write_text(shown + "\n")
+        write_out(out, results, shown)
         if contamination:
             (out / "contamination.json").write_text(json.dumps(summary(contamination, overlaps, results)))
-        tokens_plot(results, out / "plot.png")
-        if any(result.score is not None for result in results):
-            proxy_plot(results, out / "proxy.png")
     if as_json:
         document = {"questions": questions, "seed": seed, "results": [result.summary() for result in results]}
         found = {"contamination": summary(contamination, overlaps, results)} if contamination else {}
         print_json(document | found)
         return
     print(shown)
+
+
+def write_out(folder: Path, results: Sequence[Result], shown: str) -> None:
+    """What was found: every outcome as JSON, the table, and the pictures."""
+    from rl.plots import proxy_plot, tokens_plot
+
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "results.json").write_text(json.dumps([asdict(r) | r.summary() for r in results]))
+    (folder / "table.md").write_text(shown + "\n")
+    tokens_plot(results, folder / "plot.png")
+    if any(result.score is not None for result in results):
+        proxy_plot(results, folder / "proxy.png")
 
 
 @dataclass(frozen=True, slots=True)

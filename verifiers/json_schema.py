@@ -18,7 +18,7 @@ from collections.abc import Sequence
 from typing import Any, NoReturn
 
 from verifiers.answers import final_answer
-from verifiers.verdict import Case, Verdict, VerifierError
+from verifiers.verdict import Case, Verdict, VerifierError, side_by_side
 
 LONGEST_ANSWER = 1_000_000  # characters
 MEMORY_BYTES = 1 << 30  # of address space
@@ -43,13 +43,7 @@ class JsonSchema:
 
     async def verify(self, cases: Sequence[Case]) -> list[Verdict]:
         """One verdict per case. Raises VerifierError if the process cannot be started."""
-        at_once = asyncio.Semaphore(os.cpu_count() or 1)
-
-        async def judge(case: Case) -> Verdict:
-            async with at_once:
-                return await self._judge(case)
-
-        return list(await asyncio.gather(*map(judge, cases)))
+        return await side_by_side(self._judge, cases)
 
     async def _judge(self, case: Case) -> Verdict:
         schema = case.metadata.get("schema")

@@ -8,8 +8,6 @@ only the right values pass. Used for tasks whose metadata has ``tests``.
 from __future__ import annotations
 
 import ast
-import asyncio
-import os
 import re
 import secrets
 import warnings
@@ -18,7 +16,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from tools.sandbox import SandboxUnavailable
-from verifiers.verdict import Case, Verdict, VerifierError
+from verifiers.verdict import Case, Verdict, VerifierError, side_by_side
 
 LONGEST_VALUE = 10_000  # characters of a value's repr that are read back
 
@@ -63,13 +61,7 @@ class UnitTests:
 
     async def verify(self, cases: Sequence[Case]) -> list[Verdict]:
         """One verdict per case. Raises VerifierError for tests of another form, and where no sandbox works."""
-        at_once = asyncio.Semaphore(os.cpu_count() or 1)
-
-        async def judge(case: Case) -> Verdict:
-            async with at_once:
-                return await self._judge(case)
-
-        return list(await asyncio.gather(*map(judge, cases)))
+        return await side_by_side(self._judge, cases)
 
     async def _judge(self, case: Case) -> Verdict:
         tests = read_checks(case.metadata.get("tests", ()))

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import asyncio
+import os
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -47,6 +49,17 @@ class Verifier(Protocol):
     async def verify(self, cases: Sequence[Case]) -> list[Verdict]:
         """One verdict per case, in order. Never raises for a bad answer: that is a score with a reason."""
         ...
+
+
+async def side_by_side(judge: Callable[[Case], Awaitable[Verdict]], cases: Sequence[Case]) -> list[Verdict]:
+    """Each case by itself, as many at once as there are processors: for verifiers that start a process for each."""
+    at_once = asyncio.Semaphore(os.cpu_count() or 1)
+
+    async def one(case: Case) -> Verdict:
+        async with at_once:
+            return await judge(case)
+
+    return list(await asyncio.gather(*map(one, cases)))
 
 
 class VerifierError(Exception):

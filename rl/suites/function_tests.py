@@ -8,15 +8,13 @@ to measure with, and not to train on.
 
 from __future__ import annotations
 
-import asyncio
-import os
 import secrets
 from collections.abc import Sequence
 from dataclasses import replace
 
 from tools.sandbox import SandboxUnavailable
 from verifiers.unit_tests import RunsPython, UnitTests, last_python_block
-from verifiers.verdict import Case, Verdict, VerifierError
+from verifiers.verdict import Case, Verdict, VerifierError, side_by_side
 
 
 class FunctionTests:
@@ -30,13 +28,7 @@ class FunctionTests:
 
     async def verify(self, cases: Sequence[Case]) -> list[Verdict]:
         """One verdict per case. Raises ``VerifierError`` where no sandbox works."""
-        at_once = asyncio.Semaphore(os.cpu_count() or 1)
-
-        async def judge(case: Case) -> Verdict:
-            async with at_once:
-                return await self._judge(case)
-
-        return list(await asyncio.gather(*map(judge, cases)))
+        return await side_by_side(self._judge, cases)
 
     async def _judge(self, case: Case) -> Verdict:
         block = last_python_block(case.answer) if case.finished else None
