@@ -1,8 +1,8 @@
 """When auto effort may stop, for one model: fitted on pools of attempts whose answers can be checked.
 
 On one half of the questions, a logistic regression learns how likely the leading answer is right from what auto sees
-after each wave, and from an attempt that does not think. On the other half, the probability to stop at is taken that
-costs least of those that lose no more than ``LOSS`` against high effort. ``ponder calibrate`` calls it.
+after each wave, and from an attempt that does not think. On the other half, the most careful level is taken that costs
+no more than ``SHARE`` of high effort. ``ponder calibrate`` calls it.
 """
 
 from __future__ import annotations
@@ -21,10 +21,8 @@ from rl.pools import Pool, Way, chosen, seen
 from rl.results import Outcome, Paired, compare, mean
 from rl.tasks.task import digest
 
-LOSS = (
-    0.003  # of the share of right answers, that a level may lose against high effort on the questions it is chosen on
-)
-LEVELS = (*np.arange(0.5, 0.95, 0.05), *np.arange(0.95, 0.999, 0.005), 0.999)
+SHARE = 0.5  # of high effort's tokens, that auto may take
+LEVELS = tuple(i / 20 for i in range(10, 20)) + tuple(i / 1000 for i in range(955, 1000, 5)) + (0.999,)
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,14 +64,16 @@ async def fit(asked: Sequence[Asked], weights: Mapping[str, float]) -> Fit:
     high = Way("high", EFFORTS["high"].strategy, weights)
     wanted = [await chosen(high, each.pool) for each in judged]
     levels = [
-        await level(replace(auto_of(), weights=own, quick_weights=first, enough=float(enough)), judged, wanted, weights)
+        await level(replace(auto_of(), weights=own, quick_weights=first, enough=enough), judged, wanted, weights)
         for first in ((), quick)
         for enough in LEVELS
     ]
-    good = [each for each in levels if each.against_high.difference >= -LOSS] or levels[-1:]
+    good = [each for each in levels if each.against_high.token_ratio <= SHARE] or [
+        min(levels, key=lambda each: each.tokens)
+    ]
     features_S_F, labels_S = await states([each.pool for each in judged], weights)
     error = calibration_error(sigmoid(features_S_F @ np.array(own)), labels_S)
-    best = min(good, key=lambda each: each.tokens)
+    best = max(good, key=lambda each: (each.enough, -each.tokens))
     return Fit(own, quick, tuple(levels), best, mean([each.right for each in wanted]), error)
 
 

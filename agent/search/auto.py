@@ -61,7 +61,7 @@ class Auto:
 
     def quick_enough(self, candidates: Sequence[Candidate]) -> bool:
         quick = [c for c in candidates if c.bridge == CLOSE]
-        return bool(quick) and probability_right(quick, self.quick_weights) >= self.enough
+        return bool(quick and self.quick_weights) and probability_right(quick, self.quick_weights) >= self.enough
 
     def choose(self, candidates: Sequence[Candidate]) -> Choice:
         if self.quick_enough(candidates):

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from agent import thresholds
 from agent.assemble import MINI
 from agent.effort import EFFORTS
 from agent.errors import SettingsError
@@ -12,6 +13,7 @@ from agent.policy.weights import version_in
 from agent.records import PolicyVersion
 from agent.search.auto import Auto
 from agent.thresholds import FILE_NAME, Thresholds, fitted, read, write
+from verifiers.reward import WITHOUT_GOLD
 
 VERSION = PolicyVersion("mini", version="0123")
 FOUND = Thresholds((0.5, -1.0, 0.25, 1.5), 0.93, {"consensus": 1.0}, (), {"questions": 20})
@@ -55,3 +57,8 @@ def test_a_damaged_file_says_what_to_do(tmp_path: Path) -> None:
     (tmp_path / FILE_NAME).write_text('{"mini": 3}')
     with pytest.raises(SettingsError, match=r"thresholds.json cannot be read; delete it, and run `ponder calibrate`"):
         read(tmp_path)
+
+
+def test_the_miniature_ships_with_numbers_of_its_own(tmp_path: Path) -> None:
+    found = thresholds.read(tmp_path)[str(version_in(MINI))]
+    assert dict(found.verifiers) == dict(WITHOUT_GOLD)

@@ -72,6 +72,7 @@ def test_a_first_attempt_may_answer_without_a_thought_and_counts_only_where_it_i
     assert quick.grow(sure) == []
     assert quick.choose(sure).reason == "likely enough without a thought"
     assert quick.grow(unsure) == attempts(1)
+    assert FITTED.choose(sure).path == (0,), "it was fitted without such an attempt, and has nothing else"
     first, second = drawn(("75", 1.0), ("80", 0.001))
     assert quick.grow([replace(first, bridge="close"), second]) == []
     assert quick.choose([replace(first, bridge="close"), second]).path == (1,)
