@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from agent.budget import Budget
@@ -32,3 +33,14 @@ EFFORTS: dict[str, Effort] = {
     "max": Effort("max", AdaptiveBestOfN(n=16, level=0.99), temperature=0.6),
     "auto": Effort("auto", Auto(), temperature=0.6),
 }
+
+
+def chosen_by(effort: Effort, weights: Mapping[str, float]) -> Effort:
+    """As verifiers of these weights choose best: with process rewards, an effort's votes are weighted by the score.
+
+    They lift a vote, and mislead where they choose alone (docs/results.md). A strategy that was written out stays.
+    """
+    named = effort.name in EFFORTS and isinstance(effort.strategy, AdaptiveBestOfN | Auto)
+    if not (named and "process_reward" in weights):
+        return effort
+    return replace(effort, strategy=replace(effort.strategy, by="weighted"))

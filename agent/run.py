@@ -23,12 +23,12 @@ from agent import graph
 from agent.budget import Budget, Meter
 from agent.context import Agent, RunContext
 from agent.drawing import turn_before
-from agent.effort import EFFORTS, Effort
+from agent.effort import EFFORTS, Effort, chosen_by
 from agent.errors import NotInLog, PonderError, QuestionError, StoreError
 from agent.events import Event, Finished, RunStarted
 from agent.opening import QuestionTooLong, opening_of
 from agent.records import Ending, Node, Run, Usage, usage_of
-from agent.search.attempts import AdaptiveBestOfN, BestOfN
+from agent.search.attempts import AdaptiveBestOfN
 from agent.search.registry import strategy_from
 from agent.search.strategy import Strategy
 from agent.state import RUN, RunState, key
@@ -104,7 +104,7 @@ def begin(agent: Agent, question: str, how: Ask) -> Run:
     root_seed = secrets.randbits(31) if how.seed is None else how.seed
     effort, reference = carried_out(agent, how.effort), False
     if isinstance(effort.strategy, AdaptiveBestOfN) and random.Random(root_seed).random() < how.reference_share:
-        effort, reference = replace(effort, strategy=BestOfN(effort.strategy.n)), True
+        effort, reference = replace(effort, strategy=effort.strategy.whole()), True
     return Run(
         run_id=uuid.uuid4().hex[:12],
         question=question,
@@ -319,9 +319,9 @@ def seconds_of(node: Node) -> float:
 
 
 def carried_out(agent: Agent, effort: Effort) -> Effort:
-    """As this agent carries it out: within its model's context, and with the thresholds that were fitted to it."""
+    """As this agent carries it out: within its model's context, by its verifiers, with thresholds fitted to both."""
     effort = replace(effort, budget=effort.budget.within(agent.policy.context_length))
-    return fitted(effort, agent.policy.version, agent.thresholds, agent.weights)
+    return fitted(chosen_by(effort, agent.weights), agent.policy.version, agent.thresholds, agent.weights)
 
 
 def settings_of(effort: Effort, prompt: SystemPrompt) -> dict[str, Any]:

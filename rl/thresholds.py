@@ -1,8 +1,8 @@
 """When auto effort may stop, for one model: fitted on pools of attempts whose answers can be checked.
 
 On one half of the questions, a logistic regression learns how likely the leading answer is right from what auto sees
-after each wave, and from an attempt that does not think. On the other half, the most careful level is taken that costs
-no more than ``SHARE`` of high effort. ``ponder calibrate`` calls it.
+after each wave, and from an attempt that does not think. On the other half, a level is ``taken``. ``ponder calibrate``
+calls it.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from agent.effort import EFFORTS
+from agent.effort import EFFORTS, chosen_by
 from agent.search.attempts import Single
 from agent.search.auto import SIGNS, Auto, probability_right, signs
 from agent.search.strategy import Candidate
@@ -22,6 +22,7 @@ from rl.results import Outcome, Paired, compare, mean
 from rl.tasks.task import digest
 
 SHARE = 0.5  # of high effort's tokens, that auto may take
+LOSS = 0.01  # of high effort's accuracy, that it may lose for that
 LEVELS = tuple(i / 20 for i in range(10, 20)) + tuple(i / 1000 for i in range(955, 1000, 5)) + (0.999,)
 
 
@@ -61,20 +62,31 @@ async def fit(asked: Sequence[Asked], weights: Mapping[str, float]) -> Fit:
         raise ValueError("too few questions to learn from some and choose on others")
     own = await learn([each.pool for each in learned], weights)
     quick = await learn([each.quick for each in learned], weights)
-    high = Way("high", EFFORTS["high"].strategy, weights)
+    high = Way("high", chosen_by(EFFORTS["high"], weights).strategy, weights)
     wanted = [await chosen(high, each.pool) for each in judged]
     levels = [
-        await level(replace(auto_of(), weights=own, quick_weights=first, enough=enough), judged, wanted, weights)
+        await level(replace(auto_of(weights), weights=own, quick_weights=first, enough=enough), judged, wanted, weights)
         for first in ((), quick)
         for enough in LEVELS
     ]
-    good = [each for each in levels if each.against_high.token_ratio <= SHARE] or [
-        min(levels, key=lambda each: each.tokens)
-    ]
     features_S_F, labels_S = await states([each.pool for each in judged], weights)
     error = calibration_error(sigmoid(features_S_F @ np.array(own)), labels_S)
-    best = max(good, key=lambda each: (each.enough, -each.tokens))
-    return Fit(own, quick, tuple(levels), best, mean([each.right for each in wanted]), error)
+    return Fit(own, quick, tuple(levels), taken(levels), mean([each.right for each in wanted]), error)
+
+
+def taken(levels: Sequence[Level]) -> Level:
+    """The most careful one within ``SHARE``; where that loses more than ``LOSS``, the cheapest one that does not.
+
+    The cheapest of many that lose little by chance would be the luckiest: carefulness has no luck.
+    """
+    within = [each for each in levels if each.against_high.token_ratio <= SHARE]
+    careful = max(
+        within, key=lambda each: (each.enough, -each.tokens), default=min(levels, key=lambda each: each.tokens)
+    )
+    if careful.against_high.difference >= -LOSS:
+        return careful
+    dearer = [each for each in levels if each.enough >= careful.enough and each.against_high.difference >= -LOSS]
+    return min(dearer, key=lambda each: each.tokens, default=max(levels, key=lambda each: each.enough))
 
 
 async def learn(pools: Sequence[Pool], weights: Mapping[str, float]) -> tuple[float, ...]:
@@ -83,8 +95,8 @@ async def learn(pools: Sequence[Pool], weights: Mapping[str, float]) -> tuple[fl
     return tuple(map(float, fit_logistic(features_S_F, labels_S)))
 
 
-def auto_of() -> Auto:
-    strategy = EFFORTS["auto"].strategy
+def auto_of(weights: Mapping[str, float]) -> Auto:
+    strategy = chosen_by(EFFORTS["auto"], weights).strategy
     assert isinstance(strategy, Auto)
     return strategy
 
@@ -98,24 +110,24 @@ async def states(pools: Sequence[Pool], weights: Mapping[str, float]) -> tuple[F
     """What auto sees after each wave of each pool [S, F], and whether the answer that leads there is right [S]."""
     features, labels = [], []
     for pool in pools:
-        for made in wave_ends(len(pool.attempts)):
+        for made in wave_ends(auto_of(weights), len(pool.attempts)):
             candidates = await seen(pool, made, weights)
             if any(c.answered for c in candidates):
                 features.append(signs(candidates))
-                labels.append(float(leader_right(pool, candidates)))
+                labels.append(float(leader_right(auto_of(weights), pool, candidates)))
     return np.array(features).reshape(-1, SIGNS), np.array(labels)
 
 
-def wave_ends(most: int) -> list[int]:
+def wave_ends(auto: Auto, most: int) -> list[int]:
     """After how many attempts auto looks."""
-    auto, made = replace(auto_of(), level=2.0), [1]
+    made = [1]
     while (following := made[-1] + min(auto.wave, made[-1])) <= min(most, auto.n):
         made.append(following)
     return made
 
 
-def leader_right(pool: Pool, candidates: Sequence[Candidate]) -> bool:
-    path = auto_of().choose(candidates).path
+def leader_right(auto: Auto, pool: Pool, candidates: Sequence[Candidate]) -> bool:
+    path = auto.choose(candidates).path
     return next(pool.right[i] for i, candidate in enumerate(candidates) if candidate.path == path)
 
 

@@ -86,10 +86,11 @@ async def _fit(
     from tui.progress import bar
 
     found: list[Asked] = []
-    efforts = [replace(EFFORTS["auto"], strategy=strategy) for strategy in (BestOfN(auto_of().n), Single(CLOSE))]
     with bar() as draw:
         async with assemble(settings) as agent:
             harness = Harness(replace(agent, checkpointer=None), open_encoder(settings), concurrent)
+            drawn = BestOfN(auto_of(agent.weights).n), Single(CLOSE)
+            efforts = [replace(EFFORTS["auto"], strategy=strategy) for strategy in drawn]
             for suite in suites:
                 tasks = suite.tasks
                 report = counter(draw, f"{suite.family}/{suite.tier}", 2 * len(tasks))

@@ -107,3 +107,7 @@ class AdaptiveBestOfN:
 
     def choose(self, candidates: Sequence[Candidate]) -> Choice:
         return CHOOSE[self.by](candidates)
+
+    def whole(self) -> FixedN:
+        """The same without stopping early."""
+        return {"majority": MajorityVote, "weighted": WeightedVote, "best": BestOfN}[self.by](self.n)

@@ -6,9 +6,11 @@ from dataclasses import replace
 import pytest
 
 from agent.records import Ending, Node, PolicyVersion, Run, Sample, SamplingParams
+from agent.search.auto import Auto
 from rl.pools import Pool, pool_of
+from rl.results import Paired
 from rl.tasks.suite import generate
-from rl.thresholds import SHARE, Asked, fit, second_half, states, wave_ends
+from rl.thresholds import SHARE, Asked, Level, fit, second_half, states, taken, wave_ends
 
 VOTING = {"consensus": 1.0}
 
@@ -51,6 +53,25 @@ async def test_the_most_careful_level_within_half_of_the_tokens_is_taken() -> No
     assert found.best.enough == max(each.enough for each in found.levels if each.against_high.token_ratio <= SHARE)
 
 
+def level(enough: float, tokens: float, lost: float) -> Level:
+    """As if 1,000 tokens were high effort's."""
+    paired = Paired(-lost, (-lost, -lost), 1.0, tokens / 1000)
+    return Level(enough, False, 0.8 - lost, tokens, paired)
+
+
+@pytest.mark.parametrize(
+    ("levels", "best"),
+    [
+        ([level(0.6, 200, 0.0), level(0.8, 400, 0.005), level(0.9, 600, 0.0)], 0.8),  # not the luckiest
+        ([level(0.6, 200, 0.0), level(0.8, 400, 0.03), level(0.9, 600, 0.008), level(0.95, 700, 0.0)], 0.9),
+        ([level(0.6, 200, 0.04), level(0.9, 800, 0.02)], 0.9),  # nothing will do
+        ([level(0.6, 700, 0.0), level(0.9, 800, 0.0)], 0.6),
+    ],
+)
+def test_a_level_that_loses_too_much_gives_way_to_a_more_careful_one(levels: list[Level], best: float) -> None:
+    assert taken(levels).enough == best
+
+
 async def test_an_attempt_without_a_thought_comes_first_only_where_it_pays() -> None:
     assert not (await fit(await mixed(quick=0.0), VOTING)).best.quick
     free = [replace(each, quick=replace(each.quick, attempts=shortened(each.quick))) for each in await mixed(quick=1.0)]
@@ -58,7 +79,7 @@ async def test_an_attempt_without_a_thought_comes_first_only_where_it_pays() -> 
 
 
 async def test_states_are_what_auto_sees_after_each_wave() -> None:
-    assert wave_ends(8) == [1, 2, 4, 6, 8]
+    assert wave_ends(Auto(n=8), 8) == [1, 2, 4, 6, 8]
     features, labels = await states([await pool(1, 1.0, 0.001)], VOTING)
     assert features.shape == (5, 4)
     assert labels.tolist() == [1.0] * 5
