@@ -75,7 +75,8 @@ async def fit(asked: Sequence[Asked], weights: Mapping[str, float]) -> Fit:
 
 
 def taken(levels: Sequence[Level]) -> Level:
-    """The most careful one within ``SHARE``; where that loses more than ``LOSS``, the cheapest one that does not.
+    """The most careful one within ``SHARE``; where that loses more than ``LOSS``, and not by chance, the cheapest that
+    does not.
 
     The cheapest of many that lose little by chance would be the luckiest: carefulness has no luck.
     """
@@ -83,7 +84,8 @@ def taken(levels: Sequence[Level]) -> Level:
     careful = max(
         within, key=lambda each: (each.enough, -each.tokens), default=min(levels, key=lambda each: each.tokens)
     )
-    if careful.against_high.difference >= -LOSS:
+    lost = careful.against_high
+    if lost.difference >= -LOSS or lost.interval[1] >= 0:
         return careful
     dearer = [each for each in levels if each.enough >= careful.enough and each.against_high.difference >= -LOSS]
     return min(dearer, key=lambda each: each.tokens, default=max(levels, key=lambda each: each.enough))
