@@ -12,17 +12,21 @@ class Budget:
 
     steps: int = 8  # model calls of one attempt
     sample_tokens: int = 0  # sampled tokens of one model call; 0: a quarter of the model's context
-    tokens: int = 0  # of the run, sampled or read by verifiers; 0: ten times the model's context
+    tokens: int = 0  # of the run, sampled or read by verifiers; 0: the model's context for each attempt, 10 at least
     seconds: float = 600.0  # wall time of the run
-    tool_calls: int = 100  # of the run
+    tool_calls: int = 0  # of the run; 0: 8 for each attempt, 100 at least
     cost: float | None = None  # money of the run, at these prices
     prompt_price: float = 0.0  # of a million tokens of prompts, each call's counted whole
     sampled_price: float = 0.0  # of a million of the others
 
-    def within(self, context_length: int) -> Budget:
-        """With the limits that a model of this context gives."""
-        sample_tokens, tokens = self.sample_tokens or context_length // 4, self.tokens or 10 * context_length
-        return replace(self, sample_tokens=sample_tokens, tokens=tokens)
+    def within(self, context_length: int, attempts: int) -> Budget:
+        """With the limits that follow from the model's context and from how many attempts may be made."""
+        return replace(
+            self,
+            sample_tokens=self.sample_tokens or context_length // 4,
+            tokens=self.tokens or max(10, attempts) * context_length,
+            tool_calls=self.tool_calls or max(100, 8 * attempts),
+        )
 
     def price(self, prompt_tokens: int, other_tokens: int) -> float:
         return (self.prompt_price * prompt_tokens + self.sampled_price * other_tokens) / 1e6

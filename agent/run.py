@@ -30,7 +30,7 @@ from agent.opening import QuestionTooLong, opening_of
 from agent.records import Ending, Node, Run, Usage, usage_of
 from agent.search.attempts import AdaptiveBestOfN
 from agent.search.registry import strategy_from
-from agent.search.strategy import Strategy
+from agent.search.strategy import Strategy, breadth
 from agent.state import RUN, RunState, key
 from agent.store import Store
 from agent.system_prompt import SystemPrompt
@@ -320,7 +320,7 @@ def seconds_of(node: Node) -> float:
 
 def carried_out(agent: Agent, effort: Effort) -> Effort:
     """As this agent carries it out: within its model's context, by its verifiers, with thresholds fitted to both."""
-    effort = replace(effort, budget=effort.budget.within(agent.policy.context_length))
+    effort = replace(effort, budget=effort.budget.within(agent.policy.context_length, breadth(effort.strategy)))
     return fitted(chosen_by(effort, agent.weights), agent.policy.version, agent.thresholds, agent.weights)
 
 

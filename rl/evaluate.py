@@ -13,6 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from agent.budget import Budget, Meter
 from agent.context import Agent
 from agent.effort import EFFORTS, Effort
 from agent.errors import PonderError, QuestionError
@@ -134,6 +135,11 @@ async def draw_pools(
     agent, at_once = harness.agent, min(harness.concurrent, len(tasks))
     drawing = replace(harness, agent=replace(agent, verifiers=()))  # they look at the pool, once
     runs = await ask_all(drawing, tasks, effort, report, larger=True)
+    if limit := next(filter(None, map(limit_reached, runs)), None):
+        raise EvaluationError(
+            f"A pool ran into its limit of {limit}, so that some attempts are not what they would have been; "
+            "ask fewer questions at once (--concurrent), or for a smaller pool."
+        )
     runs = [first_attempts(run, getattr(effort.strategy, "n", 1)) for run in runs]
     found: list[Pool] = []
     for task, run in zip(tasks, runs, strict=True):
@@ -195,7 +201,8 @@ def made_before(agent: Agent, effort: Effort, larger: bool) -> dict[tuple[str, i
     wanted = json.loads(json.dumps(settings_of(effort, agent.system_prompt)))
     version, found = agent.policy.version, {}
     for run in agent.store.runs(RunFilter(tasks=True, version=version.version)):
-        if run.policy == version and serves(run.settings, wanted, larger) and ended(agent, run):
+        fits = run.policy == version and serves(run.settings, wanted, larger) and not (larger and limit_reached(run))
+        if fits and ended(agent, run):
             key = (str(run.metadata["task_id"]), run.root_seed, tuple(run.metadata.get("tools", ())))
             found[key] = run.run_id
     return found
@@ -205,8 +212,15 @@ def serves(settings: Mapping[str, Any], wanted: Mapping[str, Any], larger: bool)
     """Whether a run with these settings is one with those; with ``larger``, a best-of-N of more attempts is, too."""
     strategy, wish = settings["strategy"], wanted["strategy"]
     if larger and strategy["name"] == wish["name"] == "best_of_n" and strategy["n"] >= wish["n"]:
-        settings = {**settings, "strategy": wish}
+        of_run = {name: wanted["budget"][name] for name in ("tokens", "tool_calls")}  # which grow with the attempts
+        settings = {**settings, "strategy": wish, "budget": settings["budget"] | of_run}
     return settings == wanted
+
+
+def limit_reached(run: Run) -> str | None:
+    """The limit of the run as a whole, in words, that some of its attempts may have missed."""
+    usage, budget = run.usage, Budget(**run.settings["budget"])
+    return Meter(budget, usage.total_tokens, usage.prompt_tokens, usage.tool_calls, usage.seconds).exhausted()
 
 
 def ended(agent: Agent, run: Run) -> bool:

@@ -32,6 +32,10 @@ class Beam:
     name: str = "beam"
 
     @property
+    def breadth(self) -> int:
+        return self.beams * self.expand
+
+    @property
     def stopping_rule(self) -> str:
         kind = "diverse beams" if self.diverse else "beams"
         return f"{kind}={self.beams} expand={self.expand} rounds<={self.rounds}"
@@ -79,6 +83,10 @@ class TreeSearch:
     exploration: float = 0.5
     by: str = "weighted"
     name: str = "tree_search"
+
+    @property
+    def breadth(self) -> int:
+        return self.simulations
 
     @property
     def stopping_rule(self) -> str:
@@ -150,6 +158,10 @@ class Rollouts:
     continuations: int = 4
     rounds: int = 40
     name: str = "rollouts"
+
+    @property
+    def breadth(self) -> int:
+        return self.n * self.continuations * 8  # of an attempt of eight steps
 
     @property
     def stopping_rule(self) -> str:

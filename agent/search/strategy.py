@@ -78,6 +78,11 @@ class Strategy(Protocol):
         ...
 
 
+def breadth(strategy: Strategy) -> int:
+    """About how many attempts it may come to: a run's own limits grow with it."""
+    return getattr(strategy, "breadth", getattr(strategy, "n", 1))
+
+
 def attempts(count: int) -> list[Grow]:
     """So many more from the question to the end."""
     return [Grow(count=count)] if count > 0 else []

@@ -26,9 +26,11 @@ def test_money_is_counted_at_the_prices_of_prompts_and_of_the_rest() -> None:
     assert Meter(priced, tokens=999, prompt_tokens=10).sampling_over() == "0.01 in money"
 
 
-def test_what_is_not_said_follows_from_the_models_context() -> None:
-    assert Budget().within(4096) == Budget(sample_tokens=1024, tokens=40_960)
-    assert Budget(sample_tokens=5, tokens=7).within(4096) == Budget(sample_tokens=5, tokens=7)
+def test_what_is_not_said_follows_from_the_models_context_and_the_attempts() -> None:
+    assert Budget().within(4096, attempts=1) == Budget(sample_tokens=1024, tokens=40_960, tool_calls=100)
+    assert Budget().within(4096, attempts=64) == Budget(sample_tokens=1024, tokens=64 * 4096, tool_calls=512)
+    said = Budget(sample_tokens=5, tokens=7, tool_calls=9)
+    assert said.within(4096, attempts=64) == said
 
 
 def test_seconds_count_from_before_a_resume() -> None:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from agent.budget import Budget
 from agent.context import Agent
 from agent.effort import EFFORTS
 from agent.policy.renderer import Renderer
@@ -217,6 +218,19 @@ async def test_a_larger_pool_holds_the_smaller_one(renderer: Renderer, tmp_path:
     live = replace(HIGH, strategy=BestOfN(1))
     assert (await evaluate_live(bench, suite, live, lambda: None)).questions == 2
     assert len(bench.agent.store.runs()) == 4, "a run of one attempt is not one of three"
+
+
+async def test_a_pool_that_ran_into_a_limit_of_the_run_shows_nothing_and_is_drawn_again(
+    renderer: Renderer, tmp_path: Path, opened: list[Agent]
+) -> None:
+    """The limits that follow from the number of attempts leave room for all of them."""
+    suite = suite_of("arithmetic", 3, 1, seed=1)
+    bench = harness(Attempts(renderer, questions(suite, [["1", "2", "3", "4"]])), tmp_path, opened)
+    tight = replace(HIGH, budget=Budget(tokens=5))
+    for _ in range(2):
+        with pytest.raises(EvaluationError, match=r"limit of 5 tokens.*--concurrent"):
+            await evaluate_pool(bench, suite, tight, 2, lambda: None)
+    assert len(bench.agent.store.runs()) == 2
 
 
 async def test_a_run_without_an_answer_is_not_asked_again_either(
