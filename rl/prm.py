@@ -11,7 +11,6 @@ from __future__ import annotations
 import json
 import math
 import random
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -26,8 +25,9 @@ from agent.policy.renderer import Renderer
 from agent.policy.steps import StepEncoder
 from agent.store import RunFilter, Store
 from rl.calibration import Floats, auc, calibration_error, fit_temperature, log_loss, reliability_plot, sigmoid
-from rl.checkpoints import Standing, TrainingError, resume, save_checkpoint
-from rl.sft import Progress, causal, prefetched, product_attention
+from rl.checkpoints import TrainingError
+from rl.optimise import Course, Learned, Progress, follow, muon_and_adamw, trapezoid
+from rl.sft import causal, product_attention
 from rl.step_labels import Labelled, labelled
 from rl.tasks.mistakes import flawed
 from rl.tasks.suite import task_of
@@ -157,31 +157,23 @@ def train(
     """
     AttentionInterface.register("product", product_attention)
     model.set_attn_implementation("product")
-    optimizers = build_optimizers(model, settings)
-    steps = step_count(rows, settings)
     shape = {k: v for k, v in asdict(settings).items() if k not in ("checkpoint_every", "micro_tokens")}
     shape["rows"] = fingerprint(rows)
-    first, before = resume(model, optimizers, folder, lambda step, then: shape)
-    tokens, began = before, time.monotonic()
-    model.train()
-    with (folder / "metrics.jsonl").open("a") as metrics:
-        for step, batch in prefetched(lambda s: micro_batches(s, rows, settings), first, steps):
-            scale = min(1.0, (step + 1) / settings.warmup, (steps - step) / max(1.0, settings.decay * steps))
-            for optimizer, rate in zip(optimizers, (settings.learning_rate, settings.other_rate), strict=True):
-                for group in optimizer.param_groups:
-                    group["lr"] = rate * scale
-            loss, seen = accumulate(model, batch, tag_id)
-            torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-            for optimizer in optimizers:
-                optimizer.step()
-                optimizer.zero_grad(set_to_none=True)
-            tokens += seen
-            progress = Progress(step, loss, tokens, tokens - before, time.monotonic() - began)
-            metrics.write(json.dumps(asdict(progress)) + "\n")
-            metrics.flush()
-            report(progress)
-            if (step + 1) % settings.checkpoint_every == 0 or step + 1 == steps:
-                save_checkpoint(model, optimizers, folder, Standing(step + 1, tokens, shape))
+    steps = step_count(rows, settings)
+    course = Course(
+        steps,
+        batch=lambda step: micro_batches(step, rows, settings),
+        learn=lambda parts: accumulate(model, parts, tag_id),
+        rates=lambda step: rates(settings, step, steps),
+        shape=lambda step, then: shape,
+        checkpoint_every=settings.checkpoint_every,
+    )
+    follow(model, build_optimizers(model, settings), course, folder, report)
+
+
+def rates(settings: PRMSettings, step: int, steps: int) -> tuple[float, float]:
+    scale = trapezoid(step, steps, settings.warmup, settings.decay)
+    return settings.learning_rate * scale, settings.other_rate * scale
 
 
 def step_count(rows: Sequence[Tagged], settings: PRMSettings) -> int:
@@ -194,16 +186,9 @@ def fingerprint(rows: Sequence[Tagged]) -> str:
 
 
 def build_optimizers(model: PreTrainedModel, settings: PRMSettings) -> list[torch.optim.Optimizer]:
-    """Muon (Jordan et al. 2024) for the matrices inside the layers, AdamW for the rest."""
     inner = [p for name, p in model.named_parameters() if p.ndim == 2 and ".layers." in name]
     known = {id(p) for p in inner}
-    rest = [p for p in model.parameters() if id(p) not in known]
-    return [
-        torch.optim.Muon(
-            inner, lr=settings.learning_rate, weight_decay=settings.weight_decay, adjust_lr_fn="match_rms_adamw"
-        ),
-        torch.optim.AdamW(rest, lr=settings.other_rate, betas=(0.9, 0.95), weight_decay=0.0),
-    ]
+    return muon_and_adamw(inner, [p for p in model.parameters() if id(p) not in known], settings.weight_decay)
 
 
 def micro_batches(step: int, rows: Sequence[Tagged], settings: PRMSettings) -> list[list[Tagged]]:
@@ -223,8 +208,8 @@ def order(count: int, seed: int, epoch: int) -> list[int]:
     return random.Random(f"{seed}/{epoch}").sample(range(count), count)
 
 
-def accumulate(model: PreTrainedModel, parts: Sequence[Sequence[Tagged]], tag_id: int) -> tuple[float, int]:
-    """Add the gradient of the mean loss over all steps of the batch; that loss (nats), and the tokens seen."""
+def accumulate(model: PreTrainedModel, parts: Sequence[Sequence[Tagged]], tag_id: int) -> Learned:
+    """Add the gradient of the mean loss (nats) over all steps of the batch."""
     count = sum(len(row.labels) for part in parts for row in part)
     total, seen = 0.0, 0
     for part in parts:
@@ -235,7 +220,7 @@ def accumulate(model: PreTrainedModel, parts: Sequence[Sequence[Tagged]], tag_id
         loss = torch.nn.functional.cross_entropy(logits_S_2.float(), targets_S_2, reduction="sum")
         (loss / count).backward()
         total, seen = total + loss.item(), seen + sum(len(row.token_ids) for row in part)
-    return total / count, seen
+    return Learned(total / count, seen)
 
 
 def tag_logits(model: Any, sequences: Sequence[Sequence[int]], tag_id: int) -> torch.Tensor:

@@ -1,16 +1,14 @@
 """Supervised fine-tuning on demonstrations; from random weights it is how the miniature is made.
 
-Every sample is a pure function of seed and index and every step of (seed, step), so a killed run resumes where its last
-checkpoint left it and ends as if it had not been killed. The demonstrations of a micro-batch share their system prompt
-and tool list: that prefix goes through the model once, and all rows attend to it. ``ponder train sft`` calls ``train``.
+Every sample is a pure function of seed and index and every step of (seed, step). The demonstrations of a micro-batch
+share their system prompt and tool list: that prefix goes through the model once, and all rows attend to it. ``ponder
+train sft`` calls ``train``.
 """
 
 from __future__ import annotations
 
 import json
-import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,8 +16,8 @@ from typing import TYPE_CHECKING, Any
 import torch
 from transformers import AttentionInterface
 
-from rl.checkpoints import Standing, resume, save_checkpoint
 from rl.demonstrations import Encoded, encode
+from rl.optimise import Course, Learned, Progress, follow, muon_and_adamw, trapezoid
 from rl.tasks.suite import mixture
 
 if TYPE_CHECKING:
@@ -47,17 +45,6 @@ class SFTSettings:
     checkpoint_every: int = 100
 
 
-@dataclass(frozen=True, slots=True)
-class Progress:
-    """What one optimiser step did."""
-
-    step: int
-    loss: float  # nats per learned token
-    tokens: int  # tokens seen so far
-    new_tokens: int  # of those, the ones seen since this process began
-    seconds: float  # since this process began
-
-
 def train(
     model: PreTrainedModel,
     renderer: Renderer,
@@ -70,30 +57,17 @@ def train(
 
     Raises ``TrainingError`` where ``folder`` holds another training.
     """
-    folder.mkdir(parents=True, exist_ok=True)
     AttentionInterface.register("product", product_attention)
     model.set_attn_implementation("product")
-    optimizers = build_optimizers(model, settings)
-    first, before = resume(model, optimizers, folder, lambda step, then: shaping(settings, step, then))
-    tokens = before
-    model.train()
-    began = time.monotonic()
-    batches = prefetched(lambda s: micro_batches(s, renderer, schemas, settings), first, settings.steps)
-    with (folder / "metrics.jsonl").open("a") as metrics:
-        for step, batch in batches:
-            set_rates(optimizers, settings, step)
-            loss, seen = accumulate(model, batch)
-            torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-            for optimizer in optimizers:
-                optimizer.step()
-                optimizer.zero_grad(set_to_none=True)
-            tokens += seen
-            progress = Progress(step, loss, tokens, tokens - before, time.monotonic() - began)
-            metrics.write(json.dumps(asdict(progress)) + "\n")
-            metrics.flush()
-            report(progress)
-            if (step + 1) % settings.checkpoint_every == 0 or step + 1 == settings.steps:
-                save_checkpoint(model, optimizers, folder, Standing(step + 1, tokens, shaping(settings)))
+    course = Course(
+        settings.steps,
+        batch=lambda step: micro_batches(step, renderer, schemas, settings),
+        learn=lambda parts: accumulate(model, parts),
+        rates=lambda step: rates(settings, step),
+        shape=lambda step, then: shaping(settings, step, then),
+        checkpoint_every=settings.checkpoint_every,
+    )
+    follow(model, build_optimizers(model, settings), course, folder, report)
 
 
 def prepare(model: str | None, seed: int) -> tuple[PreTrainedModel, Renderer, dict[str, dict[str, Any]]]:
@@ -162,26 +136,14 @@ def loss_plot(folder: Path) -> Path:
 
 
 def build_optimizers(model: PreTrainedModel, settings: SFTSettings) -> list[torch.optim.Optimizer]:
-    """Muon (Jordan et al. 2024) for the matrices inside the layers, AdamW for embeddings and norms."""
     matrices = [p for name, p in model.named_parameters() if p.ndim == 2 and "embed" not in name]
     rest = [p for name, p in model.named_parameters() if p.ndim != 2 or "embed" in name]
-    return [
-        torch.optim.Muon(
-            matrices, lr=settings.learning_rate, weight_decay=settings.weight_decay, adjust_lr_fn="match_rms_adamw"
-        ),
-        torch.optim.AdamW(rest, lr=settings.embedding_rate, betas=(0.9, 0.95), weight_decay=0.0),
-    ]
+    return muon_and_adamw(matrices, rest, settings.weight_decay)
 
 
-def set_rates(optimizers: Sequence[torch.optim.Optimizer], settings: SFTSettings, step: int) -> None:
-    """Linear warm-up, a plateau, a linear fall (Hägele et al. 2024).
-
-    The plateau doesn't know how long the training is.
-    """
-    scale = min(1.0, (step + 1) / settings.warmup, (settings.steps - step) / (settings.decay * settings.steps))
-    for optimizer, rate in zip(optimizers, (settings.learning_rate, settings.embedding_rate), strict=True):
-        for group in optimizer.param_groups:
-            group["lr"] = rate * scale
+def rates(settings: SFTSettings, step: int) -> tuple[float, float]:
+    scale = trapezoid(step, settings.steps, settings.warmup, settings.decay)
+    return settings.learning_rate * scale, settings.embedding_rate * scale
 
 
 def micro_batches(
@@ -211,8 +173,8 @@ def packed(rows: Sequence[Encoded], settings: SFTSettings) -> Iterator[list[Enco
     yield part
 
 
-def accumulate(model: PreTrainedModel, parts: Sequence[Sequence[Encoded]]) -> tuple[float, int]:
-    """Add the gradient of the mean loss over all learned tokens of the step; that loss, and the tokens seen."""
+def accumulate(model: PreTrainedModel, parts: Sequence[Sequence[Encoded]]) -> Learned:
+    """Add the gradient of the mean loss (nats) over all learned tokens of the step."""
     learned = sum(sum(row.learn) for part in parts for row in part)
     total, seen = 0.0, 0
     for part in parts:
@@ -220,7 +182,7 @@ def accumulate(model: PreTrainedModel, parts: Sequence[Sequence[Encoded]]) -> tu
             loss, count = summed_loss(model, part)
         (loss / learned).backward()
         total, seen = total + loss.item(), seen + count
-    return total / learned, seen
+    return Learned(total / learned, seen)
 
 
 def summed_loss(model: PreTrainedModel, rows: Sequence[Encoded]) -> tuple[torch.Tensor, int]:
@@ -280,17 +242,6 @@ def common_prefix(rows: Sequence[Encoded]) -> int:
     first, last = min(row.token_ids for row in rows), max(row.token_ids for row in rows)
     limit = min(row.learn.index(True) for row in rows) - 1
     return next((i for i in range(limit) if first[i] != last[i]), limit)
-
-
-def prefetched(make: Callable[[int], Any], first: int, last: int) -> Iterator[tuple[int, Any]]:
-    """Steps with their data, the next one made in a thread while the model works."""
-    with ThreadPoolExecutor(1) as pool:
-        waiting = pool.submit(make, first) if first < last else None
-        for step in range(first, last):
-            assert waiting is not None
-            data = waiting.result()
-            waiting = pool.submit(make, step + 1) if step + 1 < last else None
-            yield step, data
 
 
 def shaping(settings: SFTSettings, step: int = 0, then: Mapping[str, Any] | None = None) -> dict[str, Any]:

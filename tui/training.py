@@ -29,7 +29,8 @@ def sft(
     import torch
     from transformers.utils import logging
 
-    from rl.sft import Progress, SFTSettings, export, loss_plot, prepare, train
+    from rl.optimise import Progress
+    from rl.sft import SFTSettings, export, loss_plot, prepare, train
     from tui.progress import bar
 
     logging.disable_progress_bar()  # of the weights' files, which would break into ours
@@ -72,7 +73,8 @@ def prm(
 
     from agent.assemble import MINI, open_log
     from rl import prm as training
-    from rl.sft import Progress, loss_plot
+    from rl.optimise import Progress
+    from rl.sft import loss_plot
     from tui.evaluation import counter
     from tui.progress import bar
 

@@ -15,8 +15,8 @@ from agent.policy.steps import StepEncoder
 from rl import prm
 from rl.calibration import sigmoid
 from rl.checkpoints import TrainingError
+from rl.optimise import Progress
 from rl.prm import PRMSettings, Tagged, micro_batches, tagged
-from rl.sft import Progress
 from rl.step_labels import Labelled
 from tests.rl.tiny import save_tiny_model
 from verifiers.prm_local import LocalProcessRewardModel

@@ -1,5 +1,7 @@
 """The tree of a group's tokens gives what separate sequences give, for less."""
 
+from typing import Any
+
 import pytest
 import torch
 from hypothesis import given, settings
@@ -8,7 +10,7 @@ from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedModel, Qwen3Co
 
 from rl.trie import build, logprobs
 
-SHAPE = {
+SHAPE: dict[str, Any] = {
     "vocab_size": 11,
     "hidden_size": 16,
     "intermediate_size": 24,

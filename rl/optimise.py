@@ -1,0 +1,124 @@
+"""The loop of every training: a step's data, its gradient, an optimiser step, metrics, a checkpoint.
+
+What a training is stands in a ``Course``. The data of step s is a pure function of s, so that a killed training resumes
+where its last checkpoint left it and ends as if it had not been killed.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
+
+import torch
+
+from rl.checkpoints import Standing, resume, save_checkpoint
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Learned:
+    """What the gradient of one step came from."""
+
+    loss: float
+    tokens: int  # that went through the model
+    more: Mapping[str, float] = field(default_factory=dict)  # metrics of this kind of training
+
+
+@dataclass(frozen=True, slots=True)
+class Course(Generic[T]):
+    """A training: ``steps`` times ``learn`` from ``batch``."""
+
+    steps: int
+    batch: Callable[[int], T]  # the data of a step; made in a thread while the model works on the one before
+    learn: Callable[[T], Learned]  # adds the step's gradient
+    rates: Callable[[int], Sequence[float]]  # the learning rate of each optimiser
+    shape: Callable[[int, Mapping[str, Any]], Mapping[str, Any]]  # what may not change, see ``checkpoints.resume``
+    checkpoint_every: int = 100  # steps
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """What one optimiser step did."""
+
+    step: int
+    loss: float
+    tokens: int  # tokens seen so far
+    new_tokens: int  # of those, the ones seen since this process began
+    seconds: float  # since this process began
+    gradient_norm: float  # before it was clipped to 1
+    more: Mapping[str, float] = field(default_factory=dict)
+
+
+def follow(
+    model: PreTrainedModel,
+    optimizers: Sequence[torch.optim.Optimizer],
+    course: Course[T],
+    folder: Path,
+    report: Callable[[Progress], None],
+) -> None:
+    """Train ``model`` in place. Checkpoints and ``metrics.jsonl`` go to ``folder``; a second call resumes from them.
+
+    Raises ``TrainingError`` where ``folder`` holds another training.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    first, before = resume(model, optimizers, folder, course.shape)
+    tokens, began = before, time.monotonic()
+    model.train()
+    with (folder / "metrics.jsonl").open("a") as metrics:
+        for step, data in prefetched(course.batch, first, course.steps):
+            for optimizer, rate in zip(optimizers, course.rates(step), strict=True):
+                for group in optimizer.param_groups:
+                    group["lr"] = rate
+            learned = course.learn(data)
+            norm = torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+            for optimizer in optimizers:
+                optimizer.step()
+                optimizer.zero_grad(set_to_none=True)
+            tokens += learned.tokens
+            seconds = time.monotonic() - began
+            progress = Progress(step, learned.loss, tokens, tokens - before, seconds, float(norm), learned.more)
+            line = asdict(progress)
+            metrics.write(json.dumps(line | line.pop("more")) + "\n")
+            metrics.flush()
+            report(progress)
+            if (step + 1) % course.checkpoint_every == 0 or step + 1 == course.steps:
+                standing = Standing(step + 1, tokens, dict(course.shape(0, {})))
+                save_checkpoint(model, optimizers, folder, standing)
+
+
+def trapezoid(step: int, steps: int, warmup: int, decay: float) -> float:
+    """A factor of the rates: linear warm-up, a plateau, a linear fall over the last ``decay`` of the steps.
+
+    Hägele et al. 2024. The plateau doesn't know how long the training is.
+    """
+    return min(1.0, (step + 1) / warmup, (steps - step) / max(1.0, decay * steps))
+
+
+def muon_and_adamw(
+    matrices: Sequence[torch.nn.Parameter], rest: Sequence[torch.nn.Parameter], weight_decay: float
+) -> list[torch.optim.Optimizer]:
+    """Muon (Jordan et al. 2024) for the matrices inside the layers, AdamW for embeddings, norms and heads."""
+    return [
+        torch.optim.Muon(matrices, weight_decay=weight_decay, adjust_lr_fn="match_rms_adamw"),
+        torch.optim.AdamW(rest, betas=(0.9, 0.95), weight_decay=0.0),
+    ]
+
+
+def prefetched(make: Callable[[int], T], first: int, last: int) -> Iterator[tuple[int, T]]:
+    """Steps with their data, the next one made in a thread while the model works."""
+    with ThreadPoolExecutor(1) as pool:
+        waiting = pool.submit(make, first) if first < last else None
+        for step in range(first, last):
+            assert waiting is not None
+            data = waiting.result()
+            waiting = pool.submit(make, step + 1) if step + 1 < last else None
+            yield step, data

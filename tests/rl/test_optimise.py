@@ -1,0 +1,40 @@
+"""The loop that every training goes through; ``test_sft`` kills and resumes it."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from rl.optimise import Course, Learned, Progress, follow, trapezoid
+
+
+def test_rates_warm_up_stay_and_fall_to_nothing() -> None:
+    factors = [trapezoid(step, 100, warmup=10, decay=0.3) for step in range(101)]
+    assert factors[:10] == sorted(factors[:10])
+    assert factors[9:71] == [1.0] * 62
+    assert factors[70:] == sorted(factors[70:], reverse=True)
+    assert factors[85] == pytest.approx(0.5)
+    assert factors[100] == 0
+
+
+def test_a_step_goes_down_the_gradient_at_its_rate_and_is_told(tmp_path: Path) -> None:
+    model: Any = torch.nn.Linear(1, 1, bias=False)
+    model.weight.data.fill_(1.0)
+
+    def learn(target: float) -> Learned:
+        loss = 0.5 * (model.weight - target).pow(2).sum()
+        loss.backward()
+        return Learned(loss.item(), 3, {"target": target})
+
+    course = Course(
+        2, batch=lambda step: 0.5 + step, learn=learn, rates=lambda step: [0.1], shape=lambda step, then: {}
+    )
+    told: list[Progress] = []
+    follow(model, [torch.optim.SGD(model.parameters(), 9.0)], course, tmp_path, told.append)
+    assert [(p.step, p.tokens, p.loss) for p in told] == [(0, 3, 0.125), (1, 6, pytest.approx(0.5 * 0.55**2))]
+    assert [p.gradient_norm for p in told] == pytest.approx([0.5, 0.55])
+    assert model.weight.item() == pytest.approx(0.95 + 0.055)
+    lines = [json.loads(line) for line in (tmp_path / "metrics.jsonl").read_text().splitlines()]
+    assert [line["target"] for line in lines] == [0.5, 1.5]
