@@ -118,7 +118,8 @@ def logprobs(model: PreTrainedModel, trie: Trie, wanted_W: torch.Tensor, tempera
     hidden_N_D = model.base_model(
         input_ids=token_ids_N[None], position_ids=depths_N[None], use_cache=False, trie=trie
     ).last_hidden_state[0]
-    logits_W_V = model.get_output_embeddings()(hidden_N_D[parents_N[wanted_W]]).float() / temperature_W[:, None]
+    head: Any = model.get_output_embeddings()
+    logits_W_V = head(hidden_N_D[parents_N[wanted_W]]).float() / temperature_W[:, None]
     return -torch.nn.functional.cross_entropy(logits_W_V, token_ids_N[wanted_W], reduction="none")
 
 
