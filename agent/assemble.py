@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from agent.errors import SettingsError
-from agent.panel import judge_settings, needs_judge, panel_of, step_delimiter_of
+from agent.panel import described, judge_settings, needs_judge, panel_of, step_delimiter_of
 from agent.store import Store
 
 if TYPE_CHECKING:
@@ -65,6 +65,7 @@ async def assemble(settings: Settings) -> AsyncIterator[Agent]:
             system_prompt=prompt,
             step_delimiter=step_delimiter_of(settings),
             thresholds=thresholds.read(settings.home),
+            panel=described(settings, weights),
         )
 
 

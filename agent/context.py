@@ -40,6 +40,7 @@ class Agent:
     system_prompt: SystemPrompt
     step_delimiter: str = "\n\n"  # what ends a step inside a thought, for searches and verifiers over steps
     thresholds: ByVersion = field(default_factory=dict)  # when auto effort stops
+    panel: str = ""  # who judges, by what weights and with which models, in words: it tells runs apart
 
 
 @dataclass(slots=True)
@@ -125,7 +126,7 @@ def candidate_of(trajectory: Sequence[Node], question: str, weights: Mapping[str
     return Candidate(
         leaf.path,
         leaf.ending,
-        canonical(answer, question) if answer else None,
+        (canonical(answer, question) or None) if answer else None,
         score,
         math.fsum(logprobs) / len(logprobs) if logprobs else 0.0,
         leaf.path[:first],

@@ -40,7 +40,7 @@ def chosen_by(effort: Effort, weights: Mapping[str, float]) -> Effort:
 
     They lift a vote, and mislead where they choose alone (docs/results.md). A strategy that was written out stays.
     """
-    named = effort.name in EFFORTS and isinstance(effort.strategy, AdaptiveBestOfN | Auto)
-    if not (named and "process_reward" in weights):
-        return effort
-    return replace(effort, strategy=replace(effort.strategy, by="weighted"))
+    strategy = effort.strategy
+    if "process_reward" in weights and effort.name in EFFORTS and isinstance(strategy, AdaptiveBestOfN | Auto):
+        return replace(effort, strategy=replace(strategy, by="weighted"))
+    return effort

@@ -25,6 +25,7 @@ from agent.state import RUN, AttemptState, Ended, RunState, growths, key, path_o
 from verifiers.registry import judge
 from verifiers.verdict import Case, Verifier
 
+LONGEST_JUDGING, SHORTEST_JUDGING = 300.0, 2.0  # seconds; without any, a run that is out of time could not choose
 _log = logging.getLogger("ponder.graph")
 
 
@@ -51,7 +52,8 @@ def plan(state: RunState, runtime: Runtime[RunContext]) -> dict[str, Any]:
     """Ask the strategy what to grow; nothing where the budget has run out or the policy has failed."""
     context = runtime.context
     wanted = [] if state["failures"] else context.effort.strategy.grow(context.candidates(state["ended"]))
-    wave = growths(wanted, state["ended"])
+    barren = {tuple(each["start"][:-1]) for each in state["ended"] if not each["end"]}  # a limit allows nothing there
+    wave = growths([each for each in wanted if each.parent not in barren], state["ended"])
     if wave and state["ended"] and (limit := context.meter.exhausted()):
         return {"wave": [], "limits": {RUN: limit}}
     context.wave.begin(len(wave))
@@ -95,9 +97,11 @@ async def score(state: RunState, runtime: Runtime[RunContext]) -> dict[str, Any]
     looked_at = {tuple(each["growth"]["start"]) for each in state["wave"]}
     opened = [c.path for c in candidates if c.open and c.start in looked_at]
     judges_steps = [each for each in context.agent.verifiers if getattr(each, "judges_steps", False)]
+    over = context.meter.sampling_over()
     await judged(context, closed, context.agent.verifiers)
     await judged(context, opened, judges_steps)
-    return {}
+    limit = context.meter.sampling_over()
+    return {"limits": {RUN: limit}} if limit and not over else {}
 
 
 async def judged(context: RunContext, leaves: Sequence[Path], verifiers: Sequence[Verifier]) -> None:
@@ -105,7 +109,8 @@ async def judged(context: RunContext, leaves: Sequence[Path], verifiers: Sequenc
         return
     trajectories = [context.trajectory(leaf) for leaf in leaves]
     cases = [case_of(context.run.question, each, context.agent.step_delimiter) for each in trajectories]
-    for trajectory, verdicts in zip(trajectories, await judge(verifiers, cases), strict=True):
+    seconds = min(LONGEST_JUDGING, max(SHORTEST_JUDGING, context.meter.seconds_left))
+    for trajectory, verdicts in zip(trajectories, await judge(verifiers, cases, seconds), strict=True):
         read_before = sum(verdict.tokens for verdict in trajectory[-1].verdicts)
         context.meter.tokens += max(0, sum(verdict.tokens for verdict in verdicts) - read_before)
         leaf = context.update(trajectory[-1], verdicts=verdicts)

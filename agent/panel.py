@@ -40,6 +40,17 @@ def panel_of(settings: Settings, judge: Policy | None = None) -> tuple[list[Veri
     return [*verifiers, *own.values()], {**dict.fromkeys(own, 1.0), **weights}
 
 
+def described(settings: Settings, weights: Mapping[str, float]) -> str:
+    """Who judges, in words: the same for the same verifiers, weights and models."""
+    from agent.policy.weights import version_in
+
+    said = ", ".join(f"{name} {weight:g}" for name, weight in sorted(weights.items()))
+    if (steps := process_reward_name(settings)) is not None and "process_reward" in weights:
+        version = str(version_in(Path(steps))) if Path(steps).is_dir() else steps
+        said += f"; steps by {version}, {settings.process_reward_by}"
+    return said + (f"; judge {settings.judge}" if settings.judge and needs_judge(settings) else "")
+
+
 def weights_of(settings: Settings) -> Mapping[str, float]:
     """The weights for questions without a reference. Raises ``SettingsError`` and ``RewardsError``."""
     from agent.loading import load

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
+import re
 import secrets
 import sqlite3
 import uuid
@@ -33,11 +34,11 @@ from agent.search.registry import strategy_from
 from agent.search.strategy import Strategy, breadth
 from agent.state import RUN, RunState, key
 from agent.store import Store
-from agent.system_prompt import SystemPrompt
 from agent.thresholds import fitted
 
 _log = logging.getLogger("ponder.run")
 REFERENCE_SHARE = 0.1
+SENTENCE_END = re.compile(r"[.!?](?=\s)|\n")
 LONGEST_TOKEN = 32  # characters; a question of more than that for each token of the context is not even encoded
 SUPERSTEPS = 10_000  # of a graph: the budget ends a run long before LangGraph does
 
@@ -111,7 +112,7 @@ def begin(agent: Agent, question: str, how: Ask) -> Run:
         thread_id=how.thread_id or uuid.uuid4().hex[:12],
         effort=effort.name,
         strategy=effort.strategy.name,
-        settings=settings_of(effort, agent.system_prompt),
+        settings=settings_of(effort, agent),
         stopping_rule=effort.strategy.stopping_rule,
         root_seed=root_seed,
         policy=agent.policy.version,
@@ -261,8 +262,14 @@ def finish(context: RunContext, state: RunState) -> None:
 
 
 def answer_of(leaf: Node) -> str | None:
-    """What a person reads: an answer, or as much of one as the budget allowed."""
-    return leaf.text or None if leaf.ending in (Ending.ANSWER, Ending.BUDGET) else None
+    """What a person reads: an answer, or the whole sentences of one that the budget cut off.
+
+    Half a number would be another number.
+    """
+    if leaf.ending is Ending.BUDGET:
+        whole = list(SENTENCE_END.finditer(leaf.text))
+        return leaf.text[: whole[-1].start() + 1].strip() or None if whole else None
+    return leaf.text or None if leaf.ending is Ending.ANSWER else None
 
 
 def shortfall(state: RunState, chosen: Node | None) -> list[str]:
@@ -271,7 +278,7 @@ def shortfall(state: RunState, chosen: Node | None) -> list[str]:
     told = limits if chosen is None else {place: limits[place] for place in (RUN, key(chosen.path)) if place in limits}
     if not told:
         return []
-    rest = "this is the best answer so far" if chosen else "no attempt came to an answer; ask with more effort"
+    rest = "this is the best answer so far" if chosen else "no attempt came to an answer; raise that limit"
     return [f"The budget of {', '.join(sorted(set(told.values())))} ran out; {rest}."]
 
 
@@ -324,14 +331,15 @@ def carried_out(agent: Agent, effort: Effort) -> Effort:
     return fitted(chosen_by(effort, agent.weights), agent.policy.version, agent.thresholds, agent.weights)
 
 
-def settings_of(effort: Effort, prompt: SystemPrompt) -> dict[str, Any]:
-    """What a resume needs to go on as the run began, and under which prompt that was."""
+def settings_of(effort: Effort, agent: Agent) -> dict[str, Any]:
+    """What a resume needs to go on as the run began, under which prompt that was, and who judged."""
     strategy: Any = effort.strategy  # a dataclass, which a protocol cannot say
     return {
         "strategy": asdict(strategy),
         "temperature": effort.temperature,
         "budget": asdict(effort.budget),
-        "prompt": str(prompt),
+        "prompt": str(agent.system_prompt),
+        "verifiers": agent.panel,
     }
 
 

@@ -106,8 +106,13 @@ async def evaluate_pool(
 ) -> list[Result]:
     """``n`` attempts a question, and what each way of choosing would have given: ``pools.ways``, and those given.
 
-    ``grading`` is called after each question whose attempts have been judged.
+    ``grading`` is called after each question whose attempts have been judged. Raises ``EvaluationError``.
     """
+    if any(verifier.name == "judge" for verifier in harness.agent.verifiers):
+        raise EvaluationError(
+            "The verifier judge compares attempts with one another, so that it cannot say what it would have said of "
+            "fewer; leave --pool out, or take judge_pointwise."
+        )
     drawn = replace(effort, strategy=BestOfN(n))
     agent, found = harness.agent, await draw_pools(harness, suite.tasks, drawn, report, grading)
 
@@ -133,7 +138,7 @@ async def draw_pools(
     Where the log has a larger pool, its first attempts are these.
     """
     agent, at_once = harness.agent, min(harness.concurrent, len(tasks))
-    drawing = replace(harness, agent=replace(agent, verifiers=()))  # they look at the pool, once
+    drawing = replace(harness, agent=replace(agent, verifiers=(), panel=""))  # they look at the pool, once
     runs = await ask_all(drawing, tasks, effort, report, larger=True)
     if limit := next(filter(None, map(limit_reached, runs)), None):
         raise EvaluationError(
@@ -198,7 +203,7 @@ async def ask_one(harness: Harness, task: Task, seed: int, effort: Effort) -> Ru
 
 def made_before(agent: Agent, effort: Effort, larger: bool) -> dict[tuple[str, int, tuple[str, ...]], str]:
     """Ids of runs of tasks with these settings, this prompt and these weights, by (task, seed, tools)."""
-    wanted = json.loads(json.dumps(settings_of(effort, agent.system_prompt)))
+    wanted = json.loads(json.dumps(settings_of(effort, agent)))
     version, found = agent.policy.version, {}
     for run in agent.store.runs(RunFilter(tasks=True, version=version.version)):
         fits = run.policy == version and serves(run.settings, wanted, larger) and not (larger and limit_reached(run))
@@ -211,6 +216,7 @@ def made_before(agent: Agent, effort: Effort, larger: bool) -> dict[tuple[str, i
 def serves(settings: Mapping[str, Any], wanted: Mapping[str, Any], larger: bool) -> bool:
     """Whether a run with these settings is one with those; with ``larger``, a best-of-N of more attempts is, too."""
     strategy, wish = settings["strategy"], wanted["strategy"]
+    settings = {**settings, "verifiers": wanted["verifiers"]} if larger else settings  # they look at it again
     if larger and strategy["name"] == wish["name"] == "best_of_n" and strategy["n"] >= wish["n"]:
         of_run = {name: wanted["budget"][name] for name in ("tokens", "tool_calls")}  # which grow with the attempts
         settings = {**settings, "strategy": wish, "budget": settings["budget"] | of_run}

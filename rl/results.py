@@ -113,13 +113,16 @@ class Paired:
 def compare(one: Sequence[Outcome], other: Sequence[Outcome], seed: int = 0) -> Paired:
     """Question by question: bootstrap interval (percentiles of ``RESAMPLES``), and McNemar's test of who was right
     alone. Raises ``ValueError`` where the questions are not the same.
+
+    One question that each was right at alone is added before drawing (the adjustment of Bonett and Price 2012): else
+    three questions without a difference would be proof that there is none.
     """
     if [each.original_id for each in one] != [each.original_id for each in other]:
         raise ValueError("two ways of answering can be compared on the same questions only")
     differences = [a.right - b.right for a, b in zip(one, other, strict=True)]
     alone, left_alone = sum(d > 0 for d in differences), sum(d < 0 for d in differences)
     tokens = mean([each.tokens for each in one]) / max(1e-9, mean([each.tokens for each in other]))
-    return Paired(mean(differences), bootstrap(differences, seed), mcnemar(alone, left_alone), tokens)
+    return Paired(mean(differences), bootstrap([*differences, 1.0, -1.0], seed), mcnemar(alone, left_alone), tokens)
 
 
 def bootstrap(values: Sequence[float], seed: int = 0) -> tuple[float, float]:
@@ -138,7 +141,7 @@ def bootstrap(values: Sequence[float], seed: int = 0) -> tuple[float, float]:
 def mcnemar(alone: int, left_alone: int) -> float:
     """The exact two-sided p of so many wins and losses being a fair coin's (McNemar 1947)."""
     n, most = alone + left_alone, max(alone, left_alone)
-    tail = math.fsum(math.comb(n, k) for k in range(most, n + 1)) / 2**n
+    tail = sum(math.comb(n, k) for k in range(most, n + 1)) / 2**n  # of whole numbers of any size
     return min(1.0, 2 * tail)
 
 

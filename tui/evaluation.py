@@ -98,6 +98,7 @@ def evaluate(
         prompts=under,
         perturb=ways_to_perturb(perturb),
     )
+    plan.refuse_small_pool()
     against = against or ("original" if perturb else None)
     overlaps = overlaps_with(contamination, plan.suites) if contamination else []
     results = asyncio.run(_evaluate(settings, plan))
@@ -147,6 +148,15 @@ class Plan:
 
         return self.pool > 0 and way.temperature == self.drawn.temperature and only_chooses(way.strategy)
 
+    def refuse_small_pool(self) -> None:
+        """Before anything is drawn. Raises ``SettingsError``."""
+        from agent.errors import SettingsError
+        from agent.search.strategy import breadth
+
+        for way in filter(self.from_pool, self.ways):
+            if (most := breadth(way.strategy)) > self.pool:
+                raise SettingsError(f"{way.name} may make {most} attempts; take --pool {most} or more.")
+
 
 def ways_named(efforts: str, strategies: Sequence[str], temperature: float | None) -> list[Effort]:
     """The efforts by commas, and each strategy with high effort's budget."""
@@ -195,10 +205,13 @@ def suites_named(names: str) -> list[tuple[str, int]]:
         family, _, tier = part.partition("/")
         tiers = [t for t in suites.get(family, ()) if tier in ("", str(t))]
         if not tiers:
-            sentence = (
-                f"There is no suite {part!r}; take one of {', '.join(suites)}, with /tier or without, or name a file"
+            if family in suites:
+                raise SettingsError(f"{family} has no tier {tier}; it has {', '.join(map(str, suites[family]))}.")
+            known = ", ".join(["all", "hard", *suites])
+            raise SettingsError(
+                f"There is no suite {part!r}; take one of {known}, with /tier or without, or name a file "
+                "(.jsonl, .csv, .parquet) or hf:OWNER/NAME:CONFIG:SPLIT."
             )
-            raise SettingsError(f"{sentence} (.jsonl, .csv, .parquet).")
         found += [(family, t) for t in tiers]
     return found
 
@@ -229,7 +242,7 @@ async def _evaluate(settings: Settings, plan: Plan) -> list[Result]:
     from itertools import product
 
     from agent.assemble import assemble, open_encoder
-    from agent.run import carried_out
+    from agent.run import carried_out, refuse_unjudged
     from rl.evaluate import Harness
     from tui.progress import bar
 
@@ -239,6 +252,8 @@ async def _evaluate(settings: Settings, plan: Plan) -> list[Result]:
             ready = replace(agent, policy=agent.policy.at(None), checkpointer=None)
             harness = Harness(ready, open_encoder(settings), plan.concurrent)
             plan = replace(plan, ways=[carried_out(ready, way) for way in plan.ways])
+            for way in plan.ways:
+                refuse_unjudged(ready, way.strategy)
             for suite in plan.suites:
                 for (version, asked), prompt in product(
                     versions(suite, plan).items(), plan.prompts or [agent.system_prompt]
@@ -301,14 +316,22 @@ def table(results: Sequence[Result], against: str | None = None) -> str:
     columns = ["suite", "tier", *shown, "effort", "strategy", "questions", "accuracy (95 %)"]
     columns += ["tokens/question", "tokens/solved", "s/solved"]
     columns += ["score"] if (scored := any(r.score is not None for r in results)) else []
-    columns += [f"against {against} (95 %)", "p", "tokens"] if against else []
+    columns += [f"points above {against} (95 %)", "p", "times its tokens"] if against else []
     compared = comparisons(results, against) if against else [()] * len(results)
     lines = [f"| {' | '.join(columns)} |", "|---" * len(columns) + "|"]
     for r, more in zip(results, compared, strict=True):
         accuracy = f"{r.accuracy:.3f} ({r.interval[0]:.3f} to {r.interval[1]:.3f})"
         tokens = "-" if r.tokens_per_solved is None else f"{r.tokens_per_solved:.0f}"
         seconds = "-" if r.seconds_per_solved is None else f"{r.seconds_per_solved:.2f}"
-        cells = (r.suite, r.tier, *(getattr(r, name) for name in shown), r.effort, r.strategy, r.questions, accuracy)
+        cells = (
+            r.suite,
+            r.tier or "",
+            *(getattr(r, name) for name in shown),
+            r.effort,
+            r.strategy,
+            r.questions,
+            accuracy,
+        )
         cells += (f"{r.tokens_per_question:.0f}", tokens, seconds)
         cells += (("-" if r.score is None else f"{r.score:.3f}"),) if scored else ()
         cells += more
@@ -329,11 +352,13 @@ def comparisons(results: Sequence[Result], against: str) -> list[tuple[str, str,
         known = [(r.prompt, r.perturbed, r.strategy) for r in results]
         names = ", ".join(dict.fromkeys(name for row in zip(*known, strict=True) for name in row if name))
         raise SettingsError(f"No row is called {against!r}; take one of {names}.")
-    pairs = [compare(r.outcomes, (other or r).outcomes) for r, other in zip(results, found, strict=True)]
-    shown = []
-    for result, other, d, p in zip(results, found, pairs, holm([d.p for d in pairs]), strict=True):
+    pairs = {
+        i: compare(result.outcomes, other.outcomes)
+        for i, (result, other) in enumerate(zip(results, found, strict=True))
+        if other is not None and other is not result
+    }
+    shown = [("-", "-", "-")] * len(results)
+    for (i, d), p in zip(pairs.items(), holm([d.p for d in pairs.values()]), strict=True):
         points = [f"{100 * value:+.1f}" for value in (d.difference, *d.interval)]
-        difference = f"{points[0]} ({points[1]} to {points[2]})"
-        alone = other is None or other is result
-        shown.append(("-", "-", "-") if alone else (difference, f"{p:.3f}", f"{d.token_ratio:.2f}"))
+        shown[i] = (f"{points[0]} ({points[1]} to {points[2]})", f"{p:.3f}", f"{d.token_ratio:.2f}")
     return shown

@@ -68,6 +68,7 @@ def show(run_id: str, as_json: AsJson = False) -> None:
         print_json(run_to_json(run) | {"feedback": [_plain(said) for said in feedback]})
         return
     how = f"{run.status}, {run.effort}, {run.strategy} ({run.stopping_rule}), {run.policy}, thread {run.thread_id}"
+    how += ", drawn whole as a reference" if run.reference else ""
     how += f", prompt {run.settings['prompt']}" if "prompt" in run.settings else ""
     print(printable(f"{run.question}\n{how}"))
     for node in run.nodes:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from agent.search.posterior import leader_stays
-from agent.search.strategy import Candidate, Choice, Grow, attempts, best, majority, weighted
+from agent.search.strategy import By, Candidate, Choice, Count, Grow, Share, attempts, best, majority, weighted
 
-CHOOSE: Mapping[str, Callable[[Sequence[Candidate]], Choice]] = {
+CHOOSE: Mapping[By, Callable[[Sequence[Candidate]], Choice]] = {
     "majority": majority,
     "weighted": weighted,
     "best": best,
@@ -35,7 +35,7 @@ class Single:
 class FixedN:
     """``n`` attempts at once. Which of them is chosen is for those who inherit it to say."""
 
-    n: int
+    n: Count
 
     @property
     def stopping_rule(self) -> str:
@@ -88,10 +88,10 @@ class AdaptiveBestOfN:
     ``n`` attempts are made (``posterior``).
     """
 
-    n: int  # most attempts
-    wave: int = 2
-    level: float = 0.95
-    by: str = "best"  # how the answer is chosen: best | majority | weighted
+    n: Count  # most attempts
+    wave: Count = 2
+    level: Share = 0.95
+    by: By = "best"
     name: str = "adaptive_best_of_n"
 
     @property
@@ -99,14 +99,18 @@ class AdaptiveBestOfN:
         return f"posterior>={self.level} wave={self.wave} n<={self.n}"
 
     def grow(self, candidates: Sequence[Candidate]) -> list[Grow]:
-        left = self.n - len(candidates)
+        return [] if self.enough(candidates) else attempts(min(self.n - len(candidates), self.wave))
+
+    def enough(self, candidates: Sequence[Candidate]) -> bool:
+        """Whether the attempts that are left would hardly change the answer."""
         votes = [count for _, count in Counter(c.answer for c in candidates if c.answered).most_common(2)]
-        if votes and leader_stays(votes[0], votes[1] if len(votes) > 1 else 0, left) >= self.level:
-            return []
-        return attempts(min(left, self.wave))
+        left = self.n - len(candidates)
+        return bool(votes) and leader_stays(votes[0], votes[1] if len(votes) > 1 else 0, left) >= self.level
 
     def choose(self, candidates: Sequence[Candidate]) -> Choice:
-        return CHOOSE[self.by](candidates)
+        choice = CHOOSE[self.by](candidates)
+        early = len(candidates) < self.n and self.enough(candidates)
+        return replace(choice, reason=choice.reason + (f"; {self.n} would hardly change it" if early else ""))
 
     def whole(self) -> FixedN:
         """The same without stopping early."""

@@ -9,12 +9,12 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from agent.search.attempts import CHOOSE
 from agent.search.bridges import CLOSE
 from agent.search.posterior import leader_stays
-from agent.search.strategy import Candidate, Choice, Grow, attempts, leaders, mean_logprob
+from agent.search.strategy import By, Candidate, Choice, Count, Grow, Share, attempts, leaders, mean_logprob
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,13 +25,13 @@ class Auto:
     ``quick_weights``, the first attempt of all answers without a thought; it counts only where it is likely enough.
     """
 
-    n: int = 8  # most attempts
-    wave: int = 2
-    enough: float = 1.0  # the probability of being right at which it stops
+    n: Count = 8  # most attempts
+    wave: Count = 2
+    enough: Share = 1.0  # the probability of being right at which it stops
     weights: Sequence[float] = ()  # of ``signs``, in a logistic regression
     quick_weights: Sequence[float] = ()  # the same for an attempt that did not think
-    level: float = 0.99  # the probability of leading to the end at which it stops
-    by: str = "majority"  # how the answer is chosen: best | majority | weighted
+    level: Share = 0.99  # the probability of leading to the end at which it stops
+    by: By = "majority"
     name: str = "auto"
 
     @property
@@ -66,7 +66,10 @@ class Auto:
     def choose(self, candidates: Sequence[Candidate]) -> Choice:
         if self.quick_enough(candidates):
             return Choice(candidates[0].path, "likely enough without a thought")
-        return CHOOSE[self.by](thought(candidates) or candidates)
+        made = thought(candidates) or candidates
+        choice = CHOOSE[self.by](made)
+        chance = f"; right with a probability of {probability_right(made, self.weights):.2f}" if self.weights else ""
+        return replace(choice, reason=choice.reason + chance)
 
 
 def thought(candidates: Sequence[Candidate]) -> list[Candidate]:

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import fields, is_dataclass
+from functools import cache
 from typing import Any
+
+from pydantic import TypeAdapter, ValidationError
 
 from agent.errors import SettingsError
 from agent.search.attempts import AdaptiveBestOfN, BestOfN, MajorityVote, Single, WeightedVote
@@ -14,7 +17,7 @@ from agent.search.revise import BudgetForcing, SelfRefine
 from agent.search.steps import Beam, Rollouts, TreeSearch
 from agent.search.strategy import Strategy
 
-STRATEGIES: dict[str, Callable[..., Strategy]] = {
+STRATEGIES: dict[str, Any] = {
     "single": Single,
     "majority": MajorityVote,
     "weighted": WeightedVote,
@@ -50,13 +53,34 @@ def strategy_from(settings: Mapping[str, Any]) -> Strategy:
     """The strategy that ``dataclasses.asdict`` gave these settings for.
 
     Raises:
-        SettingsError: there is no strategy of that name.
+        SettingsError: there is no strategy of that name, or not with these parameters.
     """
     name = settings["name"]
     if name not in STRATEGIES:
         known = ", ".join(STRATEGIES)
         raise SettingsError(f"There is no strategy {name!r} ({known}); name its module:object in `strategies`.")
-    return STRATEGIES[name](**settings)
+    kind = STRATEGIES[name]
+    known = [each.name for each in fields(kind)]
+    if unknown := settings.keys() - set(known):
+        raise SettingsError(f"{name} has no parameter {min(unknown)}; {parameters_of(name, known)}.")
+    try:
+        return checker(kind).validate_python(dict(settings))
+    except ValidationError as error:
+        wrong = error.errors()[0]
+        said = wrong["msg"][0].lower() + wrong["msg"][1:]
+        raise SettingsError(f"{name}, {wrong['loc'][0]}: {said}; {parameters_of(name, known)}.") from error
+
+
+def parameters_of(name: str, known: Sequence[str]) -> str:
+    """In words, for whoever mistook one."""
+    given = ", ".join(each for each in known if each not in ("name", "stopping_rule"))
+    return f"write it like {name}:PARAMETER=VALUE,... with {given}"
+
+
+@cache
+def checker(kind: Any) -> TypeAdapter[Strategy]:
+    """Makes one of checked parameters."""
+    return TypeAdapter(kind)
 
 
 def strategy_named(spec: str) -> Strategy:
@@ -68,12 +92,7 @@ def strategy_named(spec: str) -> Strategy:
     name, _, parameters = spec.partition(":")
     given = [part.partition("=") for part in parameters.split(",") if part]
     settings = {key.strip(): plain_value(value) for key, _, value in given}
-    try:
-        return strategy_from({**settings, "name": name})
-    except TypeError as error:
-        raise SettingsError(
-            f"{spec!r} does not say what {name} needs ({error}); write it like majority:n=8."
-        ) from error
+    return strategy_from({**settings, "name": name})
 
 
 def plain_value(text: str) -> Any:

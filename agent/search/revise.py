@@ -4,16 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Annotated
+
+from pydantic import Field
 
 from agent.search.bridges import CLOSE, CRITIQUE, REVISE, WAIT
-from agent.search.strategy import Candidate, Choice, Grow
+from agent.search.strategy import Candidate, Choice, Count, Grow
 
 
 @dataclass(frozen=True, slots=True)
 class SelfRefine:
     """The model criticises its answer and gives another, ``rounds`` times (Madaan et al. 2023). The last one counts."""
 
-    rounds: int = 1
+    rounds: Count = 1
     name: str = "self_refine"
 
     @property
@@ -44,8 +47,8 @@ class BudgetForcing:
     Muennighoff et al. 2025, "s1: Simple test-time scaling".
     """
 
-    extend: int = 1
-    most: int | None = None
+    extend: Annotated[int, Field(ge=0, le=100)] = 1
+    most: Count | None = None
     name: str = "budget_forcing"
 
     @property

@@ -13,7 +13,7 @@ from typing import ClassVar
 
 from agent.records import Path
 from agent.search.attempts import CHOOSE
-from agent.search.strategy import Candidate, Choice, Grow
+from agent.search.strategy import By, Candidate, Choice, Count, Grow, NotNegative
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,11 +24,11 @@ class Beam:
     """
 
     needs_step_scores: ClassVar[bool] = True
-    beams: int = 4
-    expand: int = 4
+    beams: Count = 4
+    expand: Count = 4
     diverse: bool = False
-    rounds: int = 40  # after so many, what is left is grown to its end
-    by: str = "weighted"  # how the answer is chosen: best | majority | weighted
+    rounds: Count = 40  # after so many, what is left is grown to its end
+    by: By = "weighted"
     name: str = "beam"
 
     @property
@@ -77,11 +77,11 @@ class TreeSearch:
     """
 
     needs_step_scores: ClassVar[bool] = True
-    simulations: int = 48
-    width: int = 3
-    wave: int = 4
-    exploration: float = 0.5
-    by: str = "weighted"
+    simulations: Count = 48
+    width: Count = 3
+    wave: Count = 4
+    exploration: NotNegative = 0.5
+    by: By = "weighted"
     name: str = "tree_search"
 
     @property
@@ -154,9 +154,9 @@ class Rollouts:
     The share of continuations of a step that end right is how good the step is: what a process reward model learns.
     """
 
-    n: int = 1
-    continuations: int = 4
-    rounds: int = 40
+    n: Count = 1
+    continuations: Count = 4
+    rounds: Count = 40
     name: str = "rollouts"
 
     @property

@@ -11,13 +11,19 @@ import math
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import Annotated, Literal, Protocol
+
+from pydantic import Field
 
 from agent.records import Ending, Path
 
 OPEN = frozenset({Ending.STEP, Ending.TOOL_CALL})  # a search stopped there to look, and may go on
 
 To = Literal["end", "step", "thought"]
+By = Literal["best", "majority", "weighted"]  # how an answer is chosen
+Count = Annotated[int, Field(ge=1, le=10_000)]
+Share = Annotated[float, Field(ge=0, le=1)]
+NotNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +95,7 @@ def attempts(count: int) -> list[Grow]:
 
 
 def majority(candidates: Sequence[Candidate]) -> Choice:
-    """The earliest with the answer that most gave; where nobody gave one, the earliest that had begun to."""
+    """The surest with the answer that most gave; where nobody gave one, the earliest that had begun to."""
     agreeing = leaders(candidates)
     if not agreeing:
         begun = (c for c in candidates if c.ending is Ending.BUDGET and c.answer is not None)

@@ -184,7 +184,7 @@ async def test_steps_end_an_attempt_that_only_calls_tools(agent_saying: Saying) 
     run = await ask(agent_saying(dict.fromkeys([(0,), (0, 0), (0, 0, 0)], calls)), QUESTION, how(steps=2))
     assert [node.ending for node in run.nodes] == [Ending.TOOL_CALL] * 2
     assert (run.status, run.answer) == ("failed", None)  # what it said beside its calls is no answer
-    assert run.error == "The budget of 2 steps ran out; no attempt came to an answer; ask with more effort."
+    assert run.error == "The budget of 2 steps ran out; no attempt came to an answer; raise that limit."
 
 
 async def test_a_step_that_is_too_long_is_cut_and_given_as_the_best_so_far(agent_saying: Saying) -> None:
@@ -258,7 +258,7 @@ async def test_the_seconds_of_the_run_end_a_tool_that_hangs(agent_saying: Saying
 
     run = await ask(agent_saying({(0,): call("wait")}, wait), QUESTION, how(seconds=0.2))
     assert "was stopped" in run.nodes[0].tool_results[0].text
-    assert run.error == "The budget of 0.2 seconds ran out; no attempt came to an answer; ask with more effort."
+    assert run.error == "The budget of 0.2 seconds ran out; no attempt came to an answer; raise that limit."
 
 
 async def test_tool_calls_beyond_the_budget_are_not_made_and_the_model_answers_without(agent_saying: Saying) -> None:
