@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
-import re
 import secrets
 import sqlite3
 import uuid
@@ -35,10 +34,10 @@ from agent.search.strategy import Strategy, breadth
 from agent.state import RUN, RunState, key
 from agent.store import Store
 from agent.thresholds import fitted
+from verifiers.answers import final_answer
 
 _log = logging.getLogger("ponder.run")
 REFERENCE_SHARE = 0.1
-SENTENCE_END = re.compile(r"[.!?](?=\s)|\n")
 LONGEST_TOKEN = 32  # characters; a question of more than that for each token of the context is not even encoded
 SUPERSTEPS = 10_000  # of a graph: the budget ends a run long before LangGraph does
 
@@ -262,14 +261,17 @@ def finish(context: RunContext, state: RunState) -> None:
 
 
 def answer_of(leaf: Node) -> str | None:
-    """What a person reads: an answer, or the whole sentences of one that the budget cut off.
-
-    Half a number would be another number.
-    """
+    """What a person reads: an answer, or as much of one as the budget allowed."""
     if leaf.ending is Ending.BUDGET:
-        whole = list(SENTENCE_END.finditer(leaf.text))
-        return leaf.text[: whole[-1].start() + 1].strip() or None if whole else None
+        return whole_part(leaf.text) or None
     return leaf.text or None if leaf.ending is Ending.ANSWER else None
+
+
+def whole_part(cut: str) -> str:
+    """The whole words of a text that breaks off, without a result that does: half a number is another number."""
+    *before, last = cut.rstrip("\n").split("\n")
+    last = "" if final_answer(last) is not None else last.rpartition(" ")[0]
+    return "\n".join([*before, last]).strip()
 
 
 def shortfall(state: RunState, chosen: Node | None) -> list[str]:

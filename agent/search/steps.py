@@ -9,7 +9,9 @@ import math
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Annotated, ClassVar
+
+from pydantic import Field
 
 from agent.records import Path
 from agent.search.attempts import CHOOSE
@@ -155,7 +157,7 @@ class Rollouts:
     """
 
     n: Count = 1
-    continuations: Count = 4
+    continuations: Annotated[int, Field(ge=0, le=10_000)] = 4
     rounds: Count = 40
     name: str = "rollouts"
 

@@ -181,3 +181,48 @@ async def test_attempts_that_cannot_change_a_vote_are_cancelled_and_kept_with_th
     assert run.usage.sampled_tokens == sum(len(node.sample.token_ids) for node in run.nodes)
     assert (run.status, run.answer, run.error) == ("finished", "Answer: 75", None)
     assert model_of(agent).broken_off == 1
+
+
+# --- limits -----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("strategy", [BudgetForcing(extend=1), Beam(beams=2, expand=2)])
+async def test_a_search_whose_attempts_have_no_steps_left_ends(agent_saying: Saying, strategy: Strategy) -> None:
+    """Not one that asks for the same growth again until its time is over."""
+    agent = by_steps(agent_saying({}), StepJudge())
+    model_of(agent).script = lambda prompt, params: SUM
+    effort = how(strategy, steps=3)
+    run = await asyncio.wait_for(ask(agent, QUESTION, effort), 30)
+    assert run.status == "failed"
+    assert "3 steps" in (run.error or "")
+    assert max(len(node.path) for node in run.nodes) == 3
+
+
+class Reader:
+    """Reads 500 tokens of each candidate, and takes its time."""
+
+    name = "reader"
+
+    def __init__(self, seconds: float = 0.0) -> None:
+        self.seconds = seconds
+
+    async def verify(self, cases: Sequence[Case]) -> list[Verdict]:
+        await asyncio.sleep(self.seconds)
+        return [Verdict(self.name, 1.0, tokens=500) for _ in cases]
+
+
+async def test_what_verifiers_read_beyond_the_limit_is_said(agent_saying: Saying) -> None:
+    agent = replace(agent_saying({}), verifiers=[Reader()], weights={"reader": 1.0})
+    run = await ask(agent, QUESTION, how(MajorityVote(2), tokens=300))
+    assert (run.answer, run.error) == (
+        "Answer: 75",
+        "The budget of 300 tokens ran out; this is the best answer so far.",
+    )
+
+
+async def test_verifiers_have_no_longer_than_the_run(agent_saying: Saying, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("agent.graph.SHORTEST_JUDGING", 0.1)
+    agent = replace(agent_saying({}), verifiers=[Reader(seconds=60)], weights={"reader": 1.0})
+    run = await asyncio.wait_for(ask(agent, QUESTION, how(seconds=1.0)), 30)
+    assert run.answer == "Answer: 75"
+    assert "It took longer than" in run.nodes[0].verdicts[0].reason

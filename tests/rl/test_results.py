@@ -45,6 +45,18 @@ def test_mcnemar_asks_whether_a_fair_coin_would_do_that(wins: int, losses: int, 
     assert mcnemar(wins, losses) == pytest.approx(p)
 
 
+def test_mcnemar_knows_thousands_of_questions() -> None:
+    assert mcnemar(520, 510) == pytest.approx(0.779, abs=1e-3)
+    assert mcnemar(1200, 1000) < 1e-4
+
+
+def test_three_questions_without_a_difference_prove_nothing_and_1500_nearly_so() -> None:
+    low, high = compare(outcomes(1, 1, 1), outcomes(1, 1, 1)).interval
+    assert low <= -0.3 < 0.3 <= high
+    low, high = compare(outcomes(*[1] * 1500), outcomes(*[1] * 1500)).interval
+    assert -0.003 < low < 0 < high < 0.003
+
+
 def test_looking_more_often_needs_more() -> None:
     assert holm([0.01, 0.04, 0.03]) == pytest.approx([0.03, 0.06, 0.06])
 

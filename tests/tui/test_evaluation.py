@@ -11,7 +11,7 @@ from agent.search.steps import Beam
 from rl.results import Outcome, Result
 from rl.tasks.suite import FAMILIES
 from tests.tui.commands import one_sentence, ponder
-from tui.evaluation import prompts_named, suites_asked, suites_named, table, ways_named, ways_to_perturb
+from tui.evaluation import Plan, prompts_named, suites_asked, suites_named, table, ways_named, ways_to_perturb
 
 FIELDS = {"suite", "tier", "effort", "strategy", "questions", "accuracy", "interval"}
 FIELDS |= {"tokens_per_question", "seconds_per_question"}
@@ -33,9 +33,15 @@ def test_hard_is_a_choice_of_tiers_that_there_are() -> None:
     assert set(hard) < set(suites_named("all"))
 
 
-@pytest.mark.parametrize("name", ["", "nosuch", "lookup/9", "lookup,", "handwritten/1", "all,lookup"])
+@pytest.mark.parametrize("name", ["", "nosuch", "lookup,", "all,lookup"])
 def test_a_suite_that_there_is_not_is_refused_with_those_there_are(name: str) -> None:
-    with pytest.raises(SettingsError, match=r"take one of sums, arithmetic, .*, handwritten"):
+    with pytest.raises(SettingsError, match=r"take one of all, hard, sums, arithmetic, .*, handwritten"):
+        suites_named(name)
+
+
+@pytest.mark.parametrize(("name", "tiers"), [("lookup/9", "1, 2, 3"), ("handwritten/1", "0")])
+def test_a_tier_that_there_is_not_is_refused_with_those_there_are(name: str, tiers: str) -> None:
+    with pytest.raises(SettingsError, match=rf"has no tier \d; it has {tiers}\."):
         suites_named(name)
 
 
@@ -56,7 +62,7 @@ def test_rows_are_compared_question_by_question() -> None:
     rows = [row("single", *[False] * 20), row("majority@4", *[True] * 10 + [False] * 10, tokens=400.0)]
     _, _, first, second = table(rows, against="single").splitlines()
     assert first.endswith("| - | - | - |")
-    assert second.endswith("| +50.0 (+30.0 to +70.0) | 0.004 | 4.00 |")
+    assert second.endswith("| +50.0 (+22.7 to +68.2) | 0.002 | 4.00 |")
     with pytest.raises(SettingsError, match="No row is called 'beam'; take one of single, majority@4"):
         table(rows, against="beam")
 
@@ -71,7 +77,7 @@ def test_two_prompts_are_compared_question_by_question_each_way_of_answering_wit
     assert header.startswith("| suite | tier | prompt | effort |")
     assert [line.split(" | ")[2] for line in lines] == ["plain", "plain", "few_shot", "few_shot"]
     assert all(line.endswith("| - | - | - |") for line in lines[:2])
-    assert all("| +50.0 (+30.0 to +70.0) |" in line for line in lines[2:])
+    assert all("| +50.0 (+22.7 to +68.2) |" in line for line in lines[2:])
     assert "| +0.0 (" in table(rows, against="single").splitlines()[3], "within each prompt"
     with pytest.raises(SettingsError, match="take one of plain, few_shot, single, majority@4"):
         table(rows, against="zero_shot")
@@ -91,7 +97,7 @@ def test_a_perturbed_suite_stands_beside_the_original_one() -> None:
     header, _, _, second = table(rows, against="original").splitlines()
     assert "| perturbed | effort |" in header
     assert "| numbers | low | single | 20 | 0.500 (" in second
-    assert "| -50.0 (-70.0 to -30.0) | " in second
+    assert "| -50.0 (-68.2 to -22.7) | " in second
 
 
 def test_ways_to_perturb_are_named_by_commas() -> None:
@@ -107,10 +113,21 @@ def test_a_strategy_is_written_with_its_parameters() -> None:
     assert way.strategy == Beam(beams=2, diverse=True, by="best")
 
 
-@pytest.mark.parametrize(("spec", "says"), [("majority", "write it like majority:n=8"), ("dowsing:n=8", "no strategy")])
+@pytest.mark.parametrize(
+    ("spec", "says"), [("majority", "write it like majority:PARAMETER=VALUE"), ("dowsing:n=8", "no strategy")]
+)
 def test_a_strategy_that_cannot_be_is_refused(spec: str, says: str) -> None:
     with pytest.raises(SettingsError, match=says):
         ways_named("", [spec], None)
+
+
+def test_a_pool_that_an_effort_might_use_up_is_refused_before_it_is_drawn() -> None:
+    ways = ways_named("medium,auto", [], None)
+    plan = Plan([], ways, ways_named("high", [], None)[0], 4, 1, 1, "held_out", 1, [], [])
+    with pytest.raises(SettingsError, match="auto may make 8 attempts; take --pool 8 or more"):
+        plan.refuse_small_pool()
+    replace(plan, pool=8).refuse_small_pool()
+    replace(plan, pool=0).refuse_small_pool()
 
 
 def test_suites_are_those_of_families_and_files_each_once(tmp_path: Path) -> None:
