@@ -189,7 +189,7 @@ async def test_attempts_that_cannot_change_a_vote_are_cancelled_and_kept_with_th
 @pytest.mark.parametrize("strategy", [BudgetForcing(extend=1), Beam(beams=2, expand=2)])
 async def test_a_search_whose_attempts_have_no_steps_left_ends(agent_saying: Saying, strategy: Strategy) -> None:
     """Not one that asks for the same growth again until its time is over."""
-    agent = by_steps(agent_saying({}), StepJudge())
+    agent = replace(agent_saying({}), verifiers=[StepJudge()], weights={"steps": 1.0})
     model_of(agent).script = lambda prompt, params: SUM
     effort = how(strategy, steps=3)
     run = await asyncio.wait_for(ask(agent, QUESTION, effort), 30)

@@ -114,7 +114,7 @@ def test_a_strategy_is_written_with_its_parameters() -> None:
 
 
 @pytest.mark.parametrize(
-    ("spec", "says"), [("majority", "write it like majority:PARAMETER=VALUE"), ("dowsing:n=8", "no strategy")]
+    ("spec", "says"), [("majority", "n: field required; write it like"), ("dowsing:n=8", "no strategy")]
 )
 def test_a_strategy_that_cannot_be_is_refused(spec: str, says: str) -> None:
     with pytest.raises(SettingsError, match=says):
