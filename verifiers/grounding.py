@@ -19,6 +19,7 @@ from verifiers.verdict import Case, Verdict
 
 LONGEST_ANSWER = 20_000  # characters that are read; a claim after that counts as uncited
 UNCITED = 0.2  # the score of an answer that uses a passage and cites none
+MOST_CLAIMS = 256  # that are checked; no honest answer cites more often
 CAP = 0.3  # the most that a claim scores when a number, a name or its answer is nowhere in what it cites
 NUMBER, NAME, WORD = 3.0, 2.0, 0.5  # weights; a paraphrase has other words, but the same numbers and names
 
@@ -88,10 +89,12 @@ class Grounding:
         unreal = [number for claim in cited for number in claim.citations if not 1 <= number <= len(case.passages)]
         if unreal:
             return Verdict(self.name, 0.0, f"It cites [{unreal[0]}], but {len(case.passages)} passages were found.")
-        found = [support(claim, case.passages) for claim in cited if claim.terms]
-        if not found:
+        if len(cited) > MOST_CLAIMS:
+            return Verdict(self.name, 0.0, f"It cites {len(cited)} times; an answer may do so {MOST_CLAIMS} times.")
+        weakest = min((c for c in cited if c.terms), key=lambda claim: support(claim, case.passages), default=None)
+        if weakest is None:
             return self._judge_uncited(terms(_CITATION.sub("", answer)), case)
-        return Verdict(self.name, *min(found, key=lambda each: each[0]))
+        return Verdict(self.name, support(weakest, case.passages), evidence(weakest, case.passages))
 
     def _judge_uncited(self, said: Sequence[Term], case: Case) -> Verdict:
         asked = _keys(case.question)
@@ -134,22 +137,40 @@ def _sentence_claims(sentence: str) -> Iterable[Claim]:
         start = mark.end()
 
 
-def support(claim: Claim, passages: Sequence[Passage]) -> tuple[float, str]:
-    """How far the passages that a claim cites carry it, in [0, 1], and a sentence that says why."""
+def support(claim: Claim, passages: Sequence[Passage]) -> float:
+    """How far the passages that a claim cites carry it, in [0, 1]."""
+    present = _present(claim, passages)
+    return min(_share(claim.terms, present), CAP if _absent(claim, present) else 1.0)
+
+
+def _present(claim: Claim, passages: Sequence[Passage]) -> frozenset[str]:
+    return frozenset[str]().union(*(_passage_keys(passages[number - 1]) for number in claim.citations))
+
+
+def _absent(claim: Claim, present: frozenset[str]) -> list[str]:
+    return [term.key for term in claim.terms if term.required and term.key not in present]
+
+
+def evidence(claim: Claim, passages: Sequence[Passage]) -> str:
+    """A sentence that says why a claim has its support."""
     cited = {number: passages[number - 1] for number in claim.citations}
-    present = frozenset[str]().union(*map(_passage_keys, cited.values()))
-    absent = [term.key for term in claim.terms if term.required and term.key not in present]
-    score = min(_share(claim.terms, present), CAP if absent else 1.0)
+    absent = _absent(claim, _present(claim, passages))
     place = max(cited, key=lambda number: _share(claim.terms, _passage_keys(cited[number])))
     lacks = f"lacks {', '.join(absent[:5])}; nearest is" if absent else "has"
-    return score, f'For "{claim.text[:120]}" [{place}] {lacks} "{best_sentence(claim.terms, cited[place])}"'
+    return f'For "{claim.text[:120]}" [{place}] {lacks} "{best_sentence(claim.terms, cited[place])}"'
 
 
 def best_sentence(needed: Sequence[Term], passage: Passage) -> str:
     """The passage's sentence that has most of the terms, at most 240 characters of it."""
-    sentences = [sentence for sentence in _SENTENCE_END.split(passage.text) if sentence.strip()]
-    best = max(sentences, key=lambda sentence: _share(needed, _keys(sentence)), default="")
-    return best.strip()[:240]
+    best, _ = max(_sentences(passage), key=lambda sentence: _share(needed, sentence[1]), default=("", frozenset()))
+    return best[:240]
+
+
+@lru_cache(maxsize=64)
+def _sentences(passage: Passage) -> list[tuple[str, frozenset[str]]]:
+    """The passage's sentences, each with its keys."""
+    sentences = filter(None, (sentence.strip() for sentence in _SENTENCE_END.split(passage.text)))
+    return [(sentence, frozenset(term.key for term in terms(sentence))) for sentence in sentences]
 
 
 def terms(text: str) -> list[Term]:
@@ -184,11 +205,11 @@ def _stem(word: str) -> str:
     return next((word[: -len(end)] for end in _ENDINGS if word.endswith(end) and len(word) - len(end) >= 4), word)
 
 
-@lru_cache(maxsize=512)  # the candidates of a question cite the same passages
 def _keys(text: str) -> frozenset[str]:
     return frozenset(term.key for term in terms(text))
 
 
+@lru_cache(maxsize=512)  # the candidates of a question cite the same passages
 def _passage_keys(passage: Passage) -> frozenset[str]:
     return _keys(f"{passage.title}\n{passage.text}")
 

@@ -83,11 +83,13 @@ class JsonSchema:
         return self._verdict(reply, process.returncode)
 
     def _verdict(self, reply: bytes, status: int | None) -> tuple[float | None, str]:
-        if reply:
+        if reply.strip():
             score, reason = json.loads(reply)
             return score, reason
-        if status == 1:  # Python could not even begin; whatever an answer can do ends otherwise
+        if status == 1 and not reply:
             raise VerifierError("The JSON checker did not start; run `python -m verifiers.json_schema 1` to see why.")
+        if status == 1:
+            return 0.0, "It could not be held against the schema: the check failed."
         return 0.0, f"It could not be held against the schema in {self._cpu_seconds:g} s."
 
 
@@ -120,9 +122,10 @@ def _refuse(constant: str) -> NoReturn:
 
 
 def main(cpu_seconds: float) -> None:
-    """Read [schema, answer] from standard input, and write [score, reason]."""
+    """Read [schema, answer] from standard input, and write [score, reason]; before it a line that says: started."""
     import jsonschema  # noqa: F401  # its import does not count towards the limit
 
+    print(flush=True)
     schema, answer = json.load(sys.stdin)
     # Nobody handles these signals, so the kernel ends the process, whatever it is in.
     signal.setitimer(signal.ITIMER_PROF, cpu_seconds)

@@ -26,7 +26,9 @@ MOST_TOKENS = 1024  # that a judge may write for one verdict
 LONGEST_ATTEMPT = 8_000  # characters that are shown, the beginning and the end
 KNOWN = 1024  # replies that are kept
 
-_TAG = re.compile(r"<(?=\s*[/!]?\s*[^\W\d])")  # "x < 3" stays as it is
+# "x < 3" stays as it is. Two signs that are full or small forms of "<" count as one, and what is unseen in a tag does
+# not hide it.
+_TAG = re.compile("[<\uff1c\ufe64](?=[^\\w<\uff1c\ufe64=]*[^\\W\\d])")
 _PLACE = re.compile(r"<verdict>\s*(A|B|TIE)\s*</verdict>[\s.*`]*\Z", re.IGNORECASE)
 _MARK = re.compile(r"<mark>\s*([1-5])\s*</mark>[\s.*`]*\Z", re.IGNORECASE)
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+import unicodedata
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from fractions import Fraction
@@ -25,6 +26,26 @@ _PLAIN_FUNCTION = re.compile(rf"(?<![\\A-Za-z])(?:{_FUNCTIONS})(?![A-Za-z])")
 _KNOWN_WORD = re.compile(rf"(?<![A-Za-z])(?:sqrt|{_FUNCTIONS})(?![A-Za-z])")
 _WORD = re.compile(r"[^\W\d_]{3,}")
 _SYMBOLS = {0x221E: r"\infty ", 0x3C0: r"\pi ", 0xD7: r"\times ", 0xB7: r"\cdot ", 0x2212: "-", 0xF7: "/"}
+_SYMBOLS |= {0x2248: r"\approx ", 0xB0: r"^{\circ}"}
+
+_DEGREES = re.compile(r"\^ ?(?:\\circ(?![a-z])|\{ ?\\circ ?\})")
+_UNIT_AS_TEXT = re.compile(r"(?<=[\d}])\s*\\(?:text|textrm|mathrm|mbox)\s*\{([^{}]*)\}(?=[\s.$\\)\]]*$)")
+_SUPERSCRIPTS = "".join(map(chr, (0x2070, 0xB9, 0xB2, 0xB3, *range(0x2074, 0x207A), 0x207A, 0x207B, 0x207F)))
+_SUPERSCRIPT = re.compile(f"[{_SUPERSCRIPTS}]+")
+_LOWERED = str.maketrans(_SUPERSCRIPTS, "0123456789+-n")
+_VULGAR = re.compile("[\u00bc-\u00be\u2150-\u215e]")
+_ROOT = re.compile("\u221a ?(?:([0-9]+(?:\\.[0-9]+)?|[a-z])|(?=\\())")
+_MONEY = frozenset("$€£¥")
+_SHORT_UNITS = frozenset({"km", "cm", "mm", "kg", "mg", "ml", "ft", "lb", "oz"})  # others of two letters may be factors
+# After a number these are no unit: they make another number of it, or a second answer.
+_NO_UNITS_TEXT = """
+    zero one two three four five six seven eight nine ten eleven twelve hundred thousand million billion trillion dozen
+    half halve third fourth quarter fifth sixth seventh eighth ninth tenth hundredth thousandth point percentage
+    squared cubed root factorial power modulo mod base minus plus divided over below negative
+    sin cos tan sec csc cot log exp sqrt gcd lcm det infinity theta alpha beta
+    or and to by not out either versus but
+"""
+_NO_UNITS = frozenset(_NO_UNITS_TEXT.split())
 
 
 class MathAnswers:
@@ -63,11 +84,11 @@ class MathAnswers:
         self._worker.close()
 
     async def _judge(self, gold: str, answer: str, question: str) -> Verdict:
-        equal = compare_plainly(gold, answer, question)
         try:
+            equal = compare_plainly(gold, answer, question)
             if equal is None:
-                loop = asyncio.get_running_loop()
-                equal = await loop.run_in_executor(self._thread, self._worker.equal, to_latex(gold), to_latex(answer))
+                formulas = to_latex(gold), to_latex(answer)
+                equal = await asyncio.get_running_loop().run_in_executor(self._thread, self._worker.equal, *formulas)
         except TooHard as error:
             return Verdict(self.name, 0.0, str(error))
         if equal:
@@ -77,23 +98,47 @@ class MathAnswers:
 
 def compare_plainly(gold: str, answer: str, question: str = "") -> bool | None:
     """What text and exact rationals can tell without sympy; None where it takes mathematics."""
+    gold, answer = keyboard(gold), keyboard(answer)
     if canonical(gold, question) == canonical(answer, question):
         return True
-    expected, given = quantity(gold, question), quantity(answer, question)
-    if expected and given and _is_plain(expected) and _is_plain(given):
-        return _same_number(expected, given)
+    expected, given, stated = quantity(gold, question), quantity(answer, question), quantity(gold)
+    if expected and given and _is_plain(expected, gold) and _is_plain(given, answer):
+        adds_unit = stated and not stated.unit and _is_unit(given.unit)
+        drops_currency = stated and stated.unit in _MONEY and not given.unit
+        return _same_number(expected, Quantity(given.number, expected.unit) if adds_unit or drops_currency else given)
     return None if is_formula(gold) and is_formula(answer) else False
 
 
-def _is_plain(value: Quantity) -> bool:
+def keyboard(text: str) -> str:
+    """Signs that no keyboard has, and LaTeX's ways to write a unit, as they are written otherwise."""
+    if len(text) > LONGEST_FORMULA:
+        return text
+    text = _UNIT_AS_TEXT.sub(lambda unit: f" {unit[1].strip()}", _DEGREES.sub("°", text))
+    text = _SUPERSCRIPT.sub(lambda raised: f"^{{{raised[0].translate(_LOWERED)}}}", text)
+    text = _VULGAR.sub(
+        lambda part: "\\frac{{{}}}{{{}}}".format(*unicodedata.normalize("NFKC", part[0]).split("\u2044")), text
+    )
+    return _ROOT.sub(lambda root: f"\\sqrt{{{root[1]}}}" if root[1] else "sqrt", text)
+
+
+def _is_plain(value: Quantity, text: str) -> bool:
     """Whether the unit is a unit: in ``2x`` and ``2 pi`` it may be a factor."""
-    return not value.unit.isalpha() or len(value.unit) > 2
+    is_long = len(value.unit) > 2 or value.unit in _SHORT_UNITS or _WORD.search(_COMMANDS.sub("", text))
+    return not value.unit.isalpha() or bool(is_long)
+
+
+def _is_unit(unit: str) -> bool:
+    """Whether this after a number only says of what: ``mile per hour``, ``$`` and ``°``, not ``%`` or ``million``."""
+    words = re.findall(r"[^\W\d_]+", unit)
+    known = unit in _MONEY | {"°", "h", "s", "m", "g", "l", "m/s"}  # a letter: _is_plain saw that it was a word
+    return known or (any(len(w) > 2 or w in _SHORT_UNITS for w in words) and _NO_UNITS.isdisjoint(words))
 
 
 def _same_number(gold: Quantity, answer: Quantity) -> bool:
     if {gold.unit, answer.unit} == {"", "%"}:
         return _share(gold) == _share(answer)
-    return gold.unit == answer.unit and _is_rounding(answer.number, gold.number)
+    same = answer.number == gold.number or _is_rounding(answer.number, gold.number)
+    return gold.unit == answer.unit and same
 
 
 def _share(value: Quantity) -> Fraction:
@@ -133,7 +178,7 @@ def is_formula(text: str) -> bool:
 
 def to_latex(formula: str) -> str:
     """Plain notation (``2**10``, ``sin(x)``, ``3/4 x``) as the LaTeX that math-verify parses best; LaTeX as it is."""
-    formula = " ".join(formula.split()).strip("$ ").translate(_SYMBOLS).replace("**", "^")
+    formula = " ".join(keyboard(formula).split()).strip("$ ").translate(_SYMBOLS).replace("**", "^")
     formula = re.sub(r"^\\[(\[](.*)\\[)\]]$", r"\1", formula)
     formula = _PLAIN_FUNCTION.sub(lambda match: f"\\{match[0]} ", formula)
     formula = re.sub(r"\^(-?[0-9]+)", r"^{\1}", formula)

@@ -14,6 +14,7 @@ import contextlib
 import json
 import logging
 import os
+import re
 import resource
 import selectors
 import signal
@@ -21,6 +22,7 @@ import subprocess
 import sys
 import weakref
 from collections.abc import Callable
+from itertools import combinations
 from typing import Any
 
 from verifiers.verdict import VerifierError
@@ -37,6 +39,7 @@ WARM_UP = [
     (r"\log_2(8)+\infty", "e^{x}"),
 ]
 
+_SIDE = re.compile(r"[{}()\[\],;=]|\\approx|\\equiv(?!.*mod)")
 _READY, _EQUAL, _DIFFERENT, _TOO_HARD = b"R", b"1", b"0", b"T"
 
 
@@ -179,21 +182,42 @@ def _comparison() -> Callable[[str, str], bool]:
         return [part.subs(i) if i else part for part, i in zip(parsed, named, strict=True)]
 
     def compare(gold: str, answer: str) -> bool:
+        if any(_contradict(*pair) for pair in combinations([side for part in sides(answer) for side in read(part)], 2)):
+            return False
         expected, given = with_i(read(gold)), with_i(read(answer))
         return verify(expected, given, timeout_seconds=None) and not _far_apart(expected[0], given[0])
 
     return compare
 
 
-def _far_apart(gold: Any, answer: Any) -> bool:
-    """Whether both are numbers that differ by more than 1e-6 of themselves.
+def sides(formula: str) -> list[str]:
+    """Of an equation, what its parts ``=`` each other; none where it is no equation, or several."""
+    depth, start, found = 0, 0, list[str]()
+    for token in _SIDE.finditer(formula):
+        depth += {"{": 1, "(": 1, "[": 1, "}": -1, ")": -1, "]": -1}.get(token[0], 0)
+        if depth == 0 and token[0] in ",;":
+            return []
+        if depth == 0 and token[0] in ("=", r"\approx", r"\equiv"):
+            found.append(formula[start : token.start()])
+            start = token.end()
+    return [*found, formula[start:]] if found else []
+
+
+def _contradict(one: Any, other: Any) -> bool:
+    """Whether two sides of an equation are different numbers; a rounded one is not."""
+    integers = getattr(one, "is_integer", False) and getattr(other, "is_integer", False)
+    return _far_apart(one, other, within=0 if integers else 0.01)
+
+
+def _far_apart(gold: Any, answer: Any, within: float = 1e-6) -> bool:
+    """Whether both are numbers that differ by more than ``within`` of themselves.
 
     math-verify rounds to six decimals, under which every tiny number equals zero.
     """
     if not (getattr(gold, "is_number", False) and getattr(answer, "is_number", False)):
         return False
     expected, given = complex(gold), complex(answer)
-    return abs(expected - given) > 1e-6 * max(abs(expected), abs(given))
+    return abs(expected - given) > within * max(abs(expected), abs(given))
 
 
 if __name__ == "__main__":

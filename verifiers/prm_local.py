@@ -24,6 +24,7 @@ class LocalProcessRewardModel:
         self._model = model.eval()
         self._body, self._head = model.base_model, model.get_submodule("score")
         self._waiting: Waiting = []
+        self._batches: set[asyncio.Task[None]] = set()  # a loop by itself does not keep its tasks
 
     @classmethod
     def load(cls, path_or_hub_name: str, step_tag_id: int, device: str | None = None) -> LocalProcessRewardModel:
@@ -47,15 +48,17 @@ class LocalProcessRewardModel:
         if len(token_ids) > longest:
             raise VerifierError(f"The steps have {len(token_ids)} tokens and the process reward model reads {longest}.")
         scores: asyncio.Future[list[float]] = asyncio.get_running_loop().create_future()
+        self._waiting = [asked for asked in self._waiting if not asked[1].done()]  # who asked may have gone
         self._waiting.append((token_ids, scores))
         if len(self._waiting) == 1:
-            await asyncio.sleep(0)  # until all who ask now have asked
-            waiting, self._waiting = self._waiting, []
-            await self._answer(waiting)
+            # A task of nobody's, because whoever asks may be cancelled. It begins when all who ask now have asked.
+            batch = asyncio.create_task(self._answer())
+            self._batches.add(batch)
+            batch.add_done_callback(self._batches.discard)
         return await scores
 
-    async def _answer(self, waiting: Waiting) -> None:
-        waiting = sorted(waiting, key=lambda asked: len(asked[0]))
+    async def _answer(self) -> None:
+        waiting, self._waiting = sorted(self._waiting, key=lambda asked: len(asked[0])), []
         while waiting:
             part, waiting = waiting[: fitting(waiting)], waiting[fitting(waiting) :]
             try:
@@ -64,10 +67,11 @@ class LocalProcessRewardModel:
                 failed = VerifierError(f"The process reward model failed ({error}); give another one.")
                 failed.__cause__ = error
                 for _, scores in [*part, *waiting]:
-                    scores.set_exception(failed)
+                    if not scores.done():
+                        scores.set_exception(failed)
                 return
             for (_, scores), row in zip(part, found, strict=True):
-                if not scores.done():  # who asked may have gone
+                if not scores.done():
                     scores.set_result(row)
 
     def _score(self, sequences: Sequence[list[int]]) -> list[list[float]]:

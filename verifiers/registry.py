@@ -34,6 +34,7 @@ _BUILT_IN: Mapping[str, Callable[[Sandbox], Verifier]] = {
     "unit_tests": UnitTests,
     "consensus": lambda sandbox: Consensus(),
 }
+_WITH_A_MODEL = ("judge", "judge_pointwise", "process_reward")  # the settings know which; ``agent.panel`` makes them
 
 
 def load(spec: str, sandbox: Sandbox | None = None) -> Verifier:
@@ -59,7 +60,7 @@ def load(spec: str, sandbox: Sandbox | None = None) -> Verifier:
 def _installed(name: str) -> EntryPoint:
     found = entry_points(group=ENTRY_POINT_GROUP)
     if name not in found.names:
-        known = ", ".join([*_BUILT_IN, *sorted(found.names)])
+        known = ", ".join([*_BUILT_IN, *_WITH_A_MODEL, *sorted(found.names)])
         raise VerifierError(f"There is no verifier called {name!r}; take one of {known}, or write module:object.")
     return found[name]
 

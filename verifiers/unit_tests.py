@@ -18,8 +18,20 @@ from typing import Protocol
 from tools.sandbox import SandboxUnavailable
 from verifiers.verdict import Case, Verdict, VerifierError, side_by_side
 
-LONGEST_VALUE = 10_000  # characters of a value's repr that are read back
+LONGEST_VALUE = 10_000  # characters of a value's repr that are read back, and four times those of what is expected
 
+# A Counter equals a dict and a namedtuple a tuple, but they are written otherwise. The types have no names here: the
+# code may have given these to something else.
+_PLAIN = """
+def plain_{nonce}(value):
+    if isinstance(value, type({{}})):
+        return {{plain_{nonce}(key): plain_{nonce}(part) for key, part in value.items()}}
+    if isinstance(value, type(())):
+        return (*[plain_{nonce}(part) for part in value],)
+    if isinstance(value, type([])):
+        return [plain_{nonce}(part) for part in value]
+    return value
+"""
 _FENCED = re.compile(r"^```[ \t]*([\w+-]*)[^\n]*\n(.*?)^```", re.DOTALL | re.MULTILINE)
 
 
@@ -120,11 +132,11 @@ def program_of(code: str, tests: Sequence[Check], nonce: str) -> str:
     Plain statements only, because the weakest sandbox runs a part of Python that has no ``exec``.
     """
     calls = (
-        f"try:\n    print('\\n{nonce} {at}', repr({test.call}))\n"
+        f"try:\n    print('\\n{nonce} {at}', repr(plain_{nonce}({test.call})))\n"
         f"except Exception as error:\n    print('\\n{nonce} {at} !', type(error).__name__)\n"
         for at, test in enumerate(tests)
     )
-    return f"{code}\n" + "".join(calls)
+    return f"{code}\n{_PLAIN.format(nonce=nonce)}" + "".join(calls)
 
 
 def results(output: str, nonce: str) -> dict[int, str]:
@@ -135,7 +147,7 @@ def results(output: str, nonce: str) -> dict[int, str]:
 
 def _gives(said: str | None, expected: object) -> bool:
     """Whether a repr that untrusted code had printed is that of a plain value equal to ``expected``."""
-    if said is None or len(said) > LONGEST_VALUE:
+    if said is None or len(said) > LONGEST_VALUE + 4 * len(repr(expected)):
         return False
     try:
         with warnings.catch_warnings(action="ignore"):  # of what untrusted text looks like

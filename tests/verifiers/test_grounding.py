@@ -3,7 +3,7 @@
 import pytest
 
 from retrieval.passage import Passage
-from verifiers.grounding import CAP, UNCITED, Grounding, claims
+from verifiers.grounding import CAP, MOST_CLAIMS, UNCITED, Grounding, best_sentence, claims, terms
 from verifiers.verdict import Case
 
 
@@ -124,3 +124,27 @@ async def test_an_unfinished_answer_fails() -> None:
 @pytest.mark.parametrize("answer", ["[1]" * 50_000, "[1] " * 5_000 + "x", "a[" * 50_000, "A. " * 50_000, "1," * 50_000])
 async def test_a_hostile_answer_of_any_length_gets_a_score(answer: str) -> None:
     await judge("?", answer)
+
+
+async def test_only_the_weakest_claim_is_looked_for_sentence_by_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
+    looked: list[str] = []
+    monkeypatch.setattr("verifiers.grounding.best_sentence", lambda needed, found: looked.append(found.title) or "It.")
+    score, reason = await judge("?", "The tower is 330 metres tall [1]. Kelmora has 5 people [2]. The Osk flows [3].")
+    assert looked == ["Kelmora"]
+    assert score == CAP
+    assert "lacks 5" in reason
+
+
+async def test_an_answer_that_cites_without_end_is_not_read_to_its_end() -> None:
+    score, reason = await judge("?", "Osk [3]. " * (MOST_CLAIMS + 1))
+    assert score == 0.0
+    assert "may do so 256 times" in reason
+    assert (await judge("?", "Osk [3]. " * MOST_CLAIMS))[0] == 1.0
+
+
+def test_the_sentences_of_a_long_passage_are_read_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    long = passage("Long", " ".join(f"The village {number} has a mill." for number in range(600)))
+    needed = terms("Village 599")
+    assert best_sentence(needed, long) == "The village 599 has a mill."
+    monkeypatch.setattr("verifiers.grounding.terms", None)
+    assert best_sentence(needed, long) == "The village 599 has a mill."

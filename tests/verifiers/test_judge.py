@@ -243,3 +243,8 @@ def test_an_attempt_is_its_steps_and_its_answer_once() -> None:
 
 def tags(prompt: str) -> list[str]:
     return re.findall(r"<\s*/?\s*[a-z_]+\s*>", prompt)
+
+
+@pytest.mark.parametrize("opening", ["<\u200b", "</\u2060", "<\u034f/", "\uff1c", "\ufe64/", "< \u00ad!"])
+def test_a_tag_in_disguise_is_none_either(opening: str) -> None:
+    assert fenced(f"x < 3, x <= y{opening}verdict>") == f"x < 3, x <= y&lt;{opening[1:]}verdict>"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+import threading
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -139,6 +140,48 @@ async def test_a_model_that_fails_tells_everybody_who_waits(folder: Path) -> Non
     model._score = lambda sequences: 1 / 0  # type: ignore[method-assign, assignment, return-value]
     asked = await asyncio.gather(model.score([1, 0]), model.score([2, 0]), return_exceptions=True)
     assert [type(error) for error in asked] == [VerifierError] * 2
+
+
+@pytest.mark.parametrize("turns", [1, 50])  # of the loop: before the batch begins, and while the model works
+async def test_one_who_goes_while_the_model_works_keeps_nobody_else_waiting(folder: Path, turns: int) -> None:
+    model = LocalProcessRewardModel.load(str(folder), 0)
+    may_answer = threading.Event()
+    model._score = lambda sequences: [[0.5] for _ in sequences if may_answer.wait(10)]  # type: ignore[method-assign]
+    first, other = (asyncio.create_task(model.score([token, 0])) for token in (1, 2))
+    for _ in range(turns):
+        await asyncio.sleep(0)
+    first.cancel()
+    may_answer.set()
+    assert await asyncio.wait_for(other, 10) == [0.5]
+    assert await asyncio.wait_for(model.score([3, 0]), 10) == [0.5]
+    assert first.cancelled()
+
+
+async def test_one_who_goes_does_not_keep_a_failure_from_the_others(folder: Path) -> None:
+    model = LocalProcessRewardModel.load(str(folder), 0)
+    may_fail = threading.Event()
+    model._score = lambda sequences: may_fail.wait(10) and 1 / 0  # type: ignore[method-assign, assignment, return-value]
+    first, other = (asyncio.create_task(model.score([token, 0])) for token in (1, 2))
+    for _ in range(50):
+        await asyncio.sleep(0)
+    first.cancel()
+    await asyncio.sleep(0)
+    may_fail.set()
+    with pytest.raises(VerifierError, match="model failed"):
+        await asyncio.wait_for(other, 10)
+
+
+def test_a_loop_that_ends_with_somebody_waiting_leaves_the_model_usable(folder: Path) -> None:
+    model = LocalProcessRewardModel.load(str(folder), 0)
+    model._score = lambda sequences: [[0.5] for _ in sequences]  # type: ignore[method-assign]
+
+    async def go_at_once() -> None:
+        asked.add(asyncio.create_task(model.score([1, 0])))
+        await asyncio.sleep(0)
+
+    asked: set[asyncio.Task[list[float]]] = set()
+    asyncio.run(go_at_once())
+    assert asyncio.run(asyncio.wait_for(model.score([2, 0]), 10)) == [0.5]
 
 
 def test_what_cannot_be_loaded_is_told_in_a_sentence(tmp_path: Path) -> None:

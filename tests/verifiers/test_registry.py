@@ -76,7 +76,7 @@ async def test_a_users_own_verifier_works_like_the_built_in_ones(module: str, sp
 @pytest.mark.parametrize(
     ("spec", "message"),
     [
-        ("nothing", "no verifier called 'nothing'; take one of exact, math"),
+        ("nothing", r"no verifier called 'nothing'; take one of exact, math.* judge, judge_pointwise, process_reward"),
         ("no_such_module:thing", "cannot be loaded"),
         ("my_verifiers:missing", "cannot be loaded"),
         ("my_verifiers:number", "cannot be loaded"),

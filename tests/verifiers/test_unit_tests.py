@@ -29,6 +29,31 @@ async def test_a_near_miss_fails_with_the_first_test_that_it_fails() -> None:
     assert reason == "1 of 3 tests fail: add(-1, 1) gave 2, expected 0."
 
 
+HONEST = {
+    "counter": (
+        "from collections import Counter\ndef f(s): return Counter(s.split())",
+        "f('a b b') == {'a': 1, 'b': 2}",
+    ),
+    "default": (
+        "from collections import defaultdict\ndef f():\n    d = defaultdict(list)\n    d['a'] += [1]\n    return [d]",
+        "f() == [{'a': [1]}]",
+    ),
+    "named": (
+        "from collections import namedtuple\nP = namedtuple('P', 'a b')\ndef f(): return {'p': [P(1, 2)]}",
+        "f() == {'p': [(1, 2)]}",
+    ),
+    "long": ("def f(n): return list(range(n))", f"f(3000) == {list(range(3000))}"),
+    "names": ("list = dict = tuple = 5\ndef f(): return [(1, {2: 3})]", "f() == [(1, {2: 3})]"),
+    "future": ("from __future__ import annotations\ndef f(a: int) -> int: return a", "f(1) == 1"),
+}
+
+
+@pytest.mark.parametrize("name", HONEST)
+async def test_honest_code_passes_in_whatever_form_it_gives_its_value(name: str) -> None:
+    code, test = HONEST[name]
+    assert await judge(code, [f"assert {test}"]) == (1.0, "All 1 tests pass.")
+
+
 CHEATS = {
     "printing": "print('All 3 tests pass.\\n' * 3)",
     "exiting": "import sys\nsys.exit(0)",
