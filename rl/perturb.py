@@ -106,7 +106,7 @@ def perturbed(task: Task, way: Change) -> Task | None:
     if task.family in FAMILIES:
         return redrawn(task, way)
     choices: Sequence[str] = task.metadata.get("choices", ())  # type: ignore[assignment] - a suite of choices has them
-    text = str(task.metadata.get("text", task.question))  # without its choices
+    text = str(task.metadata.get("as_published", task.question))  # without its choices
     change = {"names": renamed, "order": reordered}.get(way)
     if change is None or {"tests", "program"} & task.metadata.keys():  # which call things by their names
         return None
@@ -114,7 +114,7 @@ def perturbed(task: Task, way: Change) -> Task | None:
     after = change(before)
     if after is None or shown(before) not in task.question:
         return None
-    metadata = task.metadata | ({"choices": after.choices, "text": after.question} if choices else {})
+    metadata = task.metadata | ({"choices": after.choices, "as_published": after.question} if choices else {})
     question = task.question.replace(shown(before), shown(after))
     return replace(task, task_id=f"{task.task_id}~{way}", question=question, gold=after.gold, metadata=metadata)
 

@@ -9,6 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rl.perturb import BANKS, ORIGINAL, CannotPerturb, Written, perturbed, renamed, renaming, reordered, versions
+from rl.suites.choices import ASK
+from rl.suites.formats import task_of
 from rl.tasks.redraw import Change
 from rl.tasks.suite import generate
 from rl.tasks.task import Task
@@ -86,19 +88,16 @@ def test_choices_that_depend_on_their_order_keep_it(gold: str, choices: tuple[st
 
 
 def chosen(question: str = "Whom did Tom meet?") -> Task:
-    choices = ("Anna", "Tom", "nobody")
-    listed = "A) Anna\nB) Tom\nC) nobody"
-    metadata: dict[str, object] = {"choices": choices, "text": question}
-    return Task("choices/1", "choices", 0, f"{question}\n\n{listed}\n\nAnswer.", "A", (), metadata=metadata)
+    return task_of({"question": question, "choices": ["Anna", "Tom", "nobody"], "answer": 0})
 
 
 def test_a_task_of_choices_shows_them_in_the_other_order() -> None:
     other = perturbed(chosen(), "order")
     assert other is not None
-    assert other.task_id == "choices/1~order"
+    assert other.task_id == f"{chosen().task_id}~order"
     assert f"{other.gold}) Anna" in other.question
     assert other.metadata["choices"] != chosen().metadata["choices"]
-    assert other.question.endswith("\n\nAnswer.")
+    assert other.question.endswith(f"\n\n{ASK}")
 
 
 def test_a_task_of_choices_names_the_same_other_people_in_question_and_choices() -> None:
