@@ -65,11 +65,41 @@ def test_people_become_others_of_the_same_pronoun() -> None:
         "Albert Einstein was born when?",
         "King George had two crowns.",
         "In Port Victor, who is mayor?",
+        "When did William the Conqueror invade England?",
         "Toms and Tim-Tam.",
     ],
 )
 def test_who_may_be_known_by_that_name_keeps_it(text: str) -> None:
     assert renamed(Written(text, "x")) is None
+
+
+@pytest.mark.parametrize(
+    ("text", "gold"),
+    [
+        ("How many letters has the word Anna?", "4"),
+        ("Spell Tom backwards.", "moT"),
+        ("Is Emma before Ben in the alphabet?", "no"),
+        ("What is Maria in English?", "Mary"),
+        ("Who is older, Tom aged 5 or Kate aged 6? Answer in capitals.", "KATE"),
+    ],
+)
+def test_a_name_on_whose_letters_the_answer_may_depend_stays(text: str, gold: str) -> None:
+    assert renamed(Written(text, gold)) is None
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        {"documents": ["Rome is old.\nAlice lives in Paris."]},
+        {"documents": [{"text": "She lives in Paris.", "title": "alice"}]},
+        {"checker": "json_schema", "metadata": {"schema": {"required": ["Alice"]}}},
+        {"metadata": {"hint": "Ask Alice's mother."}},
+    ],
+)
+def test_who_is_called_by_name_outside_the_question_keeps_it(more: dict[str, object]) -> None:
+    row = {"question": "In which city does Alice live?", "answer": "Paris"}
+    assert perturbed(task_of(row | {"documents": ["Bob lives in Rome."]}), "names") is not None
+    assert perturbed(task_of(row | more), "names") is None
 
 
 @pytest.mark.parametrize(
