@@ -71,7 +71,10 @@ def test_what_is_no_file_of_rows_is_named_in_a_sentence(name: str, says: str, tm
     ("written", "says"),
     [
         ("question,answer\nCombien coûte le café ?,5\n".encode("latin-1"), r"a.csv is not in UTF-8; save it again"),
-        (b'question,answer\n"What is 1+1?,2\nWhat is 2+2?,4\n', r"a.csv is no CSV after line 1 \(.*\); look for a quote"),
+        (
+            b'question,answer\n"What is 1+1?,2\nWhat is 2+2?,4\n',
+            r"a.csv is no CSV after line 1 \(.*\); look for a quote",
+        ),
         (b'question,answer\n"What is 1+1?,2\nWhat is 2+2?,4\n"Who?",6\n', "is no CSV after line 1"),
     ],
 )
