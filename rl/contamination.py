@@ -9,6 +9,7 @@ Training text is read as a stream; what is kept are the questions' own n-grams a
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -84,7 +85,13 @@ def ngrams(text: str) -> list[str]:
 
 
 def words_of(text: str) -> list[str]:
-    return _WORD.findall(text.casefold())
+    return _WORD.findall((text if text.isascii() else plain(text)).casefold())
+
+
+def plain(text: str) -> str:
+    """Without what cannot be seen, like soft hyphens, and with each character written in one way (NFKC)."""
+    seen = "".join(character for character in text if unicodedata.category(character) != "Cf")
+    return unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", seen).casefold())
 
 
 # --- training text ----------------------------------------------------------------------------------------------------

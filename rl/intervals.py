@@ -32,7 +32,11 @@ def mean_interval(shares: list[float], each: int, z: float = 1.959964) -> tuple[
 
 
 def pass_at_k(right: int, drawn: int, k: int) -> float:
-    """The unbiased estimate of the chance that one of ``k`` samples is right, from ``drawn`` (Chen et al. 2021)."""
+    """The unbiased estimate of the chance that one of ``k`` samples is right, from ``drawn`` (Chen et al. 2021).
+
+    Raises ``ValueError`` where fewer than ``k`` were drawn.
+    """
+    refuse_more(k, drawn)
     if drawn - right < k:
         return 1.0
     return 1.0 - math.prod((drawn - right - i) / (drawn - i) for i in range(k))
@@ -41,7 +45,10 @@ def pass_at_k(right: int, drawn: int, k: int) -> float:
 def best_of_k(scores: Sequence[float | None], right: Sequence[bool], k: int) -> tuple[float, float]:
     """How often the one with the highest score of ``k`` samples is right, and with which score: the mean over every
     choice of ``k`` among those drawn (Nakano et al. 2021, WebGPT, appendix I). The earlier of equals is the better.
+
+    Raises ``ValueError`` where fewer than ``k`` were drawn.
     """
+    refuse_more(k, len(scores))
     ranked = sorted(range(len(scores)), key=lambda i: (-1.0 if scores[i] is None else scores[i], -i))
     choices = math.comb(len(ranked), k)
     gold = proxy = 0.0
@@ -50,3 +57,8 @@ def best_of_k(scores: Sequence[float | None], right: Sequence[bool], k: int) -> 
         gold += share * right[i]
         proxy += share * (scores[i] or 0.0)
     return gold, proxy
+
+
+def refuse_more(k: int, drawn: int) -> None:
+    if k > drawn:
+        raise ValueError(f"{k} samples are asked for, and {drawn} were drawn")

@@ -38,11 +38,18 @@ Mia Michelle Mindy Molly Monica Nancy Naomi Natalia Natalie Natasha Nicole Nina 
 Rachel Rebecca Rosa Ruth Sally Samantha Sandra Sara Sarah Sharon Sheila Sophia Sophie Stephanie Susan Tara Teresa
 Tiffany Tina Valerie Vanessa Wendy Yolanda Zoe""")
 BANKS = {name: bank for bank in (MEN, WOMEN) for name in bank}
+_LETTERS = re.compile(r"[^\W\d_]+")
 _WORD = re.compile(r"(?<![\w-])[^\W\d_]+(?![\w-])")
 # A title, or any capitalised word that does not begin its sentence.
 _TITLES = "King|Queen|Prince|Princess|Emperor|President|Pope|Saint|St\\.|Sir|Lord|Lady|Lake|Mount|Port|Fort"
 _BEFORE = re.compile(rf"(?:(?<![.!?:\"\n]) [A-Z][\w.]*|\b(?:{_TITLES})) $")
-_AFTER = re.compile(r" [A-Z]")
+_AFTER = re.compile(r" (?:the )?[A-Z]")
+# What a question asks about a name itself, where another one would have another answer.
+_OF_SPELLING = re.compile(
+    r"\b(?:letters?|spell\w*|spelt|vowels?|consonants?|syllables?|alphabet\w*|anagrams?|palindromes?|backwards?|"
+    r"revers\w*|initials?|rhym\w*|names?|nicknames?|translat\w*|in (?:English|French|German|Spanish|Italian|Latin))\b",
+    re.IGNORECASE,
+)
 # What a choice says of the others by their place.
 _OF_OTHERS = re.compile(r"(?i:\b(?:above|below|(?:all|both|either|neither|none) of)\b)|\b[A-Z] (?:and|or|nor) [A-Z]\b")
 
@@ -63,12 +70,16 @@ class Written:
 
 
 def renamed(written: Written) -> Written | None:
-    """With other people; None where nobody is named who could be another."""
-    names = renaming("\n".join((written.question, *written.choices)))
-    if not names:
+    """With other people; None where nobody is named who could be another, or the answer may depend on the name."""
+    text = "\n".join((written.question, *written.choices))
+    names = renaming(text)
+    if not names or _OF_SPELLING.search(text):
         return None
     choices = tuple(called(choice, names) for choice in written.choices)
-    return Written(called(written.question, names), written.gold if choices else called(written.gold, names), choices)
+    gold = written.gold if choices else called(written.gold, names)
+    if mentions(gold, names):  # in another case
+        return None
+    return Written(called(written.question, names), gold, choices)
 
 
 def renaming(text: str) -> dict[str, str]:
@@ -89,6 +100,12 @@ def called(text: str, names: Mapping[str, str]) -> str:
     return _WORD.sub(lambda match: names.get(match[0], match[0]), text)
 
 
+def mentions(text: str, names: Iterable[str]) -> bool:
+    """Whether one of the names is in the text, in any case."""
+    found = set(_LETTERS.findall(text.casefold()))
+    return any(name.casefold() in found for name in names)
+
+
 def reordered(written: Written) -> Written | None:
     """With its choices in another order, the right one elsewhere; None where there are none or they depend on it."""
     choices, right = written.choices, ascii_uppercase.find(written.gold) if written.gold else -1
@@ -106,7 +123,7 @@ def perturbed(task: Task, way: Change) -> Task | None:
     if task.family in FAMILIES:
         return redrawn(task, way)
     choices: Sequence[str] = task.metadata.get("choices", ())  # type: ignore[assignment] - a suite of choices has them
-    text = str(task.metadata.get("text", task.question))  # without its choices
+    text = str(task.metadata.get("as_published", task.question))  # without its choices
     change = {"names": renamed, "order": reordered}.get(way)
     if change is None or {"tests", "program"} & task.metadata.keys():  # which call things by their names
         return None
@@ -114,9 +131,17 @@ def perturbed(task: Task, way: Change) -> Task | None:
     after = change(before)
     if after is None or shown(before) not in task.question:
         return None
-    metadata = task.metadata | ({"choices": after.choices, "text": after.question} if choices else {})
+    if way == "names" and mentions(beside(task), renaming("\n".join((text, *choices)))):
+        return None  # what is looked up or checked still calls them by the old ones
+    metadata = task.metadata | ({"choices": after.choices, "as_published": after.question} if choices else {})
     question = task.question.replace(shown(before), shown(after))
     return replace(task, task_id=f"{task.task_id}~{way}", question=question, gold=after.gold, metadata=metadata)
+
+
+def beside(task: Task) -> str:
+    """All that a task holds besides its question and choices."""
+    others = {key: value for key, value in task.metadata.items() if key not in ("choices", "as_published")}
+    return re.sub(r"\\[a-z]", " ", f"{others} {task.documents}")  # of a new line, the letter n would begin a word
 
 
 def shown(written: Written) -> str:

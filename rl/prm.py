@@ -104,8 +104,10 @@ def demonstrations(count: int, seed: int, delimiter: str, tell: Callable[[int, i
 
 
 def held_out(example: Labelled) -> bool:
-    """One question in ten calibrates, by the hash of its task; the rest train."""
-    return digest(f"calibration/{example.task_id}") % 10 == 0
+    """One question in ten calibrates, by the hash of its text; the rest train. Versions go with their original."""
+    original, _, way = example.task_id.partition("~")
+    question = task_of(original).question if way else example.question
+    return digest(f"calibration/{question}") % 10 == 0
 
 
 def split(examples: Sequence[Labelled]) -> tuple[list[Labelled], list[Labelled]]:
@@ -113,8 +115,8 @@ def split(examples: Sequence[Labelled]) -> tuple[list[Labelled], list[Labelled]]
     learned, judged = ([each for each in examples if held_out(each) == held] for held in (False, True))
     if not (learned and judged):
         raise TrainingError(
-            f"The log has {len(examples)} attempts at training tasks, too few to learn from some and to calibrate on "
-            "others; collect more with `ponder eval SUITE --split train --pool 5`."
+            f"The log has {len(examples)} different attempts at training tasks, too few to learn from some and to "
+            "calibrate on others; collect more with `ponder eval SUITE --split train --pool 5`."
         )
     return learned, judged
 

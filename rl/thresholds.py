@@ -104,8 +104,8 @@ def auto_of(weights: Mapping[str, float]) -> Auto:
 
 
 def second_half(pool: Pool) -> bool:
-    """By the hash of the task: the same questions, whatever else is in the suite."""
-    return digest(f"thresholds/{pool.task.task_id}") % 2 == 1
+    """By the hash of its text: the same questions, whatever else is in the suite, and equal ones on one side."""
+    return digest(f"thresholds/{pool.task.question}") % 2 == 1
 
 
 async def states(pools: Sequence[Pool], weights: Mapping[str, float]) -> tuple[Floats, Floats]:

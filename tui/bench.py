@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from agent.errors import PonderError
 from tui.options import AsJson, BaseUrl, ModelName, print_json, settings_for
 from tui.serving import server_of
 
@@ -19,6 +20,10 @@ if TYPE_CHECKING:
     from rl.load import Load
 
 app = typer.Typer(help="How fast it is, and how it judges.", no_args_is_help=True, rich_markup_mode=None)
+
+
+class CannotJudge(PonderError):
+    """A model of whose verdicts none can be read."""
 
 
 @app.command()
@@ -150,7 +155,13 @@ def judge(
         out.write_text("".join(f"{json.dumps(asdict(each))}\n" for each in judged))
     if as_json:
         print_json({"judge": version, "report": found.summary()})
-    else:
+    if found.unreadable == found.pairs:
+        why = next((each.comparison.reason for each in judged if each.comparison.reason), "no reason was given")
+        raise CannotJudge(
+            f"{version} cannot judge: of none of {found.pairs} pairs could both verdicts be read, the first because: "
+            f"{printable(why).rstrip('.')}; name another model with --judge."
+        )
+    if not as_json:
         print(report_text(version, found))
         for reason in dict.fromkeys(each.comparison.reason for each in judged if each.comparison.reason):
             print(printable(reason))

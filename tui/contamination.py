@@ -55,11 +55,14 @@ def section(data: str, overlaps: Sequence[Overlap], results: Sequence[Result]) -
     lines = [f"{len(dirty)} of {len(overlaps)} questions ({share:.3f}) overlap with {printable(data)}.", ""]
     if not dirty:
         return lines[0]
-    lines += ["| suite | tier | effort | strategy | overlapping | accuracy (95 %) | others | accuracy (95 %) |"]
-    lines += ["|---" * 8 + "|"]
+    told = [name for name in ("prompt", "perturbed") if any(getattr(result, name) for result in results)]
+    names = ["suite", "tier", *told, "effort", "strategy"]
+    columns = [*names, "overlapping", "accuracy (95 %)", "others", "accuracy (95 %)"]
+    lines += [f"| {' | '.join(columns)} |", "|---" * len(columns) + "|"]
     for result in results:
-        cells = [cell for part in parted(result, overlaps) for cell in (part.questions, accuracy(part))]
-        lines.append(f"| {' | '.join(map(str, (result.suite, result.tier, result.effort, result.strategy, *cells)))} |")
+        cells = [getattr(result, name) for name in names]
+        cells += [cell for part in parted(result, overlaps) for cell in (part.questions, accuracy(part))]
+        lines.append(f"| {' | '.join(map(str, cells))} |")
     lines += ["", "| most of it found | first in | question |", "|---|---|---|"]
     for each in dirty[:WORST]:
         text = printable(" ".join(each.text.split())[:SHOWN]).replace("|", "\\|")

@@ -67,7 +67,6 @@ def prm(
     threads: Annotated[int, typer.Option(help="0: what PyTorch chooses.")] = 0,
 ) -> None:
     """Train a process reward model on the steps of logged attempts at training tasks. Resumes what is in FOLDER."""
-    folder.mkdir(parents=True, exist_ok=True)
     import torch
     from transformers.utils import logging
 
@@ -91,6 +90,7 @@ def prm(
         with open_log(app_settings) as log:
             examples = training.examples(log, ends, since, lambda done, total: draw(total, done, "reading the log", ""))
         learned, judged = training.split(examples)
+        folder.mkdir(parents=True, exist_ok=True)  # before anything that takes long, and not for nothing
         learned += training.demonstrations(
             demonstrations, seed, ends, lambda done, total: draw(total, done, "demonstrations", "")
         )

@@ -47,7 +47,7 @@ def task_of(row: Row, question: str, choices: Sequence[str], right: int, metadat
 
 def index(answer: object, count: int) -> int:
     """Which choice is right, from its index, as a number or written out, or its letter."""
-    written = str(answer).strip().upper()
+    written = str(answer).strip().upper().removesuffix(".0")  # as a table of numbers writes it
     found = ascii_uppercase.find(written) if len(written) == 1 and written.isalpha() else -1
     found = int(written) if written.isdecimal() else found
     if not 0 <= found < min(count, len(ascii_uppercase)):

@@ -58,11 +58,17 @@ def csv_rows(path: Path, tell: Tell) -> Numbered:
     csv.field_size_limit(1 << 30)
     size = path.stat().st_size
     with path.open("rb") as file:
-        reader = csv.DictReader(io.TextIOWrapper(file, "utf-8-sig", "replace", ""))
-        for number, row in enumerate(reader, 1):
-            if number % EVERY == 0:
-                tell(size, file.tell())
-            yield reader.line_num, row
+        reader = csv.DictReader(io.TextIOWrapper(file, "utf-8-sig", newline=""), strict=True)
+        try:
+            for number, row in enumerate(reader, 1):
+                if number % EVERY == 0:
+                    tell(size, file.tell())
+                yield reader.line_num, row
+        except UnicodeDecodeError as error:
+            raise SuiteError(f"{path} is not in UTF-8; save it again in that encoding.") from error
+        except csv.Error as error:
+            where = f"{path} is no CSV after line {reader.line_num}"
+            raise SuiteError(f"{where} ({error}); look for a quote that is not closed there.") from error
     tell(size, size)
 
 

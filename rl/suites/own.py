@@ -6,6 +6,8 @@ By choice ``checker``, its ``metadata``, ``tools`` and ``documents``: texts, or 
 
 from __future__ import annotations
 
+import math
+
 from retrieval.passage import Document
 from rl.suites.row import TOOLS, Row, RowError, task_from, text, texts
 from rl.tasks.task import Task
@@ -58,6 +60,8 @@ def refuse_ungradable(checker: str, metadata: dict[str, object], gold: str) -> N
 def gold_of(row: Row, checker: str) -> str:
     key = "gold" if "gold" in row else "answer"
     value = row.get(key, "" if checker in WITHOUT_GOLD else None)
+    if isinstance(value, float) and not math.isfinite(value):
+        raise RowError(f"has the {key} {value}, which is no number")
     return text({key: str(value)} if isinstance(value, int | float) else {key: value}, key)
 
 

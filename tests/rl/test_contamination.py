@@ -2,6 +2,7 @@
 
 import json
 import tracemalloc
+import unicodedata
 from collections.abc import Callable
 from pathlib import Path
 
@@ -52,6 +53,21 @@ def test_a_verbatim_copy_is_always_found_whatever_is_around_it(text: str, before
 def test_neither_case_nor_punctuation_hides_a_copy(text: str) -> None:
     assert overlap(text, " -- ".join(words_of(text.upper()))).share == overlap(text, text.upper()).share
     assert overlap(text, ", ".join(words_of(text))).share == 1.0
+
+
+@pytest.mark.parametrize(
+    "way",
+    [
+        lambda text: unicodedata.normalize("NFD", text),
+        lambda text: text.replace("fa", "fa\u00ad"),  # a soft hyphen
+        lambda text: text.replace(" ", "\u00a0"),
+        lambda text: text.replace("five", "\ufb01ve"),  # a ligature
+    ],
+)
+def test_another_way_of_writing_the_same_characters_hides_no_copy(way: Callable[[str], str]) -> None:
+    question = "José and Zoë went to the café near the señor's façade and bought five éclairs for the fête"
+    assert way(question) != question
+    assert overlap(question, way(question)).share == overlap(way(question), question).share == 1.0
 
 
 @given(LETTERS, st.lists(OTHERS, max_size=4))

@@ -96,3 +96,10 @@ def test_a_verifier_that_knows_finds_the_right_one_and_one_that_is_misled_never_
 def test_the_best_of_one_is_the_mean_of_all() -> None:
     gold, proxy = best_of_k([0.0, 1.0, 0.5, 0.5], [False, True, False, True], 1)
     assert (gold, proxy) == (0.5, 0.5)
+
+
+def test_of_fewer_samples_than_k_there_is_no_estimate() -> None:
+    with pytest.raises(ValueError, match="8 samples are asked for, and 4 were drawn"):
+        pass_at_k(0, 4, 8)
+    with pytest.raises(ValueError, match="2 samples are asked for, and 1 were drawn"):
+        best_of_k([0.5], [True], 2)

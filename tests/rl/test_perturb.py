@@ -9,6 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rl.perturb import BANKS, ORIGINAL, CannotPerturb, Written, perturbed, renamed, renaming, reordered, versions
+from rl.suites.choices import ASK
+from rl.suites.formats import task_of
 from rl.tasks.redraw import Change
 from rl.tasks.suite import generate
 from rl.tasks.task import Task
@@ -63,11 +65,41 @@ def test_people_become_others_of_the_same_pronoun() -> None:
         "Albert Einstein was born when?",
         "King George had two crowns.",
         "In Port Victor, who is mayor?",
+        "When did William the Conqueror invade England?",
         "Toms and Tim-Tam.",
     ],
 )
 def test_who_may_be_known_by_that_name_keeps_it(text: str) -> None:
     assert renamed(Written(text, "x")) is None
+
+
+@pytest.mark.parametrize(
+    ("text", "gold"),
+    [
+        ("How many letters has the word Anna?", "4"),
+        ("Spell Tom backwards.", "moT"),
+        ("Is Emma before Ben in the alphabet?", "no"),
+        ("What is Maria in English?", "Mary"),
+        ("Who is older, Tom aged 5 or Kate aged 6? Answer in capitals.", "KATE"),
+    ],
+)
+def test_a_name_on_whose_letters_the_answer_may_depend_stays(text: str, gold: str) -> None:
+    assert renamed(Written(text, gold)) is None
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        {"documents": ["Rome is old.\nAlice lives in Paris."]},
+        {"documents": [{"text": "She lives in Paris.", "title": "alice"}]},
+        {"checker": "json_schema", "metadata": {"schema": {"required": ["Alice"]}}},
+        {"metadata": {"hint": "Ask Alice's mother."}},
+    ],
+)
+def test_who_is_called_by_name_outside_the_question_keeps_it(more: dict[str, object]) -> None:
+    row = {"question": "In which city does Alice live?", "answer": "Paris"}
+    assert perturbed(task_of(row | {"documents": ["Bob lives in Rome."]}), "names") is not None
+    assert perturbed(task_of(row | more), "names") is None
 
 
 @pytest.mark.parametrize(
@@ -86,19 +118,16 @@ def test_choices_that_depend_on_their_order_keep_it(gold: str, choices: tuple[st
 
 
 def chosen(question: str = "Whom did Tom meet?") -> Task:
-    choices = ("Anna", "Tom", "nobody")
-    listed = "A) Anna\nB) Tom\nC) nobody"
-    metadata: dict[str, object] = {"choices": choices, "text": question}
-    return Task("choices/1", "choices", 0, f"{question}\n\n{listed}\n\nAnswer.", "A", (), metadata=metadata)
+    return task_of({"question": question, "choices": ["Anna", "Tom", "nobody"], "answer": 0})
 
 
 def test_a_task_of_choices_shows_them_in_the_other_order() -> None:
     other = perturbed(chosen(), "order")
     assert other is not None
-    assert other.task_id == "choices/1~order"
+    assert other.task_id == f"{chosen().task_id}~order"
     assert f"{other.gold}) Anna" in other.question
     assert other.metadata["choices"] != chosen().metadata["choices"]
-    assert other.question.endswith("\n\nAnswer.")
+    assert other.question.endswith(f"\n\n{ASK}")
 
 
 def test_a_task_of_choices_names_the_same_other_people_in_question_and_choices() -> None:

@@ -18,6 +18,7 @@ from rl.checkpoints import TrainingError
 from rl.optimise import Progress
 from rl.prm import PRMSettings, Tagged, micro_batches, tagged
 from rl.step_labels import Labelled
+from rl.tasks.suite import generate
 from tests.rl.tiny import save_tiny_model
 from verifiers.prm_local import LocalProcessRewardModel
 
@@ -85,6 +86,16 @@ def test_one_question_in_ten_calibrates_with_all_its_attempts() -> None:
     assert held == twice
 
 
+def test_equal_questions_and_the_versions_of_one_are_on_one_side() -> None:
+    tasks = [generate("arithmetic", 1, "train", 1, index) for index in range(40)]
+    examples = [Labelled(task.task_id, task.question, ("so",), (1.0,), True) for task in tasks]
+    held = [prm.held_out(each) for each in examples]
+    assert set(held) == {True, False}
+    assert held == [prm.held_out(replace(each, task_id=f"other/{each.task_id}")) for each in examples]
+    versions = [replace(each, task_id=f"{each.task_id}~names", question="Another?") for each in examples]
+    assert held == [prm.held_out(each) for each in versions]
+
+
 @given(st.integers(1, 40), st.integers(1, 9), st.integers(0, 3))
 def test_an_epoch_has_every_row_once(count: int, batch: int, seed: int) -> None:
     rows = [Tagged([i] * (1 + i % 7), [1.0]) for i in range(count)]
@@ -143,7 +154,9 @@ def test_other_attempts_are_another_training(
 
 @pytest.mark.parametrize("count", [0, 1])
 def test_a_log_with_too_few_attempts_is_told_how_to_get_more(count: int) -> None:
-    with pytest.raises(TrainingError, match="ponder eval SUITE --split train"):
+    with pytest.raises(
+        TrainingError, match=f"The log has {count} different attempts .*ponder eval SUITE --split train"
+    ):
         prm.split(examples(count))
 
 

@@ -92,6 +92,12 @@ async def test_one_half_learns_and_the_other_chooses() -> None:
         await fit([await asked(1, 1.0, 0.1)], VOTING)
 
 
+async def test_equal_questions_are_in_one_half() -> None:
+    pools = [await pool(index, 1.0, 0.1) for index in range(20)]
+    again = [replace(each, task=replace(each.task, task_id=f"{each.task.task_id}0")) for each in pools]
+    assert [second_half(each) for each in again] == [second_half(each) for each in pools]
+
+
 async def test_more_attempts_than_auto_makes_are_not_looked_at() -> None:
     small, large = await pool(3, 0.5, 0.1, size=8), await pool(3, 0.5, 0.1, size=16)
     assert (await states([small], VOTING))[0].tolist() == (await states([replace(large)], VOTING))[0].tolist()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -51,9 +52,11 @@ JUDGED = [
 ]
 
 
-def judge(monkeypatch: pytest.MonkeyPatch, as_json: bool, out: Path | None = None) -> None:
+def judge(
+    monkeypatch: pytest.MonkeyPatch, as_json: bool, out: Path | None = None, found: Sequence[Judged] = JUDGED
+) -> None:
     async def judged(*_: Any) -> tuple[str, list[Judged]]:
-        return "judge@1", JUDGED
+        return "judge@1", list(found)
 
     monkeypatch.setattr(bench, "_judged", judged)
     bench.judge(10, None, 1, None, None, out, as_json)
@@ -80,3 +83,12 @@ def test_a_judge_is_reported_as_json_and_its_comparisons_as_lines(
     lines = [json.loads(line) for line in (tmp_path / "compared.jsonl").read_text().splitlines()]
     assert [line["lengths"] for line in lines] == [[9, 5]] * 3
     assert lines[0]["comparison"]["places"] == ["first", "second"]
+
+
+def test_a_model_none_of_whose_verdicts_can_be_read_cannot_judge(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(bench.CannotJudge, match=r"^judge@1 cannot judge: .* It ended; name another model with --judge"):
+        judge(monkeypatch, as_json=False, found=JUDGED[2:])
+    assert capsys.readouterr().out == ""
+    assert bench.CannotJudge.exit_code == 1

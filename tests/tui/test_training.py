@@ -34,3 +34,10 @@ def test_a_folder_that_is_a_file_is_named(model: str, tmp_path: Path) -> None:
     done = ponder("train", "sft", "out", "--model", model, folder=tmp_path)
     assert done.returncode == 1
     assert "out cannot be used (File exists)" in one_sentence(done)
+
+
+def test_a_log_that_is_too_short_for_a_process_reward_model_leaves_no_folder(model: str, tmp_path: Path) -> None:
+    done = ponder("train", "prm", "out", "--model", model, folder=tmp_path)
+    assert done.returncode != 0
+    assert "The log has 0 different attempts at training tasks" in one_sentence(done)
+    assert not (tmp_path / "out").exists()

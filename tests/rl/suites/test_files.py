@@ -65,3 +65,20 @@ def test_what_is_no_file_of_rows_is_named_in_a_sentence(name: str, says: str, tm
     (tmp_path / "broken.parquet").write_bytes(b"PAR1 and no more")
     with pytest.raises(SuiteError, match=says):
         list(rows(tmp_path / name, quiet))
+
+
+@pytest.mark.parametrize(
+    ("written", "says"),
+    [
+        ("question,answer\nCombien coûte le café ?,5\n".encode("latin-1"), r"a.csv is not in UTF-8; save it again"),
+        (
+            b'question,answer\n"What is 1+1?,2\nWhat is 2+2?,4\n',
+            r"a.csv is no CSV after line 1 \(.*\); look for a quote",
+        ),
+        (b'question,answer\n"What is 1+1?,2\nWhat is 2+2?,4\n"Who?",6\n', "is no CSV after line 1"),
+    ],
+)
+def test_a_csv_that_would_be_read_wrongly_is_not_read(written: bytes, says: str, tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_bytes(written)
+    with pytest.raises(SuiteError, match=says):
+        list(rows(tmp_path / "a.csv", quiet))

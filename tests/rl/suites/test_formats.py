@@ -64,6 +64,8 @@ def test_the_reference_is_that_of_the_format_and_the_question_does_not_hold_it(
         (OWN | {"checker": "unit_tests"}, 'no "tests"'),
         (OWN | {"checker": "unit_tests", "metadata": {"tests": ["assert f(1) > 0"]}}, "tests that cannot be read"),
         (OWN | {"checker": "json_schema"}, 'no "schema"'),
+        (OWN | {"gold": float("nan")}, "has the gold nan, which is no number"),
+        ({"question": "How many?", "answer": float("-inf")}, "has the answer -inf, which is no number"),
         (OWN | {"checker": "choice"}, "'Paris', which is no letter"),
         (OWN | {"documents": "x"}, "documents that are no list"),
         (OWN | {"documents": [1]}, "document 1 that is neither a text nor an object"),
@@ -118,7 +120,7 @@ def test_choices_are_lettered_in_their_order() -> None:
     assert task.metadata["subject"] == "astronomy"
 
 
-@pytest.mark.parametrize("answer", [2, "2", "C", "c"])
+@pytest.mark.parametrize("answer", [2, "2", "C", "c", 2.0, "2.0"])
 def test_the_right_choice_may_be_an_index_or_a_letter(answer: object) -> None:
     assert task_of(MMLU | {"answer": answer}).gold == "C"
 
