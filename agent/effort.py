@@ -30,7 +30,7 @@ EFFORTS: dict[str, Effort] = {
     "low": Effort("low", Single(), temperature=0.3),
     "medium": Effort("medium", AdaptiveBestOfN(n=4, level=0.85), temperature=0.6),
     "high": Effort("high", AdaptiveBestOfN(n=8, level=0.99), temperature=0.6),
-    "max": Effort("max", AdaptiveBestOfN(n=16, level=0.99), temperature=0.6),
+    "max": Effort("max", AdaptiveBestOfN(n=16, level=0.98), temperature=0.6),
     "auto": Effort("auto", Auto(), temperature=0.6),
 }
 
