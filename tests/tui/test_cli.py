@@ -92,7 +92,7 @@ def test_help_imports_nothing_heavy() -> None:
         (("trust", "."), 2, "ponder.toml"),
         (("bench", "judge"), 2, "no task whose attempts disagree"),
         (("eval", "nosuch"), 2, "nosuch"),
-        (("eval", "arithmetic/99"), 2, "arithmetic/99"),
+        (("eval", "arithmetic/99"), 2, "arithmetic has no tier 99"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, tuple) else "",
 )
