@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from agent.search.attempts import AdaptiveBestOfN, BestOfN, MajorityVote, Single, WeightedVote
-from agent.search.strategy import Strategy, attempts, majority
+from agent.search.strategy import By, Strategy, attempts, majority
 from tests.agent.search.candidates import answered
 
 
@@ -38,7 +38,7 @@ def test_who_came_to_no_answer_has_no_vote() -> None:
 
 
 @pytest.mark.parametrize(("by", "path"), [("majority", (1,)), ("best", (0,)), ("weighted", (2,))])
-def test_an_adaptive_search_chooses_as_it_is_told(by: str, path: tuple[int, ...]) -> None:
+def test_an_adaptive_search_chooses_as_it_is_told(by: By, path: tuple[int, ...]) -> None:
     made = answered("80", "75", "75", scores=(0.9, 0.4, 0.6))
     assert AdaptiveBestOfN(n=8, by=by).choose(made).path == path
 

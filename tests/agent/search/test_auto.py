@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from agent.search.auto import Auto, probability_right, signs
-from agent.search.strategy import Candidate, Grow, attempts
+from agent.search.strategy import By, Candidate, Grow, attempts
 from tests.agent.search.candidates import answered
 
 SURE = (0.0, -1.0, 0.0, 0.0)  # by doubt alone: 0.001 nats a token give 0.998, 1 nat gives 0.5
@@ -87,7 +87,7 @@ def test_the_probability_is_one(attempts: list[tuple[str | None, float]], weight
 
 
 @pytest.mark.parametrize(("by", "path"), [("majority", (1,)), ("best", (0,))])
-def test_it_chooses_as_it_is_told(by: str, path: tuple[int]) -> None:
+def test_it_chooses_as_it_is_told(by: By, path: tuple[int]) -> None:
     first, second, third = answered("80", "75", "75")
     candidates = [replace(first, score=0.9), replace(second, score=0.2), replace(third, score=0.1)]
     assert Auto(by=by).choose(candidates).path == path
