@@ -33,11 +33,14 @@ def tokens_plot(results: Sequence[Result], path: Path) -> None:
             down = [max(0.0, p.accuracy - p.interval[0]) for p in points]  # rounding at 0 and 1
             up = [max(0.0, p.interval[1] - p.accuracy) for p in points]
             axes.errorbar(tokens, heights, (down, up), marker="o", markersize=3, linewidth=1, capsize=2, label=name)
+            for point in points:
+                place = (point.tokens_per_question, point.accuracy)
+                axes.annotate(point_of(point), place, (3, -7), textcoords="offset points", fontsize=5)
         axes.set_xscale("log", base=2)
         axes.xaxis.set_major_formatter("{x:,.0f}")
         axes.set(xlabel="tokens a question", ylabel="accuracy", title=f"{suite[0]} {suite[1] or ''}")
         axes.grid(alpha=0.3)
-        axes.legend(fontsize=6)
+        axes.legend(fontsize=6, framealpha=0.5)
     for axes in list(panels.flat)[len(suites) :]:
         axes.axis("off")
     figure.savefig(path, dpi=150)
@@ -68,9 +71,15 @@ def proxy_plot(results: Sequence[Result], path: Path) -> None:
     axes.xaxis.set_major_formatter("{x:.0f}")
     axes.set(xlabel="N", ylabel="of the best-scored of N", ylim=(0, 1))
     axes.grid(alpha=0.3)
-    axes.legend(fontsize=6)
+    axes.legend(fontsize=6, loc="center left", bbox_to_anchor=(1, 0.5))
     figure.savefig(path, dpi=150)
     pyplot.close(figure)
+
+
+def point_of(result: Result) -> str:
+    """What tells a point from the others of its line: the effort's name, or the number of attempts."""
+    named = EFFORTS.keys() & {result.effort, result.strategy}
+    return min(named) if named else result.strategy[len(result.strategy.rstrip("0123456789")) :]
 
 
 def line_of(result: Result) -> str:
