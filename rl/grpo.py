@@ -1,0 +1,159 @@
+"""Group relative policy optimisation on groups that are in the log (Shao et al. 2024): nothing is sampled for it.
+
+A step takes some groups, cuts them into parts of so many tokens of their tree (``trie``), and adds up the parts'
+gradients. What the samples were drawn under is in the log, so that samples of older policies are corrected for.
+"""
+
+from __future__ import annotations
+
+import math
+import random
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+
+from rl.advantage import Baseline, Scale, advantages, is_constant
+from rl.groups import Group
+from rl.loss import Batch, LossSettings, Step, policy_loss, summary
+from rl.optimise import Course, Learned, Progress, follow, muon_and_adamw, trapezoid
+from rl.tasks.task import digest
+from rl.trie import build, logprobs
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
+
+
+@dataclass(frozen=True, slots=True)
+class GRPOSettings:
+    """How to train."""
+
+    loss: LossSettings = field(default_factory=LossSettings)
+    baseline: Baseline = "mean"
+    scale: Scale = "group"
+    batch: int = 16  # groups a step
+    epochs: float = 1.0
+    micro_tokens: int = 4_000  # most tokens of a tree that goes through the model at once; one group may have more
+    learning_rate: float = 2e-5  # of both optimisers, at its peak
+    warmup: int = 5
+    decay: float = 0.3
+    weight_decay: float = 0.0
+    seed: int = 0
+    checkpoint_every: int = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Compared:
+    """A group, and how much better each of its members was than the others."""
+
+    group: Group
+    advantages: tuple[float, ...]
+
+
+def compared(groups: Sequence[Group], settings: GRPOSettings) -> tuple[list[Compared], Counter[str]]:
+    """Those that say something, and how many do not."""
+    found, dropped = [], Counter[str]()
+    for group in groups:
+        rewards_G = np.array([member.reward for member in group.members])
+        if is_constant(rewards_G):
+            dropped["its rewards are all the same"] += 1
+            continue
+        found.append(Compared(group, tuple(advantages(rewards_G, settings.baseline, settings.scale).tolist())))
+    return found, dropped
+
+
+def train(
+    model: PreTrainedModel,
+    rows: Sequence[Compared],
+    settings: GRPOSettings,
+    folder: Path,
+    report: Callable[[Progress], None],
+) -> None:
+    """Train ``model`` in place, see ``optimise.follow``. Raises ``TrainingError``."""
+    steps = max(1, math.ceil(settings.epochs * len(rows) / settings.batch))
+    shape = asdict(settings) | {"rows": fingerprint(rows)}
+    del shape["checkpoint_every"], shape["micro_tokens"]
+    matrices = [p for name, p in model.named_parameters() if p.ndim == 2 and "embed" not in name]
+    rest = [p for name, p in model.named_parameters() if p.ndim != 2 or "embed" in name]
+    course = Course(
+        steps,
+        batch=lambda step: chosen(step, rows, settings),
+        learn=lambda batch: accumulate(model, batch, settings),
+        rates=lambda step: [settings.learning_rate * trapezoid(step, steps, settings.warmup, settings.decay)] * 2,
+        shape=lambda step, then: shape,
+        checkpoint_every=settings.checkpoint_every,
+    )
+    follow(model, muon_and_adamw(matrices, rest, settings.weight_decay), course, folder, report)
+
+
+def fingerprint(rows: Sequence[Compared]) -> str:
+    """Of what is learned from: a training that is resumed must go on with the same."""
+    said = [(row.group.run_id, row.group.parent, [m.path for m in row.group.members], row.advantages) for row in rows]
+    return f"{digest(repr(said)):016x}"
+
+
+def chosen(step: int, rows: Sequence[Compared], settings: GRPOSettings) -> list[Compared]:
+    """The groups of a step: a pure function of seed and step, each group once in an epoch."""
+    places = range(step * settings.batch, (step + 1) * settings.batch)
+    orders = {epoch: order(len(rows), settings.seed, epoch) for epoch in {place // len(rows) for place in places}}
+    return [rows[orders[place // len(rows)][place % len(rows)]] for place in places]
+
+
+def order(count: int, seed: int, epoch: int) -> list[int]:
+    return random.Random(f"{seed}/{epoch}").sample(range(count), count)
+
+
+def packed(rows: Sequence[Compared], most: int) -> list[list[Compared]]:
+    """Parts whose trees have at most so many tokens, or are of one group."""
+    parts: list[list[Compared]] = []
+    room = 0
+    for row in rows:
+        size = len(build([member.token_ids for member in row.group.members]))
+        if not parts or size > room:
+            parts.append([])
+            room = most
+        parts[-1].append(row)
+        room -= size
+    return parts
+
+
+def accumulate(model: PreTrainedModel, batch: Sequence[Compared], settings: GRPOSettings) -> Learned:
+    """Add the gradient of the step's loss."""
+    members = [member for row in batch for member in row.group.members]
+    step = Step(len(members), sum(member.sampled for member in members))
+    total, tokens, sums = 0.0, 0, Counter[str]()
+    for part in packed(batch, settings.micro_tokens):
+        loss, seen, found = part_loss(model, part, step, settings.loss)
+        loss.backward()
+        total, tokens = total + loss.item(), tokens + seen
+        sums.update(found)
+    return Learned(total, tokens, summary(sums))
+
+
+def part_loss(
+    model: PreTrainedModel, part: Sequence[Compared], step: Step, settings: LossSettings
+) -> tuple[torch.Tensor, int, dict[str, float]]:
+    """The loss of a part of a step, the tokens of its tree, and sums for the metrics."""
+    members = [member for row in part for member in row.group.members]
+    trie = build([member.token_ids for member in members])
+    learn = padded([member.learn for member in members], False, model.device)
+    places = padded(trie.places, 0, model.device)
+    wanted_W, index = places[learn].unique(return_inverse=True)
+    temperatures = [row.group.temperature for row in part for _ in row.group.members]
+    of_place = torch.ones(len(trie), device=model.device)
+    of_place[places[learn]] = torch.tensor(temperatures, device=model.device)[:, None].expand_as(places)[learn]
+    found_W = logprobs(model, trie, wanted_W, of_place[wanted_W])
+    now = torch.zeros(learn.shape, device=model.device).masked_scatter(learn, found_W[index])
+    behaviour = padded([member.logprobs for member in members], 0.0, model.device)
+    advantages_B = torch.tensor([each for row in part for each in row.advantages], device=model.device)
+    loss, sums = policy_loss(now, Batch(learn, behaviour, behaviour, None, advantages_B), step, settings)
+    return loss, len(trie), dict(sums)
+
+
+def padded(rows: Sequence[Sequence[float]], fill: float, device: torch.device) -> torch.Tensor:
+    """[B, T], filled up on the right."""
+    return torch.nn.utils.rnn.pad_sequence([torch.tensor(row) for row in rows], True, fill).to(device)

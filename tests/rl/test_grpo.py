@@ -1,0 +1,144 @@
+"""GRPO on groups: the tree's gradient is that of padded rows, and what was better becomes likelier."""
+
+from pathlib import Path
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from transformers import PreTrainedModel
+
+from agent.records import PolicyVersion
+from rl.checkpoints import TrainingError
+from rl.groups import Group, Member
+from rl.grpo import Compared, GRPOSettings, accumulate, chosen, compared, packed, train
+from rl.loss import Batch, LossSettings, Step, Variant, policy_loss
+from rl.optimise import Progress
+from tests.rl.test_trie import gradient, model_of
+
+VERSION = PolicyVersion("m")
+HOW = GRPOSettings(batch=2, epochs=20, learning_rate=0.02, checkpoint_every=5)
+
+
+def member(path: int, prompt: tuple[int, ...], sampled: tuple[int, ...], reward: float) -> Member:
+    learn = (False,) * len(prompt) + (True,) * len(sampled)
+    return Member((path,), prompt + sampled, learn, tuple(-2.4 * each for each in learn), reward)
+
+
+def group(prompt: tuple[int, ...], *samples: tuple[tuple[int, ...], float], temperature: float = 1.0) -> Group:
+    members = tuple(member(i, prompt, *sample) for i, sample in enumerate(samples))
+    return Group("r", (), VERSION, temperature, members, True)
+
+
+GROUPS = [
+    group((1, 2, 3), ((4, 5), 1.0), ((4, 6), 0.0), ((7, 5, 8), 0.0)),
+    group((1, 2, 9), ((4,), 0.5), ((5, 5), 1.0), temperature=0.6),
+    group((6,), ((7, 7), 0.0), ((8, 7), 1.0)),
+]
+
+
+def test_groups_that_say_nothing_are_dropped_and_counted() -> None:
+    rows, dropped = compared([*GROUPS, group((1,), ((2,), 0.5), ((3,), 0.5))], HOW)
+    assert [row.group for row in rows] == GROUPS
+    assert dropped == {"its rewards are all the same": 1}
+
+
+def test_a_step_is_a_function_of_seed_and_step_and_an_epoch_has_each_group_once() -> None:
+    rows, _ = compared(GROUPS, HOW)
+    seen = [row.group for step in range(3) for row in chosen(step, rows, HOW)]
+    assert sorted(seen[:3], key=GROUPS.index) == sorted(seen[3:], key=GROUPS.index) == GROUPS
+    assert chosen(1, rows, HOW) == chosen(1, rows, HOW)
+
+
+@given(st.integers(1, 30))
+def test_parts_hold_all_groups_in_at_most_so_many_tokens(most: int) -> None:
+    rows, _ = compared(GROUPS, HOW)
+    parts = packed(rows, most)
+    assert [row for part in parts for row in part] == rows
+    assert all(len(part) == 1 or sum(tree_size(row) for row in part) <= most for part in parts)
+
+
+def tree_size(row: Compared) -> int:
+    return len({m.token_ids[: i + 1] for m in row.group.members for i in range(len(m.token_ids))})
+
+
+def by_rows(model: PreTrainedModel, rows: list[Compared], how: LossSettings) -> torch.Tensor:
+    """The loss from separate sequences, each padded, with Transformers' own attention."""
+    model.set_attn_implementation("eager")
+    members = [(m, row.group.temperature) for row in rows for m in row.group.members]
+    longest = max(len(m.token_ids) for m, _ in members)
+    now, learn, behaviour = torch.zeros(len(members), longest), torch.zeros(len(members), longest), torch.zeros(0)
+    behaviour = torch.zeros(len(members), longest)
+    found = []
+    for i, (m, temperature) in enumerate(members):
+        ids = torch.tensor([m.token_ids])
+        logits_T_V = (model(input_ids=ids).logits[0].float() / temperature).log_softmax(-1)
+        own = logits_T_V[:-1].gather(1, ids[0, 1:, None])[:, 0]
+        found.append(torch.cat([torch.zeros(1), own, torch.zeros(longest - len(m.token_ids))]))
+        learn[i, : len(m.learn)] = torch.tensor(m.learn).float()
+        behaviour[i, : len(m.logprobs)] = torch.tensor(m.logprobs)
+    now = torch.stack(found)
+    advantages_B = torch.tensor([each for row in rows for each in row.advantages])
+    step = Step(len(members), sum(m.sampled for m, _ in members))
+    return policy_loss(now, Batch(learn.bool(), behaviour, behaviour, None, advantages_B), step, how)[0]
+
+
+@pytest.mark.parametrize("variant", ["grpo", "dr_grpo", "dapo", "gspo", "rloo"])
+@settings(max_examples=5)
+@given(micro=st.integers(1, 40))
+def test_the_trees_loss_and_gradient_are_those_of_padded_rows(variant: Variant, micro: int) -> None:
+    how = GRPOSettings(LossSettings(variant, clip_low=0.5, clip_high=5.0), micro_tokens=micro)
+    rows, _ = compared(GROUPS, how)
+    model = model_of("qwen3")
+    learned = accumulate(model, rows, how)
+    mine = gradient(model)
+    loss = by_rows(model, rows, how.loss)
+    loss.backward()
+    theirs = gradient(model)
+    assert learned.loss == pytest.approx(loss.item(), abs=1e-6)
+    assert (mine - theirs).norm() <= 1e-5 * theirs.norm()
+
+
+class Killed(Exception):
+    pass
+
+
+def run(folder: Path, kill_at: int = -1) -> tuple[PreTrainedModel, list[Progress]]:
+    model, told = model_of("qwen3").float(), []
+
+    def report(progress: Progress) -> None:
+        told.append(progress)
+        if progress.step == kill_at:
+            raise Killed
+
+    train(model, compared(GROUPS, HOW)[0], HOW, folder, report)
+    return model, told
+
+
+def test_what_was_better_becomes_likelier(tmp_path: Path) -> None:
+    before = model_of("qwen3").float()
+    model, told = run(tmp_path)
+
+    def likelihood(of: PreTrainedModel, token: int) -> float:
+        of.set_attn_implementation("eager")
+        return float(of(input_ids=torch.tensor([[6]])).logits[0, -1].softmax(-1)[token])
+
+    assert likelihood(model, 8) > likelihood(before, 8) > 0
+    assert likelihood(model, 7) < likelihood(before, 7)
+    assert {"clipped", "mismatch_kl", "effective_sample_size"} <= told[-1].more.keys()
+
+
+def test_a_killed_training_that_resumes_is_bit_for_bit_the_uninterrupted_one(tmp_path: Path) -> None:
+    whole, _ = run(tmp_path / "whole")
+    with pytest.raises(Killed):
+        run(tmp_path / "killed", kill_at=12)
+    resumed, told = run(tmp_path / "killed")
+    assert told[0].step == 10
+    for name, value in whole.state_dict().items():
+        assert torch.equal(value, resumed.state_dict()[name]), name
+
+
+def test_other_groups_do_not_go_on_with_a_training(tmp_path: Path) -> None:
+    run(tmp_path)
+    with pytest.raises(TrainingError, match="name another folder"):
+        train(model_of("qwen3").float(), compared(GROUPS[:2], HOW)[0], HOW, tmp_path, lambda progress: None)
