@@ -1,7 +1,7 @@
-"""Does vLLM's pooling runner score steps as Transformers does? python tests/evidence/process_reward.py [SEQUENCES]
+"""Does vLLM's pooling runner score steps as Transformers does? python tests/evidence/process_reward.py [SEQUENCES] [MODEL]
 
 Two tiny process reward models with random weights: Qwen3's body with one linear layer (what ``ponder`` would train),
-and Qwen2.5-Math-PRM's architecture. Random ids with a step tag in every twentieth place, 16 at once; exits with 1
+and Qwen2.5-Math-PRM's architecture; or the one in the folder MODEL. Random ids with a step tag in every twentieth place, 16 at once; exits with 1
 where two scores are more than 1e-5 apart.
 """
 
@@ -24,8 +24,7 @@ TOLERANCE = 1e-5
 AT_ONCE = 16
 
 
-async def largest_difference(folder: Path, kind: Kind, count: int) -> float:
-    model = make(folder / "model", kind)
+async def largest_difference(folder: Path, model: Path, count: int) -> float:
     tag = StepEncoder.load(str(model)).tag_id
     draw = random.Random(0)
     sequences = [[tag if draw.random() < 0.05 else draw.randrange(2000) for _ in range(draw.randrange(50, 1500))]
@@ -45,18 +44,21 @@ async def largest_difference(folder: Path, kind: Kind, count: int) -> float:
     ours = [await local.score(sequence) for sequence in sequences]
     worst = max(abs(a - b) for x, y in zip(ours, theirs, strict=True) for a, b in zip(x, y, strict=True))
     scores = [score for row in ours for score in row]
-    print(f"{kind}: {count} sequences, {len(scores)} steps (scores {min(scores):.3f} to {max(scores):.3f}), "
+    print(f"{model.name}: {count} sequences, {len(scores)} steps (scores {min(scores):.3f} to {max(scores):.3f}), "
           f"{sum(map(len, sequences)) / seconds:,.0f} tokens/s, largest difference {worst:.1e}")  # fmt: skip
     return worst
 
 
-def main(count: int) -> bool:
+def main(count: int, model: str | None) -> bool:
     differences = []
-    for kind in ("qwen3", "qwen2"):
-        with tempfile.TemporaryDirectory() as folder:
-            differences.append(asyncio.run(largest_difference(Path(folder), kind, count)))
+    kinds: tuple[Kind, ...] = ("qwen3", "qwen2")
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        for judge in [Path(model)] if model else [make(folder / kind, kind) for kind in kinds]:
+            differences.append(asyncio.run(largest_difference(folder, judge, count)))
     return max(differences) <= TOLERANCE
 
 
 if __name__ == "__main__":
-    sys.exit(not main(int(sys.argv[1]) if len(sys.argv) > 1 else 200))
+    given = dict(enumerate(sys.argv))
+    sys.exit(not main(int(given.get(1, 200)), given.get(2)))
