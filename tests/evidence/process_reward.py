@@ -1,8 +1,10 @@
-"""Does vLLM's pooling runner score steps as Transformers does? python tests/evidence/process_reward.py [SEQUENCES] [MODEL]
+"""Does vLLM's pooling runner score steps as Transformers does?
+
+    python tests/evidence/process_reward.py [SEQUENCES] [MODEL]
 
 Two tiny process reward models with random weights: Qwen3's body with one linear layer (what ``ponder`` would train),
-and Qwen2.5-Math-PRM's architecture; or the one in the folder MODEL. Random ids with a step tag in every twentieth place, 16 at once; exits with 1
-where two scores are more than 1e-5 apart.
+and Qwen2.5-Math-PRM's architecture; or the one in the folder MODEL. Random ids with a step tag in every twentieth
+place, 16 at once; exits with 1 where two scores are more than 1e-5 apart.
 """
 
 from __future__ import annotations
@@ -50,13 +52,12 @@ async def largest_difference(folder: Path, model: Path, count: int) -> float:
 
 
 def main(count: int, model: str | None) -> bool:
-    differences = []
     kinds: tuple[Kind, ...] = ("qwen3", "qwen2")
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        for judge in [Path(model)] if model else [make(folder / kind, kind) for kind in kinds]:
-            differences.append(asyncio.run(largest_difference(folder, judge, count)))
-    return max(differences) <= TOLERANCE
+        judges = [Path(model)] if model else [make(folder / kind, kind) for kind in kinds]
+        worst = max(asyncio.run(largest_difference(folder, judge, count)) for judge in judges)
+    return worst <= TOLERANCE
 
 
 if __name__ == "__main__":
