@@ -269,7 +269,7 @@ def answer_of(leaf: Node) -> str | None:
 
 def whole_part(cut: str) -> str:
     """The whole words of a text that breaks off, without a result that does: half a number is another number."""
-    *before, last = cut.rstrip("\n").split("\n")
+    *before, last = cut.split("\n")
     last = "" if final_answer(last) is not None else last.rpartition(" ")[0]
     return "\n".join([*before, last]).strip()
 

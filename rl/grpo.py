@@ -7,7 +7,6 @@ gradients. What the samples were drawn under is in the log, so that samples of o
 from __future__ import annotations
 
 import math
-import random
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
@@ -20,7 +19,7 @@ import torch
 from rl.advantage import Baseline, Scale, advantages, is_constant
 from rl.groups import Group
 from rl.loss import Batch, LossSettings, Step, policy_loss, summary
-from rl.optimise import Course, Learned, Progress, follow, muon_and_adamw, trapezoid
+from rl.optimise import Course, Learned, Progress, follow, muon_and_adamw, places, trapezoid
 from rl.tasks.task import digest
 from rl.trie import build, logprobs
 
@@ -81,7 +80,7 @@ def train(
     rest = [p for name, p in model.named_parameters() if p.ndim != 2 or "embed" in name]
     course = Course(
         steps,
-        batch=lambda step: chosen(step, rows, settings),
+        batch=lambda step: [rows[place] for place in places(step, settings.batch, len(rows), settings.seed)],
         learn=lambda batch: accumulate(model, batch, settings),
         rates=lambda step: [settings.learning_rate * trapezoid(step, steps, settings.warmup, settings.decay)] * 2,
         shape=lambda step, then: shape,
@@ -94,17 +93,6 @@ def fingerprint(rows: Sequence[Compared]) -> str:
     """Of what is learned from: a training that is resumed must go on with the same."""
     said = [(row.group.run_id, row.group.parent, [m.path for m in row.group.members], row.advantages) for row in rows]
     return f"{digest(repr(said)):016x}"
-
-
-def chosen(step: int, rows: Sequence[Compared], settings: GRPOSettings) -> list[Compared]:
-    """The groups of a step: a pure function of seed and step, each group once in an epoch."""
-    places = range(step * settings.batch, (step + 1) * settings.batch)
-    orders = {epoch: order(len(rows), settings.seed, epoch) for epoch in {place // len(rows) for place in places}}
-    return [rows[orders[place // len(rows)][place % len(rows)]] for place in places]
-
-
-def order(count: int, seed: int, epoch: int) -> list[int]:
-    return random.Random(f"{seed}/{epoch}").sample(range(count), count)
 
 
 def packed(rows: Sequence[Compared], most: int) -> list[list[Compared]]:
@@ -141,11 +129,11 @@ def part_loss(
     members = [member for row in part for member in row.group.members]
     trie = build([member.token_ids for member in members])
     learn = padded([member.learn for member in members], False, model.device)
-    places = padded(trie.places, 0, model.device)
-    wanted_W, index = places[learn].unique(return_inverse=True)
+    place_B_T = padded(trie.places, 0, model.device)
+    wanted_W, index = place_B_T[learn].unique(return_inverse=True)
     temperatures = [row.group.temperature for row in part for _ in row.group.members]
     of_place = torch.ones(len(trie), device=model.device)
-    of_place[places[learn]] = torch.tensor(temperatures, device=model.device)[:, None].expand_as(places)[learn]
+    of_place[place_B_T[learn]] = torch.tensor(temperatures, device=model.device)[:, None].expand_as(place_B_T)[learn]
     found_W = logprobs(model, trie, wanted_W, of_place[wanted_W])
     now = torch.zeros(learn.shape, device=model.device).masked_scatter(learn, found_W[index])
     behaviour = padded([member.logprobs for member in members], 0.0, model.device)

@@ -7,6 +7,7 @@ where its last checkpoint left it and ends as if it had not been killed.
 from __future__ import annotations
 
 import json
+import random
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -93,6 +94,18 @@ def follow(
             if (step + 1) % course.checkpoint_every == 0 or step + 1 == course.steps:
                 standing = Standing(step + 1, tokens, dict(course.shape(0, {})))
                 save_checkpoint(model, optimizers, folder, standing)
+
+
+def places(step: int, batch: int, count: int, seed: int) -> list[int]:
+    """Which of ``count`` rows a step takes: a pure function of seed and step, each row once in an epoch."""
+    orders: dict[int, list[int]] = {}
+    found = []
+    for place in range(step * batch, (step + 1) * batch):
+        epoch, index = divmod(place, count)
+        if epoch not in orders:
+            orders[epoch] = random.Random(f"{seed}/{epoch}").sample(range(count), count)
+        found.append(orders[epoch][index])
+    return found
 
 
 def trapezoid(step: int, steps: int, warmup: int, decay: float) -> float:

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import json
 import math
-import random
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -26,7 +25,7 @@ from agent.policy.steps import StepEncoder
 from agent.store import RunFilter, Store
 from rl.calibration import Floats, auc, calibration_error, fit_temperature, log_loss, reliability_plot, sigmoid
 from rl.checkpoints import TrainingError
-from rl.optimise import Course, Learned, Progress, follow, muon_and_adamw, trapezoid
+from rl.optimise import Course, Learned, Progress, follow, muon_and_adamw, places, trapezoid
 from rl.sft import causal, product_attention
 from rl.step_labels import Labelled, labelled
 from rl.tasks.mistakes import flawed
@@ -195,19 +194,13 @@ def build_optimizers(model: PreTrainedModel, settings: PRMSettings) -> list[torc
 
 def micro_batches(step: int, rows: Sequence[Tagged], settings: PRMSettings) -> list[list[Tagged]]:
     """The rows of one step, a pure function of seed and step; rows of similar length side by side."""
-    places = range(step * settings.batch, (step + 1) * settings.batch)
-    orders = {epoch: order(len(rows), settings.seed, epoch) for epoch in {place // len(rows) for place in places}}
-    chosen = [rows[orders[place // len(rows)][place % len(rows)]] for place in places]
+    chosen = [rows[place] for place in places(step, settings.batch, len(rows), settings.seed)]
     parts: list[list[Tagged]] = []
     for row in sorted(chosen, key=lambda row: len(row.token_ids)):  # the row at hand is the longest of its part
         if not parts or (len(parts[-1]) + 1) * len(row.token_ids) > settings.micro_tokens:
             parts.append([])
         parts[-1].append(row)
     return parts
-
-
-def order(count: int, seed: int, epoch: int) -> list[int]:
-    return random.Random(f"{seed}/{epoch}").sample(range(count), count)
 
 
 def accumulate(model: PreTrainedModel, parts: Sequence[Sequence[Tagged]], tag_id: int) -> Learned:

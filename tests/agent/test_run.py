@@ -14,7 +14,7 @@ from agent.effort import EFFORTS
 from agent.errors import QuestionError, StoreFull
 from agent.policy.embedded import EmbeddedPolicy
 from agent.records import Ending, Node, Run
-from agent.run import Ask, ask, resume, stream
+from agent.run import Ask, ask, resume, stream, whole_part
 from agent.search.attempts import BestOfN
 from agent.store import RunFilter, Store
 from tests.agent.scripted import ROOT_SEED, Say, call, forever, heard, how, model_of, spelled
@@ -275,3 +275,18 @@ async def test_a_full_disk_leaves_a_run_that_can_be_resumed(agent_saying: Saying
     end = (await heard(resume(agent, left.run_id)))[-1]
     assert isinstance(end, events.Finished)
     assert end.run.status == "finished"
+
+
+@pytest.mark.parametrize(
+    ("cut", "whole"),
+    [
+        ("Answer: 7", ""),
+        ("It is so.\n\nAnswer: 7", "It is so."),
+        ("It is so.\nAnswer: 75\n", "It is so.\nAnswer: 75"),
+        ("Tom had 84 pens, and th", "Tom had 84 pens, and"),
+        ("8", ""),
+        ("", ""),
+    ],
+)
+def test_of_a_text_that_breaks_off_whole_words_are_given_and_no_half_result(cut: str, whole: str) -> None:
+    assert whole_part(cut) == whole

@@ -233,6 +233,20 @@ async def test_a_pool_that_ran_into_a_limit_of_the_run_shows_nothing_and_is_draw
     assert len(bench.agent.store.runs()) == 2
 
 
+async def test_a_run_that_others_judged_is_made_again_and_a_pool_is_only_judged_again(
+    renderer: Renderer, tmp_path: Path, opened: list[Agent]
+) -> None:
+    suite = suite_of("arithmetic", 3, 1, seed=1)
+    bench = harness(Attempts(renderer, questions(suite, [["1", "2", "3", "4"]])), tmp_path, opened)
+    other = replace(bench, agent=replace(bench.agent, panel="process_reward 1; steps by prm@0123, min"))
+    for judged_by, runs in ((bench, 1), (bench, 1), (other, 2)):
+        await evaluate_live(judged_by, suite, LOW, lambda: None)
+        assert len(bench.agent.store.runs()) == runs
+    for judged_by in (bench, other):
+        await evaluate_pool(judged_by, suite, HIGH, 2, lambda: None)
+        assert len(bench.agent.store.runs()) == 3
+
+
 async def test_a_run_without_an_answer_is_not_asked_again_either(
     renderer: Renderer, tmp_path: Path, opened: list[Agent]
 ) -> None:

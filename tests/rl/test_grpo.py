@@ -11,7 +11,7 @@ from transformers import PreTrainedModel
 from agent.records import PolicyVersion
 from rl.checkpoints import TrainingError
 from rl.groups import Group, Member
-from rl.grpo import Compared, GRPOSettings, accumulate, chosen, compared, packed, train
+from rl.grpo import Compared, GRPOSettings, accumulate, compared, packed, train
 from rl.loss import Batch, LossSettings, Step, Variant, policy_loss
 from rl.optimise import Progress
 from tests.rl.test_trie import gradient, model_of
@@ -41,13 +41,6 @@ def test_groups_that_say_nothing_are_dropped_and_counted() -> None:
     rows, dropped = compared([*GROUPS, group((1,), ((2,), 0.5), ((3,), 0.5))], HOW)
     assert [row.group for row in rows] == GROUPS
     assert dropped == {"its rewards are all the same": 1}
-
-
-def test_a_step_is_a_function_of_seed_and_step_and_an_epoch_has_each_group_once() -> None:
-    rows, _ = compared(GROUPS, HOW)
-    seen = [row.group for step in range(3) for row in chosen(step, rows, HOW)]
-    assert sorted(seen[:3], key=GROUPS.index) == sorted(seen[3:], key=GROUPS.index) == GROUPS
-    assert chosen(1, rows, HOW) == chosen(1, rows, HOW)
 
 
 @given(st.integers(1, 30))

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import torch
 
-from rl.optimise import Course, Learned, Progress, follow, trapezoid
+from rl.optimise import Course, Learned, Progress, follow, places, trapezoid
 
 
 def test_rates_warm_up_stay_and_fall_to_nothing() -> None:
@@ -17,6 +17,14 @@ def test_rates_warm_up_stay_and_fall_to_nothing() -> None:
     assert factors[70:] == sorted(factors[70:], reverse=True)
     assert factors[85] == pytest.approx(0.5)
     assert factors[100] == 0
+
+
+def test_an_epoch_has_each_row_once_in_an_order_of_its_own() -> None:
+    seen = [place for step in range(15) for place in places(step, 4, 20, seed=1)]
+    epochs = [seen[:20], seen[20:40], seen[40:]]
+    assert all(sorted(epoch) == list(range(20)) for epoch in epochs)
+    assert len({tuple(epoch) for epoch in epochs}) == 3
+    assert places(7, 4, 20, seed=1) != places(7, 4, 20, seed=2)
 
 
 def test_a_step_goes_down_the_gradient_at_its_rate_and_is_told(tmp_path: Path) -> None:
