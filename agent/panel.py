@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
@@ -23,6 +23,15 @@ def panel_of(settings: Settings, judge: Policy | None = None) -> tuple[list[Veri
     A verifier of the person's own that has no weight there weighs 1. ``judge`` is the model that is asked by those that
     ask one.
     """
+    own = {verifier.name: verifier for verifier in open_verifiers(settings, settings.verifiers, judge)}
+    weights = weights_of(settings)
+    check_names(settings, own)
+    verifiers = open_verifiers(settings, [name for name in weights if name not in own], judge)
+    return [*verifiers, *own.values()], {**dict.fromkeys(own, 1.0), **weights}
+
+
+def open_verifiers(settings: Settings, names: Iterable[str], judge: Policy | None = None) -> list[Verifier]:
+    """Those of these names, as the settings have them. Raises ``SettingsError`` and ``VerifierError``."""
     from tools.sandbox import Sandbox, Tier
     from verifiers import registry
 
@@ -33,11 +42,7 @@ def panel_of(settings: Settings, judge: Policy | None = None) -> tuple[list[Veri
             return judge_named(name, judge)
         return process_reward_of(settings) if name == "process_reward" else registry.load(name, sandbox)
 
-    own = {verifier.name: verifier for verifier in map(open_verifier, settings.verifiers)}
-    weights = weights_of(settings)
-    check_names(settings, own)
-    verifiers = [open_verifier(name) for name in weights if name not in own]
-    return [*verifiers, *own.values()], {**dict.fromkeys(own, 1.0), **weights}
+    return list(map(open_verifier, names))
 
 
 def described(settings: Settings, weights: Mapping[str, float]) -> str:
@@ -72,12 +77,12 @@ def check_names(settings: Settings, own: Collection[str]) -> None:
     Raises ``SettingsError``; ``own`` are the names of the person's own verifiers.
     """
     from verifiers import registry
-    from verifiers.reward import read_rewards
+    from verifiers.reward import GOLD, TRAINING, read_rewards
     from verifiers.verdict import VerifierError
 
     for file in (spec for spec in settings.rewards if spec.endswith(".toml")):
         for table, weights in read_rewards(Path(file)).items():
-            for name in weights.keys() - {*own, *JUDGES, "process_reward"}:
+            for name in weights.keys() - {*own, *JUDGES, "process_reward"} - ({GOLD} if table in TRAINING else set()):
                 try:
                     registry.load(name)
                 except VerifierError as error:

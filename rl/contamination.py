@@ -54,12 +54,19 @@ class Finder:
 
     def read(self, text: str, where: str) -> None:
         """A piece of training text; n-grams do not go across pieces."""
+        for gram in self._hits(text):
+            self._found.setdefault(gram, where)
+
+    def stands_in(self, text: str) -> bool:
+        """Whether an n-gram of any of the questions does."""
+        return next(self._hits(text), None) is not None
+
+    def _hits(self, text: str) -> Iterator[str]:
         words = words_of(text)
         for start, word in enumerate(words):
             for length in self._lengths.get(word, ()):
-                gram = " ".join(words[start : start + length])
-                if gram in self._wanted:
-                    self._found.setdefault(gram, where)
+                if (gram := " ".join(words[start : start + length])) in self._wanted:
+                    yield gram
 
     def overlaps(self) -> list[Overlap]:
         """Of every question, those first of which most was found."""

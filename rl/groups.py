@@ -40,6 +40,7 @@ class Group:
     parent: Path  # of the node that they were grown from
     policy: PolicyVersion
     temperature: float
+    seed: int  # of its first draw: what equal prompts, policies and seeds give is the same draw
     members: tuple[Member, ...]
     reference: bool  # drawn whole, with nothing stopped early
 
@@ -73,8 +74,12 @@ def groups_of(run: Run, rewards: Rewards) -> Found:
             if len(members) == 1:
                 left_out["it has nothing to be compared with"] += 1
                 continue
-            temperature = children[parent][0].sample.params.temperature
-            groups.append(Group(run.run_id, parent, run.policy, temperature, tuple(members), run.reference))
+            drawn, place = children[parent][0].sample.params, children[parent][0].path[-1]
+            groups.append(
+                Group(
+                    run.run_id, parent, run.policy, drawn.temperature, drawn.seed - place, tuple(members), run.reference
+                )
+            )
     return Found(tuple(groups), left_out)
 
 

@@ -1,7 +1,8 @@
 """Group relative policy optimisation on groups that are in the log (Shao et al. 2024): nothing is sampled for it.
 
 A step takes some groups, cuts them into parts of so many tokens of their tree (``trie``), and adds up the parts'
-gradients. What the samples were drawn under is in the log, so that samples of older policies are corrected for.
+gradients. Three policies are told apart (``loss``): the samples' own, whose log-probabilities the log has, the one that
+the training begins with, which ``staleness`` asks for its log-probabilities once, and the one that is trained.
 """
 
 from __future__ import annotations
@@ -15,16 +16,20 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from rl.advantage import Baseline, Scale, advantages, is_constant
 from rl.groups import Group
 from rl.loss import Batch, LossSettings, Step, policy_loss, summary
 from rl.optimise import Course, Learned, Progress, follow, muon_and_adamw, places, trapezoid
+from rl.processes import ALONE, Processes
 from rl.tasks.task import digest
 from rl.trie import build, logprobs
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
+
+Floats = NDArray[np.float32]
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,10 +52,16 @@ class GRPOSettings:
 
 @dataclass(frozen=True, slots=True)
 class Compared:
-    """A group, and how much better each of its members was than the others."""
+    """A group, and how much better each of its members was than the others.
+
+    Log-probabilities are [T] of each member, 0 where nothing was sampled; both are the samples' own until
+    ``staleness.remembered`` has asked a model for them.
+    """
 
     group: Group
     advantages: tuple[float, ...]
+    old: tuple[Floats, ...]  # under the policy that the training begins with
+    reference: tuple[Floats, ...]  # under the policy from which the divergence is taken
 
 
 def compared(groups: Sequence[Group], settings: GRPOSettings) -> tuple[list[Compared], Counter[str]]:
@@ -61,7 +72,9 @@ def compared(groups: Sequence[Group], settings: GRPOSettings) -> tuple[list[Comp
         if is_constant(rewards_G):
             dropped["its rewards are all the same"] += 1
             continue
-        found.append(Compared(group, tuple(advantages(rewards_G, settings.baseline, settings.scale).tolist())))
+        better = advantages(rewards_G, settings.baseline, settings.scale)
+        own = tuple(np.array(member.logprobs, np.float32) for member in group.members)
+        found.append(Compared(group, tuple(better.tolist()), own, own))
     return found, dropped
 
 
@@ -71,22 +84,41 @@ def train(
     settings: GRPOSettings,
     folder: Path,
     report: Callable[[Progress], None],
+    processes: Processes = ALONE,
 ) -> None:
-    """Train ``model`` in place, see ``optimise.follow``. Raises ``TrainingError``."""
-    steps = max(1, math.ceil(settings.epochs * len(rows) / settings.batch))
+    """Train those of the model's weights that want gradients, in place, see ``optimise.follow``.
+
+    Raises ``TrainingError``.
+    """
+    steps, chosen = step_count(rows, settings), optimizers(model, settings)
     shape = asdict(settings) | {"rows": fingerprint(rows)}
     del shape["checkpoint_every"], shape["micro_tokens"]
-    matrices = [p for name, p in model.named_parameters() if p.ndim == 2 and "embed" not in name]
-    rest = [p for name, p in model.named_parameters() if p.ndim != 2 or "embed" in name]
     course = Course(
         steps,
         batch=lambda step: [rows[place] for place in places(step, settings.batch, len(rows), settings.seed)],
-        learn=lambda batch: accumulate(model, batch, settings),
-        rates=lambda step: [settings.learning_rate * trapezoid(step, steps, settings.warmup, settings.decay)] * 2,
+        learn=lambda batch: accumulate(model, batch, settings, processes),
+        rates=lambda step: [rate_at(step, steps, settings)] * len(chosen),
         shape=lambda step, then: shape,
         checkpoint_every=settings.checkpoint_every,
+        keeps=processes.first,
     )
-    follow(model, muon_and_adamw(matrices, rest, settings.weight_decay), course, folder, report)
+    follow(model, chosen, course, folder, report)
+
+
+def rate_at(step: int, steps: int, settings: GRPOSettings) -> float:
+    return settings.learning_rate * trapezoid(step, steps, settings.warmup, settings.decay)
+
+
+def step_count(rows: Sequence[Compared], settings: GRPOSettings) -> int:
+    return max(1, math.ceil(settings.epochs * len(rows) / settings.batch))
+
+
+def optimizers(model: PreTrainedModel, settings: GRPOSettings) -> list[torch.optim.Optimizer]:
+    """Muon for the matrices inside the layers, AdamW for the rest; for adapters, whose factors are no maps, AdamW."""
+    wanted = [(name, p) for name, p in model.named_parameters() if p.requires_grad]
+    matrices = [p for name, p in wanted if p.ndim == 2 and "embed" not in name and "lora_" not in name]
+    known = {id(p) for p in matrices}
+    return muon_and_adamw(matrices, [p for _, p in wanted if id(p) not in known], settings.weight_decay)
 
 
 def fingerprint(rows: Sequence[Compared]) -> str:
@@ -109,23 +141,38 @@ def packed(rows: Sequence[Compared], most: int) -> list[list[Compared]]:
     return parts
 
 
-def accumulate(model: PreTrainedModel, batch: Sequence[Compared], settings: GRPOSettings) -> Learned:
-    """Add the gradient of the step's loss."""
+def accumulate(
+    model: PreTrainedModel, batch: Sequence[Compared], settings: GRPOSettings, processes: Processes = ALONE
+) -> Learned:
+    """Add the gradient of the step's loss; each process works on some of its parts."""
     members = [member for row in batch for member in row.group.members]
     step = Step(len(members), sum(member.sampled for member in members))
-    total, tokens, sums = 0.0, 0, Counter[str]()
-    for part in packed(batch, settings.micro_tokens):
+    sums = Counter[str]()
+    for part in processes.share(packed(batch, settings.micro_tokens)):
         loss, seen, found = part_loss(model, part, step, settings.loss)
         loss.backward()
-        total, tokens = total + loss.item(), tokens + seen
-        sums.update(found)
-    return Learned(total, tokens, summary(sums))
+        sums.update({**found, "loss": loss.item(), "seen": seen})
+    total = processes.add_up(model, sums)
+    return Learned(total["loss"], round(total["seen"]), summary(total))
 
 
 def part_loss(
     model: PreTrainedModel, part: Sequence[Compared], step: Step, settings: LossSettings
 ) -> tuple[torch.Tensor, int, dict[str, float]]:
     """The loss of a part of a step, the tokens of its tree, and sums for the metrics."""
+    now, learn, size = member_logprobs(model, part)
+
+    members = [member for row in part for member in row.group.members]
+    behaviour = padded([member.logprobs for member in members], 0.0, model.device)
+    old = padded([each for row in part for each in row.old], 0.0, model.device)
+    reference = padded([each for row in part for each in row.reference], 0.0, model.device)
+    advantages_B = torch.tensor([each for row in part for each in row.advantages], device=model.device)
+    loss, sums = policy_loss(now, Batch(learn, behaviour, old, reference, advantages_B), step, settings)
+    return loss, size, dict(sums)
+
+
+def member_logprobs(model: PreTrainedModel, part: Sequence[Compared]) -> tuple[torch.Tensor, torch.Tensor, int]:
+    """Natural log-probabilities [B, T] of all members' tokens, 0 for those not sampled; which were; the tree's size."""
     members = [member for row in part for member in row.group.members]
     trie = build([member.token_ids for member in members])
     learn = padded([member.learn for member in members], False, model.device)
@@ -135,13 +182,9 @@ def part_loss(
     of_place = torch.ones(len(trie), device=model.device)
     of_place[place_B_T[learn]] = torch.tensor(temperatures, device=model.device)[:, None].expand_as(place_B_T)[learn]
     found_W = logprobs(model, trie, wanted_W, of_place[wanted_W])
-    now = torch.zeros(learn.shape, device=model.device).masked_scatter(learn, found_W[index])
-    behaviour = padded([member.logprobs for member in members], 0.0, model.device)
-    advantages_B = torch.tensor([each for row in part for each in row.advantages], device=model.device)
-    loss, sums = policy_loss(now, Batch(learn, behaviour, behaviour, None, advantages_B), step, settings)
-    return loss, len(trie), dict(sums)
+    return torch.zeros(learn.shape, device=model.device).masked_scatter(learn, found_W[index]), learn, len(trie)
 
 
-def padded(rows: Sequence[Sequence[float]], fill: float, device: torch.device) -> torch.Tensor:
+def padded(rows: Sequence[Sequence[float] | Floats], fill: float, device: torch.device) -> torch.Tensor:
     """[B, T], filled up on the right."""
-    return torch.nn.utils.rnn.pad_sequence([torch.tensor(row) for row in rows], True, fill).to(device)
+    return torch.nn.utils.rnn.pad_sequence([torch.as_tensor(row) for row in rows], True, fill).to(device)

@@ -7,12 +7,17 @@ where its last checkpoint left it and ends as if it had not been killed.
 from __future__ import annotations
 
 import json
+import os
 import random
+import signal
+import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from types import FrameType
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 import torch
@@ -44,6 +49,7 @@ class Course(Generic[T]):
     rates: Callable[[int], Sequence[float]]  # the learning rate of each optimiser
     shape: Callable[[int, Mapping[str, Any]], Mapping[str, Any]]  # what may not change, see ``checkpoints.resume``
     checkpoint_every: int = 100  # steps
+    keeps: bool = True  # whether this process writes checkpoints and metrics: one of several does
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,13 +74,15 @@ def follow(
 ) -> None:
     """Train ``model`` in place. Checkpoints and ``metrics.jsonl`` go to ``folder``; a second call resumes from them.
 
-    Raises ``TrainingError`` where ``folder`` holds another training.
+    Ctrl-C ends it after the step under way, with a checkpoint. Raises ``TrainingError`` where ``folder`` holds another
+    training.
     """
     folder.mkdir(parents=True, exist_ok=True)
     first, before = resume(model, optimizers, folder, course.shape)
     tokens, began = before, time.monotonic()
+    forget_after(first, folder / "metrics.jsonl", course.keeps)
     model.train()
-    with (folder / "metrics.jsonl").open("a") as metrics:
+    with (folder / "metrics.jsonl" if course.keeps else Path(os.devnull)).open("a") as metrics, held() as asked:
         for step, data in prefetched(course.batch, first, course.steps):
             for optimizer, rate in zip(optimizers, course.rates(step), strict=True):
                 for group in optimizer.param_groups:
@@ -91,9 +99,42 @@ def follow(
             metrics.write(json.dumps(line | line.pop("more")) + "\n")
             metrics.flush()
             report(progress)
-            if (step + 1) % course.checkpoint_every == 0 or step + 1 == course.steps:
+            due = (step + 1) % course.checkpoint_every == 0 or step + 1 == course.steps
+            if course.keeps and (due or asked()):
                 standing = Standing(step + 1, tokens, dict(course.shape(0, {})))
                 save_checkpoint(model, optimizers, folder, standing)
+            if asked() and step + 1 < course.steps:
+                raise KeyboardInterrupt
+
+
+@contextmanager
+def held() -> Iterator[Callable[[], bool]]:
+    """While the block lasts the first Ctrl-C is only noted, and asked for; a second one interrupts."""
+    before, noted = signal.getsignal(signal.SIGINT), []
+
+    def note(signum: int, frame: FrameType | None) -> None:
+        noted.append(signum)
+        signal.signal(signal.SIGINT, before)
+
+    if threading.current_thread() is not threading.main_thread() or not callable(before):
+        yield lambda: False
+        return
+    signal.signal(signal.SIGINT, note)
+    try:
+        yield lambda: bool(noted)
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def forget_after(step: int, metrics: Path, keeps: bool) -> None:
+    """Drop the lines of steps that a killed training took after its last checkpoint: they are taken again."""
+    if not keeps or not metrics.exists():
+        return
+    lines = [line for line in metrics.read_text().splitlines(keepends=True) if line.endswith("\n")]
+    kept = [line for line in lines if json.loads(line)["step"] < step]
+    part = metrics.with_suffix(".part")
+    part.write_text("".join(kept))
+    os.replace(part, metrics)
 
 
 def places(step: int, batch: int, count: int, seed: int) -> list[int]:
@@ -119,11 +160,16 @@ def trapezoid(step: int, steps: int, warmup: int, decay: float) -> float:
 def muon_and_adamw(
     matrices: Sequence[torch.nn.Parameter], rest: Sequence[torch.nn.Parameter], weight_decay: float
 ) -> list[torch.optim.Optimizer]:
-    """Muon (Jordan et al. 2024) for the matrices inside the layers, AdamW for embeddings, norms and heads."""
-    return [
-        torch.optim.Muon(matrices, weight_decay=weight_decay, adjust_lr_fn="match_rms_adamw"),
-        torch.optim.AdamW(rest, betas=(0.9, 0.95), weight_decay=0.0),
-    ]
+    """Muon (Jordan et al. 2024) for the matrices inside the layers, AdamW for embeddings, norms and heads.
+
+    One alone where there is nothing for the other.
+    """
+    made: list[torch.optim.Optimizer] = []
+    if matrices:
+        made.append(torch.optim.Muon(matrices, weight_decay=weight_decay, adjust_lr_fn="match_rms_adamw"))
+    if rest:
+        made.append(torch.optim.AdamW(rest, betas=(0.9, 0.95), weight_decay=0.0))
+    return made
 
 
 def prefetched(make: Callable[[int], T], first: int, last: int) -> Iterator[tuple[int, T]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -115,3 +116,28 @@ def levels_plot(fit: Fit, path: Path) -> None:
     axes.legend()
     figure.savefig(path, dpi=150)
     pyplot.close(figure)
+
+
+def training_plot(folder: Path) -> Path:
+    """``training.png`` beside ``metrics.jsonl``: one panel a metric, over steps."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    from matplotlib import pyplot
+
+    lines = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
+    names = [name for name in lines[0] if name not in ("step", "tokens", "new_tokens", "seconds")]
+    columns = min(3, len(names))
+    rows = -(-len(names) // columns)
+    figure, panels = pyplot.subplots(
+        rows, columns, figsize=(4 * columns, 2.6 * rows), layout="constrained", squeeze=False
+    )
+    for axes, name in zip(panels.flat, names, strict=False):
+        axes.plot([line["step"] for line in lines], [line[name] for line in lines], linewidth=0.8)
+        axes.set(title=name.replace("_", " "), xlabel="step")
+        axes.grid(alpha=0.3)
+    for axes in list(panels.flat)[len(names) :]:
+        axes.axis("off")
+    figure.savefig(folder / "training.png", dpi=120)
+    pyplot.close(figure)
+    return folder / "training.png"

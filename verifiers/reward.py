@@ -15,7 +15,9 @@ from typing import Any
 
 from verifiers.verdict import Verdict, VerifierError
 
-TABLES = ("without_gold", "with_steps", "with_gold")
+SERVING, TRAINING = ("without_gold", "with_steps"), ("with_gold", "label_free")
+TABLES = (*SERVING, *TRAINING)
+GOLD = "gold"  # whether the task's own checker finds it right: no verifier, since only a training knows the task
 Weights = Mapping[str, float]  # by the names of verifiers
 
 
@@ -46,7 +48,7 @@ def _table(file: Path, name: str, table: Any) -> Weights:
 
 
 _SHIPPED = read_rewards(Path(__file__).with_suffix(".toml"))
-WITHOUT_GOLD, WITH_STEPS, WITH_GOLD = (_SHIPPED[name] for name in TABLES)
+WITHOUT_GOLD, WITH_STEPS, WITH_GOLD, LABEL_FREE = (_SHIPPED[name] for name in TABLES)
 
 
 @dataclass(frozen=True, slots=True)

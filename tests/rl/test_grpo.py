@@ -27,7 +27,7 @@ def member(path: int, prompt: tuple[int, ...], sampled: tuple[int, ...], reward:
 
 def group(prompt: tuple[int, ...], *samples: tuple[tuple[int, ...], float], temperature: float = 1.0) -> Group:
     members = tuple(member(i, prompt, *sample) for i, sample in enumerate(samples))
-    return Group("r", (), VERSION, temperature, members, True)
+    return Group("r", (), VERSION, temperature, 0, members, True)
 
 
 GROUPS = [

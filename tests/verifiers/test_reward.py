@@ -7,7 +7,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from verifiers.registry import load
-from verifiers.reward import TABLES, WITH_GOLD, WITH_STEPS, WITHOUT_GOLD, Reward, RewardsError, combine, read_rewards
+from verifiers.reward import (
+    GOLD,
+    LABEL_FREE,
+    TABLES,
+    WITH_GOLD,
+    WITH_STEPS,
+    WITHOUT_GOLD,
+    Reward,
+    RewardsError,
+    combine,
+    read_rewards,
+)
 from verifiers.verdict import Verdict
 
 NAMES = ["a", "b", "c", "d"]
@@ -62,8 +73,9 @@ def test_the_value_lies_between_its_scores(scores: dict[str, float | None], weig
 
 
 def test_the_default_weights_name_verifiers_that_exist() -> None:
-    for weights in (WITHOUT_GOLD, WITH_GOLD):
-        assert [load(name).name for name in weights] == list(weights)
+    named = [name for weights in (WITHOUT_GOLD, WITH_GOLD, LABEL_FREE) for name in weights]
+    loaded = [name for name in named if name not in (GOLD, "process_reward")]  # which settings and tasks know
+    assert [load(name).name for name in loaded] == loaded
 
 
 def test_a_supported_claim_beats_a_slim_majority_but_not_a_clear_one() -> None:
@@ -84,7 +96,7 @@ SHIPPED = Path(__file__).parents[2] / "verifiers" / "reward.toml"
 def test_the_shipped_file_has_every_table_and_a_reason_for_every_weight() -> None:
     assert tuple(read_rewards(SHIPPED)) == TABLES
     weights = [line for line in SHIPPED.read_text().splitlines() if " = " in line and not line.startswith("#")]
-    assert len(weights) == sum(map(len, (WITHOUT_GOLD, WITH_STEPS, WITH_GOLD)))
+    assert len(weights) == sum(map(len, (WITHOUT_GOLD, WITH_STEPS, WITH_GOLD, LABEL_FREE)))
     assert all("  # " in line for line in weights)
 
 
@@ -98,7 +110,7 @@ def test_a_file_need_not_have_every_table(tmp_path: Path) -> None:
     ("text", "says"),
     [
         ("[with_gold", "is not valid TOML"),
-        ("[gold]\nmath = 1", r"'gold' is no table of weights; write one of \[without_gold\], .*, \[with_gold\]\."),
+        ("[gold]\nmath = 1", r"'gold' is no table of weights; write one of \[without_gold\], .*, \[label_free\]\."),
         ("with_gold = 1", "'with_gold' is no table of weights"),
         ("[with_gold]\nmath = -1", r"'with_gold.math' is -1; a weight is a number that is not negative\."),
         ("[with_gold]\nmath = nan", "'with_gold.math' is nan"),

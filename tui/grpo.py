@@ -1,0 +1,212 @@
+"""``ponder train grpo``: the groups that are in the log make the next version of the model."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from tui.log import Thread, day
+from tui.options import ModelName, settings_for
+from tui.progress import Draw, bar
+
+if TYPE_CHECKING:
+    from agent.settings import Settings
+    from rl.groups import Found
+    from rl.grpo import GRPOSettings
+    from rl.rewards import Rewarding
+    from rl.selection import Wanted
+    from rl.tasks.task import Task
+
+ALL = 10**9  # questions of a file
+GENERATED = 1000  # of a generated suite, which training questions have nothing in common with by construction
+
+
+def add_to(app: typer.Typer, log_app: typer.Typer, train_app: typer.Typer) -> None:
+    train_app.command()(grpo)
+
+
+def grpo(
+    folder: Annotated[Path, typer.Argument(help="Where checkpoints, metrics, the plot and the model go.")],
+    model: ModelName = None,
+    reward: Annotated[
+        str, typer.Option(help="with_gold, label_free, or verifiers and weights: gold,format=0.1.")
+    ] = "with_gold",
+    variant: Annotated[str, typer.Option(help="grpo, dr_grpo, dapo, gspo or rloo.")] = "grpo",
+    epochs: float = 1.0,
+    batch: Annotated[int, typer.Option(min=1, help="Groups a step.")] = 16,
+    learning_rate: float = 2e-5,
+    clip_low: float = 0.2,
+    clip_high: float = 0.2,
+    kl: Annotated[float, typer.Option(min=0.0, help="Weight of the divergence from the model it begins with.")] = 0.0,
+    leave_one_out: Annotated[
+        bool, typer.Option("--leave-one-out", help="Compare with the mean of the others.")
+    ] = False,
+    since: Annotated[datetime | None, day("on this day or later")] = None,
+    before: Annotated[datetime | None, day("before this day")] = None,
+    effort: Annotated[str | None, typer.Option(help="Only runs of these efforts, by commas.")] = None,
+    thread: Thread = None,
+    policy: Annotated[str | None, typer.Option(help="Only runs of this version of a model.")] = None,
+    tags: Annotated[str | None, typer.Option(help="Only runs with all of these tags, by commas.")] = None,
+    tasks: Annotated[str | None, typer.Option(help="Only these families, or files of questions, by commas.")] = None,
+    feedback: Annotated[
+        float | None, typer.Option(min=-1.0, max=1.0, help="Only runs of which people said so much or more.")
+    ] = None,
+    held_out: Annotated[str | None, typer.Option(help="Suites whose questions must not be learned from.")] = None,
+    seed: int = 0,
+    threads: Annotated[int, typer.Option(help="0: what PyTorch chooses.")] = 0,
+) -> None:
+    """Train on the log's groups of attempts, sampling nothing. Resumes what is in FOLDER."""
+    import torch
+    from transformers.utils import logging
+
+    from agent.store import RunFilter
+    from rl.grpo import GRPOSettings
+    from rl.loss import LossSettings
+    from rl.selection import Wanted
+
+    logging.disable_progress_bar()
+    if threads:
+        torch.set_num_threads(threads)
+    settings = settings_for(model=model)
+    how = GRPOSettings(
+        LossSettings(variant_named(variant), clip_low, clip_high, kl),
+        baseline="leave_one_out" if leave_one_out else "mean",
+        batch=batch,
+        epochs=epochs,
+        learning_rate=learning_rate,
+        seed=seed,
+    )
+    wanted = Wanted(
+        RunFilter(thread_id=thread, version=policy, since=date_of(since), before=date_of(before)),
+        efforts=names_in(effort),
+        tags=names_in(tags),
+        feedback=feedback,
+        families=names_in(tasks),
+    )
+    told = learn(settings, folder, how, wanted, reward, names_in(held_out))
+    print(told)
+
+
+def names_in(text: str | None) -> list[str]:
+    return [name.strip() for name in (text or "").split(",") if name.strip()]
+
+
+def date_of(when: datetime | None) -> str | None:
+    return when and when.date().isoformat()
+
+
+def variant_named(name: str) -> Any:
+    """Raises ``SettingsError``."""
+    from typing import get_args
+
+    from agent.errors import SettingsError
+    from rl.loss import Variant
+
+    if name not in get_args(Variant):
+        raise SettingsError(f"There is no variant {name!r}; take one of {', '.join(get_args(Variant))}.")
+    return name
+
+
+def learn(settings: Settings, folder: Path, how: GRPOSettings, wanted: Wanted, reward: str, held_out: list[str]) -> str:
+    """From the log to a model in ``folder``; what was learned from, in words."""
+    from agent.assemble import MINI
+    from rl import grpo as training
+    from rl.optimise import Progress
+    from rl.plots import training_plot
+    from rl.processes import launched
+    from rl.sft import export, prepare
+    from rl.staleness import Limits, remembered
+
+    processes = launched()
+    with bar() as draw:
+        found = collected(settings, wanted, reward, held_out, draw)
+        rows, constant = training.compared(found.groups, how)
+        refuse_nothing(found, len(rows), constant)
+        folder.mkdir(parents=True, exist_ok=True)
+        model, renderer, _ = prepare(settings.model or str(MINI), how.seed)
+        rows, stale, mismatch = remembered(model, rows, Limits(), lambda done, of: draw(of, done, "asking the model"))
+        steps = training.step_count(rows, how)
+
+        def report(progress: Progress) -> None:
+            rate = progress.new_tokens / progress.seconds
+            draw(steps, progress.step + 1, "training", f"loss {progress.loss:+.4f}, {rate:.0f} tokens/s")
+
+        training.train(model, rows, how, folder, report, processes)
+        if processes.first:
+            export(model, renderer, folder / "model")
+            training_plot(folder)
+    dropped = found.left_out + constant + stale
+    members = sum(len(row.group.members) for row in rows)
+    tokens = sum(member.sampled for row in rows for member in row.group.members)
+    lines = [
+        f"{len(rows)} groups of {members} attempts ({tokens} sampled tokens) were learned from in {steps} steps.",
+        *(f"  left out, {count}: {why}" for why, count in dropped.most_common()),
+        f"Of what drew them this model differed by {mismatch.kl:.2g} nats a token (effective sample size "
+        f"{mismatch.ess:.1%}).",
+        f'The model is in {folder / "model"}; ask it with: ponder ask --model {folder / "model"} "What is 3 * 4?"',
+    ]
+    return "\n".join(lines)
+
+
+def collected(settings: Settings, wanted: Wanted, reward: str, held_out: list[str], draw: Draw) -> Found:
+    """The groups that the log has."""
+    import asyncio
+
+    from agent.assemble import open_log
+    from rl.rewards import rewards_of
+    from rl.selection import learnable
+
+    by = rewarding(settings, reward, wanted.families)
+    apart = tasks_in(held_out)
+    with open_log(settings) as log:
+        tell = partial(told, draw)
+        return asyncio.run(learnable(log, wanted, lambda run: rewards_of(run, by), apart, tell))
+
+
+def told(draw: Draw, done: int, total: int) -> None:
+    draw(total, done, "reading the log")
+
+
+def rewarding(settings: Settings, reward: str, families: Sequence[str]) -> Rewarding:
+    """Who says what an attempt earned. Raises ``SettingsError`` and ``VerifierError``."""
+    from agent.panel import open_verifiers, process_reward_name, step_delimiter_of
+    from rl.judging import task_named
+    from rl.rewards import Rewarding, weights_named
+    from rl.suites.named import is_file
+    from verifiers.reward import GOLD, TRAINING
+
+    weights = dict(weights_named(reward, settings.rewards))
+    if reward in TRAINING and process_reward_name(settings) is None:
+        weights.pop("process_reward", None)
+    verifiers = open_verifiers(settings, [name for name in weights if name != GOLD])
+    known = {task.task_id: task for task in tasks_in([name for name in families if is_file(name)])}
+    return Rewarding(
+        weights, verifiers, lambda task_id: known.get(task_id) or task_named(task_id), step_delimiter_of(settings)
+    )
+
+
+def tasks_in(names: Iterable[str]) -> list[Task]:
+    """All questions of files and data sets; the first thousand of each tier of a generated suite."""
+    from rl.suites.named import is_file
+    from tui.evaluation import suites_asked
+
+    suites = [s for name in names for s in suites_asked(name, ALL if is_file(name) else GENERATED, 0, "held_out")]
+    return [task for suite in suites for task in suite.tasks]
+
+
+def refuse_nothing(found: Found, rows: int, constant: Mapping[str, int]) -> None:
+    """Raises ``TrainingError`` where there is nothing to learn from, with the reasons."""
+    from rl.checkpoints import TrainingError
+
+    if not rows:
+        reasons = "; ".join(f"{count} {why}" for why, count in (found.left_out + Counter(constant)).most_common())
+        raise TrainingError(
+            f"The log has no group to learn from ({reasons or 'it is empty'}); ask questions at effort high, "
+            "or collect with `ponder eval SUITE --split train --effort high`."
+        )
