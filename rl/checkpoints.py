@@ -34,10 +34,15 @@ class Standing:
 def save_checkpoint(
     model: PreTrainedModel, optimizers: Sequence[torch.optim.Optimizer], folder: Path, standing: Standing
 ) -> None:
-    """Replace the last checkpoint at once or not at all."""
-    weights = {"model": model.state_dict(), "optimizers": [o.state_dict() for o in optimizers]}
+    """Replace the last checkpoint at once or not at all. Of the model it has the weights that are trained."""
+    weights = {"model": trained(model), "optimizers": [o.state_dict() for o in optimizers]}
     torch.save(weights | asdict(standing), folder / "checkpoint.tmp")
     os.replace(folder / "checkpoint.tmp", folder / "checkpoint.pt")
+
+
+def trained(model: PreTrainedModel) -> dict[str, torch.Tensor]:
+    """The weights that want gradients, by name."""
+    return {name: value.detach() for name, value in model.state_dict(keep_vars=True).items() if value.requires_grad}
 
 
 def resume(
@@ -61,7 +66,9 @@ def resume(
     if then and changed:
         raise TrainingError(f"{folder} holds a training with {'; '.join(changed)}; use those, or name another folder.")
     try:
-        model.load_state_dict(state["model"])
+        model.load_state_dict(state["model"], strict=False)
+        if missing := trained(model).keys() - state["model"].keys():
+            raise RuntimeError(f"without {min(missing)}")
     except RuntimeError as error:
         raise TrainingError(f"{folder} holds a training of another model; name another folder.") from error
     for optimizer, saved in zip(optimizers, state["optimizers"], strict=True):

@@ -58,5 +58,5 @@ def launched() -> Processes:
     """As ``accelerate launch`` started this process, or alone."""
     from accelerate import PartialState
 
-    state = PartialState()
+    state = PartialState(cpu=not torch.cuda.is_available())
     return Processes(state.process_index, state.num_processes)

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
 from functools import partial
 from pathlib import Path
@@ -19,9 +18,12 @@ if TYPE_CHECKING:
     from agent.settings import Settings
     from rl.groups import Found
     from rl.grpo import GRPOSettings
+    from rl.optimise import Progress
     from rl.rewards import Rewarding
     from rl.selection import Wanted
     from rl.tasks.task import Task
+    from rl.teach import Taught
+    from rl.trainee import Trainee
 
 ALL = 10**9  # questions of a file
 GENERATED = 1000  # of a generated suite, which training questions have nothing in common with by construction
@@ -47,6 +49,8 @@ def grpo(
     leave_one_out: Annotated[
         bool, typer.Option("--leave-one-out", help="Compare with the mean of the others.")
     ] = False,
+    lora: Annotated[int, typer.Option(min=0, help="The rank of an adapter to train instead of all weights.")] = 0,
+    adapter: Annotated[Path | None, typer.Option(help="A folder with an adapter to continue.")] = None,
     since: Annotated[datetime | None, day("on this day or later")] = None,
     before: Annotated[datetime | None, day("before this day")] = None,
     effort: Annotated[str | None, typer.Option(help="Only runs of these efforts, by commas.")] = None,
@@ -65,10 +69,12 @@ def grpo(
     import torch
     from transformers.utils import logging
 
+    from agent.assemble import MINI
     from agent.store import RunFilter
     from rl.grpo import GRPOSettings
     from rl.loss import LossSettings
     from rl.selection import Wanted
+    from rl.trainee import adapted, whole
 
     logging.disable_progress_bar()
     if threads:
@@ -89,8 +95,15 @@ def grpo(
         feedback=feedback,
         families=names_in(tasks),
     )
-    told = learn(settings, folder, how, wanted, reward, names_in(held_out))
-    print(told)
+    name = settings.model or str(MINI)
+    taught = learn(
+        lambda: adapted(name, lora or 16, adapter) if lora or adapter else whole(name),
+        lambda draw: collected(settings, wanted, reward, names_in(held_out), draw),
+        how,
+        folder,
+    )
+    print("\n".join(taught.said()))
+    print(f'The model is in {folder / "model"}; ask it with: ponder ask --model {folder / "model"} "What is 3 * 4?"')
 
 
 def names_in(text: str | None) -> list[str]:
@@ -113,45 +126,25 @@ def variant_named(name: str) -> Any:
     return name
 
 
-def learn(settings: Settings, folder: Path, how: GRPOSettings, wanted: Wanted, reward: str, held_out: list[str]) -> str:
-    """From the log to a model in ``folder``; what was learned from, in words."""
-    from agent.assemble import MINI
-    from rl import grpo as training
-    from rl.optimise import Progress
+def learn(trainee: Callable[[], Trainee], found: Callable[[Draw], Found], how: GRPOSettings, folder: Path) -> Taught:
+    """From the log to a model in ``folder``, with bars and pictures."""
     from rl.plots import training_plot
     from rl.processes import launched
-    from rl.sft import export, prepare
-    from rl.staleness import Limits, remembered
+    from rl.teach import Watch, teach
 
     processes = launched()
     with bar() as draw:
-        found = collected(settings, wanted, reward, held_out, draw)
-        rows, constant = training.compared(found.groups, how)
-        refuse_nothing(found, len(rows), constant)
-        folder.mkdir(parents=True, exist_ok=True)
-        model, renderer, _ = prepare(settings.model or str(MINI), how.seed)
-        rows, stale, mismatch = remembered(model, rows, Limits(), lambda done, of: draw(of, done, "asking the model"))
-        steps = training.step_count(rows, how)
 
-        def report(progress: Progress) -> None:
+        def training(steps: int, progress: Progress) -> None:
             rate = progress.new_tokens / progress.seconds
             draw(steps, progress.step + 1, "training", f"loss {progress.loss:+.4f}, {rate:.0f} tokens/s")
 
-        training.train(model, rows, how, folder, report, processes)
-        if processes.first:
-            export(model, renderer, folder / "model")
-            training_plot(folder)
-    dropped = found.left_out + constant + stale
-    members = sum(len(row.group.members) for row in rows)
-    tokens = sum(member.sampled for row in rows for member in row.group.members)
-    lines = [
-        f"{len(rows)} groups of {members} attempts ({tokens} sampled tokens) were learned from in {steps} steps.",
-        *(f"  left out, {count}: {why}" for why, count in dropped.most_common()),
-        f"Of what drew them this model differed by {mismatch.kl:.2g} nats a token (effective sample size "
-        f"{mismatch.ess:.1%}).",
-        f'The model is in {folder / "model"}; ask it with: ponder ask --model {folder / "model"} "What is 3 * 4?"',
-    ]
-    return "\n".join(lines)
+        groups = found(draw)
+        watch = Watch(lambda done, total: draw(total, done, "asking the model"), training)
+        taught = teach(trainee(), groups, how, folder, watch=watch, processes=processes)
+    if processes.first:
+        training_plot(folder)
+    return taught
 
 
 def collected(settings: Settings, wanted: Wanted, reward: str, held_out: list[str], draw: Draw) -> Found:
@@ -198,15 +191,3 @@ def tasks_in(names: Iterable[str]) -> list[Task]:
 
     suites = [s for name in names for s in suites_asked(name, ALL if is_file(name) else GENERATED, 0, "held_out")]
     return [task for suite in suites for task in suite.tasks]
-
-
-def refuse_nothing(found: Found, rows: int, constant: Mapping[str, int]) -> None:
-    """Raises ``TrainingError`` where there is nothing to learn from, with the reasons."""
-    from rl.checkpoints import TrainingError
-
-    if not rows:
-        reasons = "; ".join(f"{count} {why}" for why, count in (found.left_out + Counter(constant)).most_common())
-        raise TrainingError(
-            f"The log has no group to learn from ({reasons or 'it is empty'}); ask questions at effort high, "
-            "or collect with `ponder eval SUITE --split train --effort high`."
-        )
