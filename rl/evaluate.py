@@ -19,7 +19,7 @@ from agent.effort import EFFORTS, Effort
 from agent.errors import PonderError, QuestionError
 from agent.records import Ending, Run
 from agent.run import Ask, ask, carried_out, settings_of
-from agent.search.attempts import BestOfN
+from agent.search.attempts import AdaptiveBestOfN, BestOfN
 from agent.store import RunFilter
 from retrieval.encoder import Encoder
 from retrieval.retriever import Retriever
@@ -59,6 +59,7 @@ class Harness:
     agent: Agent
     encoder: Encoder | None  # for the documents of lookup questions; None: BM25 alone
     concurrent: int = 16
+    reference_share: float = 0.0  # of adaptive runs, drawn with fixed N; an evaluation measures the strategy as it is
 
 
 def suite_of(family: str, tier: int, questions: int, seed: int, split: Split = "held_out") -> Suite:
@@ -170,6 +171,8 @@ async def ask_all(
     agent = replace(harness.agent, policy=harness.agent.policy.at(None))
     effort = carried_out(agent, effort)
     gate, known = asyncio.Semaphore(harness.concurrent), made_before(agent, effort, larger)
+    if harness.reference_share and isinstance(effort.strategy, AdaptiveBestOfN):
+        known |= made_before(agent, replace(effort, strategy=effort.strategy.whole()), larger)
 
     async def one(index: int, task: Task) -> Run:
         async with gate:
@@ -198,7 +201,9 @@ def seed_of(task: Task, index: int) -> int:
 
 async def ask_one(harness: Harness, task: Task, seed: int, effort: Effort) -> Run:
     metadata = {"task_id": task.task_id, "tools": task.tools}
-    return await ask(await equipped(harness, task), task.question, Ask(effort, None, seed, metadata, 0.0))
+    return await ask(
+        await equipped(harness, task), task.question, Ask(effort, None, seed, metadata, harness.reference_share)
+    )
 
 
 def made_before(agent: Agent, effort: Effort, larger: bool) -> dict[tuple[str, int, tuple[str, ...]], str]:

@@ -7,7 +7,7 @@ whose thread or owner said ``train: no`` stays out, and so does the second of tw
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Container, Iterable, Sequence
 from dataclasses import dataclass, field
 
 from agent.records import Run
@@ -25,6 +25,7 @@ class Wanted:
     """Runs that every given field admits."""
 
     runs: RunFilter = field(default_factory=RunFilter)
+    run_ids: Container[str] | None = None
     efforts: Sequence[str] = ()
     tags: Sequence[str] = ()  # all of which a run must have
     feedback: float | None = None  # the least that people said of it, on average; runs that nobody judged stay out
@@ -53,6 +54,8 @@ def refused(log: Store, run: Run, wanted: Wanted, silent: Iterable[str]) -> str 
         return "its task is held out"
     if run.status in ("running", "failed"):
         return f"the run is {run.status}"
+    if wanted.run_ids is not None and run.run_id not in wanted.run_ids:
+        return "of another collection"
     if wanted.efforts and run.effort not in wanted.efforts:
         return "of another effort"
     if not set(wanted.tags) <= set(run.metadata.get("tags", ())):

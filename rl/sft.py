@@ -105,13 +105,13 @@ def tool_schemas() -> dict[str, dict[str, Any]]:
     return {tool.name: tool.function_schema() for tool in tools}
 
 
-def export(model: PreTrainedModel, renderer: Renderer, folder: Path) -> None:
-    """Write the model as others load it: bfloat16 weights, config, what ends a turn, tokenizer, chat template."""
+def export(model: PreTrainedModel, renderer: Renderer, folder: Path, precision: torch.dtype = torch.bfloat16) -> None:
+    """Write the model as others load it: weights, config, what ends a turn, tokenizer, chat template."""
     import copy
 
     from transformers import GenerationConfig
 
-    copy.deepcopy(model).bfloat16().save_pretrained(folder)
+    copy.deepcopy(model).to(precision).save_pretrained(folder)
     tokenizer = renderer.tokenizer
     tokenizer.save_pretrained(folder)
     ends = GenerationConfig(eos_token_id=tokenizer.eos_token_id, pad_token_id=tokenizer.pad_token_id)

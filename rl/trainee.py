@@ -32,12 +32,12 @@ class Trainee:
     save: Callable[[Path], None]  # into a folder that others load
 
 
-def whole(name: str) -> Trainee:
-    """All weights of a model. Raises ``PolicyError`` where it cannot be loaded."""
+def whole(name: str, precision: torch.dtype = torch.bfloat16) -> Trainee:
+    """All weights of a model, written in that precision. Raises ``PolicyError`` where it cannot be loaded."""
     from rl.sft import export, prepare
 
     model, renderer, _ = prepare(name, 0)
-    return Trainee(model, renderer, lambda folder: export(model, renderer, folder))
+    return Trainee(model, renderer, lambda folder: export(model, renderer, folder, precision))
 
 
 def adapted(name: str, rank: int, parent: Path | None = None) -> Trainee:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
 from pathlib import Path
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from rl.trainee import Trainee
 
 ALL = 10**9  # questions of a file
+RANK = 16  # of an adapter, where none is said
 GENERATED = 1000  # of a generated suite, which training questions have nothing in common with by construction
 
 
@@ -62,6 +64,12 @@ def grpo(
         float | None, typer.Option(min=-1.0, max=1.0, help="Only runs of which people said so much or more.")
     ] = None,
     held_out: Annotated[str | None, typer.Option(help="Suites whose questions must not be learned from.")] = None,
+    collect: Annotated[
+        str | None,
+        typer.Option(help="Suites to ask questions of between trainings, instead of learning from the log as it is."),
+    ] = None,
+    rounds: Annotated[int, typer.Option(min=1, help="Of collecting and learning.")] = 4,
+    questions: Annotated[int, typer.Option(min=1, help="Of each tier that a round collects.")] = 32,
     seed: int = 0,
     threads: Annotated[int, typer.Option(help="0: what PyTorch chooses.")] = 0,
 ) -> None:
@@ -74,7 +82,6 @@ def grpo(
     from rl.grpo import GRPOSettings
     from rl.loss import LossSettings
     from rl.selection import Wanted
-    from rl.trainee import adapted, whole
 
     logging.disable_progress_bar()
     if threads:
@@ -95,15 +102,68 @@ def grpo(
         feedback=feedback,
         families=names_in(tasks),
     )
-    name = settings.model or str(MINI)
-    taught = learn(
-        lambda: adapted(name, lora or 16, adapter) if lora or adapter else whole(name),
-        lambda draw: collected(settings, wanted, reward, names_in(held_out), draw),
-        how,
-        folder,
-    )
-    print("\n".join(taught.said()))
+    opened = partial(trainee_of, lora, adapter)
+    if collect is None:
+        groups = partial(collected, settings, wanted, reward, names_in(held_out))
+        taught = [learn(partial(opened, settings.model or str(MINI)), groups, how, folder)]
+    else:
+        asking = Collecting(collect, questions, rounds, effort or "high", reward)
+        taught = in_turn(settings, asking, opened, how, folder)
+    print("\n".join(line for each in taught for line in each.said()))
     print(f'The model is in {folder / "model"}; ask it with: ponder ask --model {folder / "model"} "What is 3 * 4?"')
+
+
+@dataclass(frozen=True, slots=True)
+class Collecting:
+    """What is asked before each training."""
+
+    suite: str
+    questions: int
+    rounds: int
+    effort: str
+    reward: str
+
+
+def in_turn(
+    settings: Settings, asking: Collecting, opened: Callable[[str], Trainee], how: GRPOSettings, folder: Path
+) -> list[Taught]:
+    """Collect with the model as it is, learn, and again: each round begins with the weights of the one before.
+
+    A round whose model is there is not done again.
+    """
+    from dataclasses import replace
+
+    from agent.assemble import MINI
+    from rl.selection import Wanted
+    from tui.collecting import asked
+
+    name, taught = settings.model or str(MINI), []
+    for turn in range(asking.rounds):
+        place = folder / f"round-{turn}"
+        if not (place / "model").is_dir():
+            own = settings.model_copy(update={"model": name, "base_url": None})
+            with bar() as draw:
+                seed = how.seed * asking.rounds + turn
+                run_ids = asked(own, asking.suite, asking.questions, asking.effort, seed, draw)
+            wanted = Wanted(run_ids=frozenset(run_ids), families=files_in(asking.suite))
+            groups = partial(collected, settings, wanted, asking.reward, [])
+            taught.append(learn(partial(opened, name), groups, replace(how, seed=seed), place))
+        name = str(place / "model")
+    opened(name).save(folder / "model")
+    return taught
+
+
+def files_in(suite: str) -> list[str]:
+    """Those whose questions have to be read again to know what is right."""
+    from rl.suites.named import is_file
+
+    return [name for name in names_in(suite) if is_file(name)]
+
+
+def trainee_of(lora: int, adapter: Path | None, name: str) -> Trainee:
+    from rl.trainee import adapted, whole
+
+    return adapted(name, lora or RANK, adapter) if lora or adapter else whole(name)
 
 
 def names_in(text: str | None) -> list[str]:
