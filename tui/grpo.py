@@ -234,10 +234,13 @@ def rewarding(settings: Settings, reward: str, families: Sequence[str]) -> Rewar
     from rl.suites.named import is_file
     from verifiers.reward import GOLD, TRAINING
 
-    weights = dict(weights_named(reward, settings.rewards))
+    wanted = dict(weights_named(reward, settings.rewards))
     if reward in TRAINING and process_reward_name(settings) is None:
-        weights.pop("process_reward", None)
-    verifiers = open_verifiers(settings, [name for name in weights if name != GOLD])
+        wanted.pop("process_reward", None)
+    names = [name for name in wanted if name != GOLD]
+    verifiers = open_verifiers(settings, names)
+    weights = {verifier.name: wanted[name] for name, verifier in zip(names, verifiers, strict=True)}
+    weights |= {GOLD: wanted[GOLD]} if GOLD in wanted else {}
     known = {task.task_id: task for task in tasks_in([name for name in families if is_file(name)])}
     return Rewarding(
         weights, verifiers, lambda task_id: known.get(task_id) or task_named(task_id), step_delimiter_of(settings)

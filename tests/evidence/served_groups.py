@@ -1,0 +1,170 @@
+"""What the attempts that served people teach, without one more: learning curves from the log alone, judged on gold.
+
+    python tests/evidence/served_groups.py OUT [--seeds 3] [--questions 250] [--held-out 125] [--epochs 4]
+
+For each seed: 1,000 questions of the training split (four hard tiers) asked at effort high, as a person would, of the
+shipped miniature; then two trainings from that log, one by the gold answers and one without any (agreement and form,
+and process rewards where PONDER_PROCESS_REWARD names such a model). Each trained model and the miniature answer the
+same held-out questions eight times. Prints a table, and writes it with a picture to OUT. Goes on where it stopped.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+from agent.assemble import MINI
+from rl.intervals import mean_interval
+from rl.results import Outcome, Paired, compare
+from tests.vllm_server import PONDER
+
+SUITES = "strings/3,strings/4,arithmetic/8,lookup/3"
+ARMS = {"gold": "with_gold", "label-free": "label_free"}
+ATTEMPTS, JUDGED = 8, 900  # attempts at each held-out question; the seed that generates these
+POOL = f"best_of_{ATTEMPTS}"
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """How large the experiment is."""
+
+    out: Path
+    seeds: int
+    questions: int  # of each tier that are learned from
+    held_out: int  # of each tier that are judged by
+    epochs: float
+    rate: float
+
+
+def ponder(home: Path, *arguments: str) -> None:
+    """A command, with a home of its own."""
+    home.mkdir(parents=True, exist_ok=True)
+    environment = {**os.environ, "PONDER_HOME": str(home)}
+    with (home / "said.txt").open("a") as said:
+        subprocess.run([sys.executable, "-c", PONDER, *arguments], env=environment, stdout=said, check=True)
+
+
+def train(plan: Plan, seed: int, arm: str) -> Path:
+    """The model that one arm makes of one seed's log."""
+    made = plan.out / f"seed-{seed}" / arm
+    if not (made / "model").is_dir():
+        how = ("--epochs", str(plan.epochs), "--learning-rate", str(plan.rate), "--seed", str(seed), "--threads", "1")
+        ponder(plan.out / f"seed-{seed}" / "home", "train", "grpo", str(made), "--reward", ARMS[arm], *how)
+    return made / "model"
+
+
+def collect(plan: Plan, seed: int) -> None:
+    home = plan.out / f"seed-{seed}" / "home"
+    ponder(home, "collect", SUITES, "--questions", str(plan.questions), "--effort", "high", "--seed", str(100 + seed))
+
+
+def judge(plan: Plan, name: str, model: Path) -> dict[str, list[Outcome]]:
+    """Outcomes of all held-out questions by the way of answering: one attempt, the best of eight."""
+    place = plan.out / "judged" / name
+    if not (place / "results.json").exists():
+        how = ("--questions", str(plan.held_out), "--seed", str(JUDGED), "--pool", str(ATTEMPTS), "--out", str(place))
+        ponder(place / "home", "eval", SUITES, "--model", str(model), *how)
+    rows = [row for row in json.loads((place / "results.json").read_text()) if row["suite"] != "all"]
+    return {
+        way: [Outcome(**each) for row in rows if row["strategy"] == way for each in row["outcomes"]]
+        for way in ("pass@1", POOL)
+    }
+
+
+def points(found: Paired) -> str:
+    return " ".join(f"{100 * value:+.1f}" for value in (found.difference, *found.interval))
+
+
+def row(name: str, found: dict[str, list[Outcome]], base: dict[str, list[Outcome]]) -> str:
+    cells = [name]
+    for way, outcomes in found.items():
+        rights = [each.right for each in outcomes]
+        low, high = mean_interval(rights, ATTEMPTS if way == "pass@1" else 1)
+        tokens = sum(each.tokens for each in outcomes) / len(outcomes)
+        cells.append(f"{sum(rights) / len(rights):.3f} ({low:.3f} to {high:.3f})")
+        gain = compare(outcomes, base[way])
+        cells.append("-" if found is base else "{} ({} to {})".format(*points(gain).split()))
+        cells.append(f"{tokens:.0f}")
+    return f"| {' | '.join(cells)} |"
+
+
+def table(judged: dict[str, dict[str, list[Outcome]]]) -> str:
+    base = judged["the miniature"]
+    head = ["model"]
+    for way in ("pass@1", POOL):
+        head += [f"{way} (95 %)", "points above the miniature (95 %)", "tokens"]
+    lines = [f"| {' | '.join(head)} |", "|---" * len(head) + "|"]
+    return "\n".join([*lines, *(row(name, found, base) for name, found in judged.items())])
+
+
+def by_tier(judged: dict[str, dict[str, list[Outcome]]]) -> str:
+    """Points of pass@1 above the miniature, tier by tier."""
+    base = judged["the miniature"]["pass@1"]
+    tiers = list(dict.fromkeys(each.task_id.rsplit("/", 3)[0] for each in base))
+    lines = [f"| model | {' | '.join(tiers)} |", "|---" * (len(tiers) + 1) + "|"]
+    for name, found in judged.items():
+        cells = []
+        for tier in tiers:
+            own, other = ([e for e in of if e.task_id.startswith(f"{tier}/")] for of in (found["pass@1"], base))
+            share = sum(each.right for each in own) / len(own)
+            gain = "" if own == other else " {} ({} to {})".format(*points(compare(own, other)).split())
+            cells.append(f"{share:.3f}{gain}")
+        lines.append(f"| {name} | {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def picture(judged: dict[str, dict[str, list[Outcome]]], path: Path) -> None:
+    """Points above the miniature with their intervals, for one attempt and for the best of eight."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    from matplotlib import pyplot
+
+    base, names = judged["the miniature"], [name for name in judged if name != "the miniature"]
+    figure, axes = pyplot.subplots(figsize=(7, 0.5 * len(names) + 1.5), layout="constrained")
+    for shift, way, label in ((0.12, "pass@1", "one attempt"), (-0.12, POOL, "best of 8")):
+        gains = [compare(judged[name][way], base[way]) for name in names]
+        middle = [100 * gain.difference for gain in gains]
+        low = [100 * (gain.difference - gain.interval[0]) for gain in gains]
+        high = [100 * (gain.interval[1] - gain.difference) for gain in gains]
+        places = [-i + shift for i in range(len(names))]
+        axes.errorbar(middle, places, xerr=[low, high], fmt="o", capsize=3, label=label)
+    axes.axvline(0, color="black", linewidth=0.8)
+    axes.set_yticks([-i for i in range(len(names))], names)
+    axes.set(xlabel="points above the shipped miniature, held-out questions (95 %)")
+    axes.grid(alpha=0.3, axis="x")
+    axes.legend()
+    figure.savefig(path, dpi=150)
+    pyplot.close(figure)
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("out", type=Path)
+    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--questions", type=int, default=250)
+    parser.add_argument("--held-out", type=int, default=125)
+    parser.add_argument("--epochs", type=float, default=4)
+    parser.add_argument("--rate", type=float, default=4e-4)
+    plan = Plan(**vars(parser.parse_args(arguments)))
+    jobs = [(seed, arm) for seed in range(plan.seeds) for arm in ARMS]
+    with ThreadPoolExecutor(os.cpu_count()) as workers:  # a small model keeps one processor busy
+        list(workers.map(lambda seed: collect(plan, seed), range(plan.seeds)))
+        models = dict(zip(jobs, workers.map(lambda job: train(plan, *job), jobs), strict=True))
+        asked = {"the miniature": MINI} | {f"{arm}, seed {seed}": model for (seed, arm), model in models.items()}
+        judged = dict(zip(asked, workers.map(lambda name: judge(plan, name, asked[name]), asked), strict=True))
+    said = f"{table(judged)}\n\n{by_tier(judged)}\n"
+    (plan.out / "table.md").write_text(said)
+    picture(judged, plan.out / "served_groups.png")
+    print(said)
+
+
+if __name__ == "__main__":
+    main()
