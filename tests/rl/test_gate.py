@@ -19,6 +19,7 @@ CONTEST = Contest("v2", "v1", 7)
 GUARD = Mixture("guard", (("sums", 1),))
 ALONE = GateSettings(guards=())  # the primary suite, format and length
 GUARDED = GateSettings(guards=(GUARD,))
+WIDE = replace(GUARDED, margin=0.05)  # a noisy guard is shown to be so much as good with few questions
 Answering = Callable[[Wanted], Pair]
 
 
@@ -156,7 +157,8 @@ def test_the_order_of_the_questions_between_two_looks_does_not_matter(difference
     for start, stop in pairwise(stops):
         other[start:stop] = np.random.default_rng(seed).permutation(other[start:stop])
     one, two = (decided(SMALL, CONTEST, recorded(each)) for each in (differences, other))
-    assert (one.promote, one.planned, one.looks, one.primary) == (two.promote, two.planned, two.looks, two.primary)
+    assert (one.promote, one.planned, one.reasons) == (two.promote, two.planned, two.reasons)
+    assert [(look.items, look.p, look.verdict) for look in one.looks] == [(k.items, k.p, k.verdict) for k in two.looks]
 
 
 def test_the_looks_are_where_they_were_declared_and_none_is_before_the_first_questions() -> None:
@@ -176,12 +178,13 @@ def test_the_looks_are_where_they_were_declared_and_none_is_before_the_first_que
 
 
 def test_a_guard_grows_until_it_is_clear_and_passes() -> None:
-    decision = gates(GUARDED, 1, gain=0.2, base=0.72)[0]
+    decision = gates(WIDE, 1, gain=0.2)[0]
     assert decision.promote
     assert [guard.name for guard in decision.guards] == ["length", "format", "guard"]
     guard = decision.guards[-1]
     assert guard.items in [300 * 2**k for k in range(6)]
-    assert guard.interval[0] > -0.02
+    assert guard.items > 300
+    assert guard.interval[0] > -0.05
 
 
 def test_a_guard_that_could_not_be_shown_refuses_and_says_how_many_questions_would_do() -> None:
@@ -233,7 +236,7 @@ def test_the_best_of_several_is_guarded_where_that_is_asked_for() -> None:
 
 
 def test_a_decision_is_json_and_a_table_with_tokens_beside_every_share() -> None:
-    decision = gates(GUARDED, 1, gain=0.2)[0]
+    decision = gates(WIDE, 1, gain=0.2)[0]
     read = json.loads(json.dumps(decision.summary()))
     assert (read["promote"], read["contest"]["candidate"], read["settings"]["alpha"]) == (True, "v2", 0.025)
     assert read["seeds"] == {"hard": CONTEST.seed("hard"), "guard": CONTEST.seed("guard")}
