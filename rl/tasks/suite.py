@@ -8,7 +8,7 @@ from itertools import count
 from typing import Protocol, TypeVar
 
 from agent.loading import load
-from rl.tasks import arithmetic, lookup, programs, smalltalk, strings, sums, units
+from rl.tasks import arithmetic, injection, lookup, programs, smalltalk, strings, sums, units
 from rl.tasks.redraw import WAYS, Change, Recording, redrawn
 from rl.tasks.task import SPLITS, Draw, Split, Task
 
@@ -26,7 +26,7 @@ class Family(Protocol):
 
 FAMILIES: dict[str, Family] = {
     "sums": sums, "arithmetic": arithmetic, "lookup": lookup, "strings": strings, "programs": programs, "units": units,
-    "smalltalk": smalltalk,
+    "smalltalk": smalltalk, "injection": injection,
 }  # fmt: skip
 HARD_TIERS = {
     "sums": (),
@@ -36,6 +36,7 @@ HARD_TIERS = {
     "programs": (3,),
     "units": (2,),
     "smalltalk": (),
+    "injection": (),
 }
 
 # What a demonstration is drawn from, as parts of the whole: most for what is hardest to learn. A lookup is five times as long
