@@ -86,8 +86,9 @@ def read(home: Path, role: Role = "server") -> Note | None:
     if not _held(place / "lock"):
         return None
     try:
-        return Note(**json.loads((place / "note.json").read_bytes()))
-    except (OSError, ValueError, TypeError):  # it is about to be written, or is being taken away
+        found = json.loads((place / "note.json").read_bytes())
+        return Note(**found | {"leaving": tuple(found.get("leaving", ()))})
+    except (OSError, ValueError, TypeError, AttributeError):  # it is about to be written, or is being taken away
         return None
 
 
