@@ -94,13 +94,15 @@ async def under_load(home: Path) -> AsyncIterator[Load]:
 async def taken(home: Path, load: Load, more: int = AT_ONCE, seconds: float = 900.0) -> Note:
     """Wait until what is promoted answers new runs, and some have ended since. Raises ``TimeoutError``."""
     wanted = registry.target(home, str(MINI))
+    enough: int | None = None
     async with asyncio.timeout(seconds):
-        while not ((now := note.read(home)) and (now.model, now.adapter) == (wanted.name, wanted.adapter)):
+        while True:
+            now = note.read(home)
+            if now and enough is None and (now.model, now.adapter) == (wanted.name, wanted.adapter):
+                enough = len(load.runs) + more
+            if now and enough is not None and len(load.runs) >= enough:
+                return now
             await asyncio.sleep(0.1)
-        enough = len(load.runs) + more
-        while len(load.runs) < enough:
-            await asyncio.sleep(0.1)
-    return now
 
 
 def mixed(runs: list[Run]) -> int:
@@ -153,15 +155,18 @@ async def main(changes: int) -> int:
                 began = time.monotonic()
                 name = await change(home, turn)
                 now = await taken(home, load)
-                print(f"change {turn + 1}: {name} at {now.base_url} after {time.monotonic() - began:.0f} s, "
-                      f"{len(load.runs)} runs, {len(load.failures())} failures", file=sys.stderr, flush=True)  # fmt: skip
+                seconds, failures = time.monotonic() - began, len(load.failures())
+                line = f"{name} at {now.base_url} after {seconds:.0f} s, {len(load.runs)} runs, {failures} failures"
+                print(f"change {turn + 1}: {line}", file=sys.stderr, flush=True)
         versions = Counter(str(run.policy) for run in load.runs)
         wrongly, samples, largest = wrong(home, load.runs)
     print(f"{changes} changes under {AT_ONCE} runs at once: {len(load.runs)} runs of {len(versions)} versions, "
           f"{samples} samples")  # fmt: skip
     print(f"failed requests: {len(load.failures())} {Counter(load.failures()) or ''}")
     print(f"runs with two versions: {mixed(load.runs)}")
-    print(f"samples that the weights they name did not draw: {wrongly} (largest difference of the others {largest:.1e})")
+    print(
+        f"samples that the weights they name did not draw: {wrongly} (largest difference of the others {largest:.1e})"
+    )
     return int(bool(load.failures() or mixed(load.runs) or wrongly))
 
 

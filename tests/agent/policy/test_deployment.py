@@ -6,11 +6,10 @@ import asyncio
 import json
 import socket
 import sys
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
-import httpx
 import pytest
 
 from agent.policy import adapters, deployment, note, registry, server
@@ -99,9 +98,7 @@ async def deployed(
     assert note.read(home) is None
 
 
-async def until(
-    home: Path, wanted: Callable[[Note], bool | Awaitable[bool]], task: asyncio.Task[None] | None = None
-) -> Note:
+async def until(home: Path, wanted: Callable[[Note], bool], task: asyncio.Task[None] | None = None) -> Note:
     async with asyncio.timeout(60):
         while True:
             if (now := note.read(home)) and wanted(now):
@@ -171,9 +168,7 @@ async def test_weights_that_do_not_start_are_taken_back_with_the_reason_and_the_
     version = full(home, tmp_path / "new", b"broken", root)
     async with deployed(home, root, swap=swap) as told:
         registry.promote(home, version)
-        async with asyncio.timeout(60):
-            while registry.promoted(home):
-                await asyncio.sleep(0.05)
+        now = await until(home, lambda _: registry.promoted(home) is None)
         now = await until(home, lambda now: now.starting_since is None and now.model == str(root))
         assert await names_at(now) == [str(root)]
         assert "These weights are broken" in registry.current(home).history[-1].why
@@ -210,9 +205,8 @@ async def test_an_adapter_is_loaded_where_its_base_is_served_and_unloaded_after_
         now = await until(home, lambda now: now.adapter == second)
         assert await names_at(now) == sorted([str(root), first, second])
         runs["first"] = 0
-        async with asyncio.timeout(60):
-            while first in await names_at(now):
-                await asyncio.sleep(0.05)
+        await until(home, lambda _: first not in adapters.loaded(home).folders)
+        assert await names_at(now) == sorted([str(root), second])
         registry.rollback(home)
         registry.rollback(home)
         now = await until(home, lambda now: now.adapter is None)
@@ -276,8 +270,7 @@ async def test_runs_of_a_real_vllm_take_each_version_and_none_fails_or_mixes_two
             await taken(home, load, 2)
             for turn in range(3):  # weights, an adapter on them, back to the weights
                 await change(home, turn)
-                now = await taken(home, load, 4)
-        assert httpx.get(now.base_url.removesuffix("/v1") + "/health", timeout=30).status_code == 200
+                await taken(home, load, 4)
         wrongly, samples, _ = wrong(home, load.runs)
     assert (load.failures(), mixed(load.runs), wrongly) == ([], 0, 0)
     assert samples

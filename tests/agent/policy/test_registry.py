@@ -161,9 +161,7 @@ def test_a_promoted_version_takes_the_place_of_its_base_and_of_no_other(home: Pa
     assert registry.target(home, "a/hub") == Target("a/hub", "a/hub")
 
 
-def test_an_adapter_goes_on_the_very_weights_that_it_was_trained_on(
-    home: Path, tmp_path: Path, adapter: Path
-) -> None:
+def test_an_adapter_goes_on_the_very_weights_that_it_was_trained_on(home: Path, tmp_path: Path, adapter: Path) -> None:
     base = complete(tmp_path / "base", b"base")
     version = registry.promote(home, registry.add(home, adapter, Origin(base=str(base))).id)
     assert registry.target(home, str(base)) == Target(str(base), str(base), version.id, version.id)
@@ -201,7 +199,7 @@ def test_a_damaged_file_says_what_to_do(home: Path, model: Path) -> None:
     version = registry.add(home, model, BASE)
     registry.promote(home, version.id)
     (home / "versions" / "current.json").write_text('{"promoted": ')
-    with pytest.raises(VersionError, match="current.json cannot be read .* delete it"):
+    with pytest.raises(VersionError, match=r"current.json cannot be read .* delete it"):
         registry.promoted(home)
     (home / "versions" / "current.json").unlink()
     (home / "versions" / version.id / "version.json").write_text("[]")
