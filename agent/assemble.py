@@ -111,7 +111,7 @@ def forget_checkpoints(settings: Settings, run_ids: Iterable[str]) -> None:
 
 
 async def policy_of(settings: Settings) -> Policy:
-    """The model that the settings name, what ``ponder model serve`` serves, or the miniature."""
+    """The model that the settings name, what ``ponder model serve`` serves, or the miniature's promoted version."""
     from agent.policy import note
 
     served = note.read(settings.home)
@@ -122,9 +122,25 @@ async def policy_of(settings: Settings) -> Policy:
         return await connect(settings.base_url, settings.model, key)
     if served and (settings.base_url is not None or not names_folder(settings.model)):
         return await served_policy(settings, served)
+    return own_policy(settings)
+
+
+def own_policy(settings: Settings) -> Policy:
+    """In this process: the folder, the name on the hub or the version that ``model`` names, or what is promoted.
+
+    Raises ``PolicyError`` and ``VersionError``.
+    """
+    from agent.policy import registry
     from agent.policy.embedded import EmbeddedPolicy
 
-    return EmbeddedPolicy.load(settings.model or MINI)
+    if (named := registry.named(settings.home, settings.model)) is not None:
+        chosen = registry.target_of(settings.home, named)
+    elif settings.model is None:
+        chosen = registry.target(settings.home, str(MINI))
+    else:
+        return EmbeddedPolicy.load(settings.model)
+    adapter = registry.weights_of(settings.home, chosen.adapter) if chosen.adapter else None
+    return EmbeddedPolicy.load(chosen.model, adapter=adapter)
 
 
 def is_at(base_url: str, served: Note) -> bool:
@@ -137,33 +153,35 @@ def is_at(base_url: str, served: Note) -> bool:
 
 
 async def served_policy(settings: Settings, served: Note) -> Policy:
-    """By the note of this home. Raises ``SettingsError``, ``AdapterError`` and ``EndpointError``s."""
-    from agent.policy import adapters, note
+    """By the note of this home: a server that new runs take, or one that has what ``model`` names.
+
+    Raises ``SettingsError``, ``AdapterError`` and ``EndpointError``s.
+    """
+    from agent.policy import registry
     from agent.policy.chat import ChatPolicy
     from agent.policy.connect import connect
-    from agent.policy.endpoint import Adapters
+    from agent.policy.served import ServedPolicy, adapters_of
     from agent.policy.wire import EndpointFailed
 
     names = await names_at(served)
     if settings.model and settings.model not in names:
+        if settings.base_url is None and registry.named(settings.home, settings.model):
+            return own_policy(settings)
         raise SettingsError(
             f"{settings.model!r} is neither a folder of weights nor served here; served are {', '.join(names)}."
         )
+    kept = adapters_of(settings.home, served)
     policy = await connect(
         served.base_url,
         settings.model or served.model,
         served.api_key,
-        tokenizer=served.model,
-        adapters=Adapters(
-            current=lambda: None if settings.model else adapters.loaded(settings.home).current,
-            known=lambda: adapters.loaded(settings.home).folders,
-            serving=lambda: note.serves(settings.home, served),
-        ),
+        tokenizer=served.weights or served.model,
+        adapters=replace(kept, current=lambda: None) if settings.model else kept,
     )
     if isinstance(policy, ChatPolicy):  # of a server that has ids
         await policy.close()
         raise EndpointFailed(f"What is served at {served.base_url} gives no token ids ({policy.reason}); ask again.")
-    return policy
+    return policy if settings.model else ServedPolicy(settings.home, served, policy)
 
 
 async def names_at(served: Note) -> list[str]:

@@ -40,13 +40,13 @@ def random_adapter(folder: Path, seed: int, scale: float = 0.05) -> Path:
     return folder
 
 
-def adapted(folder: Path) -> Any:
-    """The miniature in float32 with an adapter added to its matrices."""
+def adapted(folder: Path, base: Path = MINI) -> Any:
+    """A model in float32, by default the miniature, with an adapter added to its matrices."""
     import torch
     from safetensors.torch import load_file
     from transformers import AutoModelForCausalLM
 
-    model = AutoModelForCausalLM.from_pretrained(MINI, dtype=torch.float32)
+    model = AutoModelForCausalLM.from_pretrained(base, dtype=torch.float32)
     tensors = load_file(folder / WEIGHTS)
     with torch.inference_mode():
         for name, down in tensors.items():

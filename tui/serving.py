@@ -9,7 +9,6 @@ import secrets
 import signal
 import sys
 import time
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -56,8 +55,15 @@ def serve(
         bool,
         typer.Option("--process-reward", help="MODEL is one that scores the steps of answers, not one that answers."),
     ] = False,
+    swap: Annotated[
+        bool,
+        typer.Option("--swap", help="End one version before the next is started: for a GPU that cannot hold both."),
+    ] = False,
 ) -> None:
-    """Serve a model until Ctrl-C; without MODEL the miniature. Every `ponder` command finds it by itself."""
+    """Serve a model until Ctrl-C; without MODEL the miniature. Every `ponder` command finds it by itself.
+
+    Where a version that was made from it is promoted (`ponder promote`), that is served, at once and from then on.
+    """
     from agent.assemble import MINI
     from agent.policy import note, plan, server
     from agent.policy.steps import StepEncoder
@@ -70,7 +76,7 @@ def serve(
     log = note.folder(settings.home, role_of(process_reward)) / "vllm.log"
     place = port or (8001 if process_reward else 8000)
     serving = server.Serving(name, place, key, tuple(arguments), log, tag)
-    asyncio.run(serve_until_stopped(settings, serving))
+    asyncio.run(serve_until_stopped(settings, serving, swap))
 
 
 def key_of(settings: Settings, given: str | None) -> str:
@@ -84,37 +90,30 @@ def key_of(settings: Settings, given: str | None) -> str:
     return given
 
 
-async def serve_until_stopped(settings: Settings, serving: Any) -> None:
-    from agent.policy import adapters, note, server
+async def serve_until_stopped(settings: Settings, serving: Any, swap: bool) -> None:
+    from agent.assemble import open_log
+    from agent.policy.deployment import Deployment
     from tui.printer import printable
 
-    role = role_of(serving.step_tag_id is not None)
-    left = note.Note(serving.base_url, serving.api_key, serving.model, os.getpid(), str(serving.log))
     told = [""]
     began = time.monotonic()
 
     def tell(line: str) -> None:
         if line != told[0]:
             told[0] = line
-            print(f"{time.monotonic() - began:5.0f} s  {line}", file=sys.stderr, flush=True)
+            print(f"{time.monotonic() - began:5.0f} s  {printable(line)}", file=sys.stderr, flush=True)
 
-    def starting() -> None:
-        note.write(settings.home, replace(left, starting_since=time.time()), role)
+    with open_log(settings) as store:
 
-    async def ready() -> None:
-        if role == "server":
-            for problem in await adapters.load_again(settings.home, left):
-                print(f"ponder: {printable(problem)}", file=sys.stderr)
-        note.write(settings.home, left, role)
-        place = note.folder(settings.home, role)
-        print(f"{serving.model} is served at {serving.base_url}; its key is in {place}/note.json")
+        def in_use(model: str, adapter: str | None) -> int:
+            policies = [run.policy for run in store.under_way()]
+            return sum(each.model == model and adapter in (None, each.adapter) for each in policies)
 
-    with note.left(settings.home, replace(left, starting_since=time.time()), role):
         task = asyncio.current_task()
         assert task is not None
         asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
         try:
-            await server.watch(serving, tell, ready, starting)
+            await Deployment(settings.home, serving, in_use, tell, swap).run()
         except asyncio.CancelledError:
             print("Stopped.", file=sys.stderr)
 

@@ -8,17 +8,17 @@ files, and the files are copied to where nobody changes them.
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import json
 import os
 import re
 import shutil
 import tempfile
 import time
-from collections.abc import AsyncIterator, Callable, Collection
+from collections.abc import AsyncIterator, Callable, Collection, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import httpx
 
@@ -26,8 +26,9 @@ from agent.claim import locked
 from agent.errors import PonderError
 from agent.files import write_private
 from agent.policy.note import Note, folder
+from agent.policy.server import whatever_happens
+from agent.policy.weights import CONFIG, WEIGHTS, adapter_digest
 
-CONFIG, WEIGHTS = "adapter_config.json", "adapter_model.safetensors"
 DEADLINE = 120.0  # seconds that a server has to load one
 LISTING = 60.0  # and to say which it has
 LAST_RUN = 600.0  # seconds that runs have to end before it is unloaded
@@ -61,6 +62,18 @@ def loaded(home: Path) -> Loaded:
         raise AdapterError(sentence) from error
 
 
+def current_of(home: Path, note: Note) -> str | None:
+    """The one that new runs of a server take; its note says so while another server's are remembered."""
+    now = loaded(home)
+    return now.current if now.model in (None, note.model) else note.adapter
+
+
+def known_of(home: Path, note: Note) -> Collection[str]:
+    """Those that a server has, or gets again when it comes up after a crash."""
+    now = loaded(home)
+    return now.folders if now.model in (None, note.model) else [note.adapter] if note.adapter else []
+
+
 def remember(home: Path, now: Loaded) -> None:
     write_private(folder(home) / "adapters.json", json.dumps(asdict(now)))
 
@@ -80,35 +93,52 @@ async def load(home: Path, note: Note, source: Path, name: str = "ponder") -> st
             if version not in before.folders:
                 shutil.rmtree(place)
             raise
-        remember(home, Loaded(before.folders | {version: str(place)}, version, note.model))
+        others = before.folders if before.model in (None, note.model) else {}
+        remember(home, Loaded(others | {version: str(place)}, version, note.model))
     return version
 
 
-async def load_again(home: Path, note: Note) -> list[str]:
+async def load_again(home: Path, note: Note, without: Collection[str] = ()) -> list[str]:
     """Give a server that has just come up what the one before it had; a sentence for each that it refuses.
 
-    What it refuses is forgotten: new runs take the base model instead, and runs that began with it end with the reason.
-    So are the adapters of another base model. Raises ``AdapterError`` where the server does not answer.
+    What it refuses is forgotten, and so are those in ``without``: new runs take the base model instead, and runs that
+    began with it end with the reason. So are the adapters of another base model. Raises ``AdapterError`` where the
+    server does not answer.
     """
     async with _alone(home):
-        before, names, problems = loaded(home), await served(note), []
+        before, problems = loaded(home), list[str]()
         if before.folders and before.model not in (None, note.model):
+            await served(note)
             remember(home, Loaded({}))
             return [
                 f"{', '.join(before.folders)}: forgotten, since loaded for {before.model}; load those of this model."
             ]
-        folders = dict(before.folders)
-        for name, place in before.folders.items():
-            try:
-                if name not in names:
-                    await _post(note, "load_lora_adapter", {"lora_name": name, "lora_path": place})
-            except AdapterRefused as error:
-                problems.append(f"{name} could not be loaded again and is forgotten: {error}")
-                del folders[name]
-        if problems:
+        folders = {name: place for name, place in before.folders.items() if name not in without}
+        for name, error in (await give(note, folders)).items():
+            problems.append(f"{name} could not be loaded again and is forgotten: {error}")
+            del folders[name]
+        if folders != before.folders:
             current = before.current if before.current in folders else None
             remember(home, replace(before, folders=folders, current=current))
     return problems
+
+
+async def give(note: Note, folders: Mapping[str, str]) -> dict[str, AdapterRefused]:
+    """Load into a server those that it lacks; which it refuses, and why. Raises ``AdapterError``."""
+    names, refused = await served(note), dict[str, AdapterRefused]()
+    for name, place in folders.items():
+        try:
+            if name not in names:
+                await _post(note, "load_lora_adapter", {"lora_name": name, "lora_path": place})
+        except AdapterRefused as error:
+            refused[name] = error
+    return refused
+
+
+async def change(home: Path, to: Callable[[Loaded], Loaded]) -> None:
+    """Remember something else from now on, where a server has it already."""
+    async with _alone(home):
+        remember(home, to(loaded(home)))
 
 
 async def unload(home: Path, note: Note, name: str, in_use: Callable[[str], int] = lambda name: 0) -> None:
@@ -128,6 +158,10 @@ async def unload(home: Path, note: Note, name: str, in_use: Callable[[str], int]
         if time.monotonic() > end:
             raise AdapterError(f"{runs} runs still use {name}; new ones do not. Unload it when they have ended.")
         await asyncio.sleep(0.2)
+    await whatever_happens(_take_away(home, note, name))  # or a later loading could meet the rest of it
+
+
+async def _take_away(home: Path, note: Note, name: str) -> None:
     async with _alone(home):
         if name in await served(note):
             await _post(note, "unload_lora_adapter", {"lora_name": name})
@@ -171,8 +205,7 @@ def kept(home: Path, source: Path, name: str) -> tuple[Path, str]:
         files = {part: (source / part).read_bytes() for part in (CONFIG, WEIGHTS)}
     except OSError as error:
         raise AdapterError(f"{source} is no adapter: {CONFIG} and {WEIGHTS} are needed.") from error
-    digest = hashlib.sha256(b"".join(hashlib.sha256(content).digest() for content in files.values())).hexdigest()
-    version = f"{name}-{digest[:12]}"
+    version = f"{name}-{adapter_digest(files)}"
     place = folder(home) / "adapters" / version
     if not place.exists():
         place.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -188,16 +221,21 @@ def kept(home: Path, source: Path, name: str) -> tuple[Path, str]:
 
 async def served(note: Note) -> list[str]:
     """The names of all models and adapters that the server has. Raises ``AdapterError``."""
-    async with _client(note, LISTING) as client:
+    return [card["id"] for card in await cards(note)]
+
+
+async def cards(note: Note) -> list[dict[str, Any]]:
+    """What the server says of each of them. Raises ``AdapterError``."""
+    async with client_of(note, LISTING) as client:
         response = await client.get("models")
     try:
-        return [card["id"] for card in _accepted(note, response).json()["data"]]
+        return [card | {"id": card["id"]} for card in _accepted(note, response).json()["data"]]
     except (ValueError, LookupError, TypeError) as error:
         raise AdapterError(f"What answers at {note.base_url} is no model server; see {note.log}.") from error
 
 
 async def _post(note: Note, path: str, body: dict[str, str]) -> None:
-    async with _client(note, DEADLINE) as client:
+    async with client_of(note, DEADLINE) as client:
         _accepted(note, await client.post(path, json=body))
 
 
@@ -217,7 +255,7 @@ def _message(response: httpx.Response) -> str:
 
 
 @asynccontextmanager
-async def _client(note: Note, seconds: float) -> AsyncIterator[httpx.AsyncClient]:
+async def client_of(note: Note, seconds: float) -> AsyncIterator[httpx.AsyncClient]:
     """For ``seconds`` in all: httpx's own timeout begins anew with every byte. No proxy is for the loopback."""
     client = httpx.AsyncClient(
         base_url=note.base_url, headers={"Authorization": f"Bearer {note.api_key}"}, timeout=seconds, trust_env=False

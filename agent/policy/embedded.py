@@ -14,13 +14,15 @@ from collections.abc import AsyncGenerator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from os import PathLike
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from agent.policy.batch import Batch, Limits, Request, Row
-from agent.policy.model import load_model, prepare, redraw, use_threads, version_of
+from agent.policy.model import load_model, merged, prepare, redraw, use_threads, version_of
 from agent.policy.policy import GREEDY, ContextTooLong, Delta, PolicyError, expect
 from agent.policy.renderer import Renderer
 from agent.policy.sampling import Draw
+from agent.policy.weights import adapted
 from agent.records import PolicyVersion, Sample, SamplingParams
 
 if TYPE_CHECKING:
@@ -50,11 +52,19 @@ class EmbeddedPolicy:
         self._closed = False
 
     @classmethod
-    def load(cls, folder: str | PathLike[str], device: str | None = None) -> EmbeddedPolicy:
-        """Load a model's folder (or hub name) on ``device``, by default the GPU where there is one."""
+    def load(
+        cls, folder: str | PathLike[str], device: str | None = None, adapter: Path | None = None
+    ) -> EmbeddedPolicy:
+        """Load a model's folder (or hub name) on ``device``, by default the GPU where there is one.
+
+        The weights of ``adapter``, a LoRA's folder, are added to the model's. Raises ``PolicyError``.
+        """
         renderer = Renderer.load(folder)
         model = load_model(folder, device)
-        return cls(model, renderer, version_of(model))
+        version = version_of(model)
+        if adapter is not None:
+            model, version = merged(model, adapter), adapted(version, adapter)
+        return cls(model, renderer, version)
 
     def at(self, version: PolicyVersion | None) -> EmbeddedPolicy:
         expect(version, self.version)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import copy
 import math
+import re
 import time
 from collections.abc import AsyncGenerator, Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import aclosing, contextmanager
@@ -19,6 +20,7 @@ import openai
 from agent.policy.policy import GREEDY, ContextTooLong, Delta, OtherVersion, PolicyError
 from agent.policy.renderer import Renderer
 from agent.policy.wire import (
+    Deadlines,
     EndpointBroken,
     EndpointBusy,
     EndpointError,
@@ -44,6 +46,7 @@ FINISH = {"stop": "stop", "length": "length", "abort": "cancelled"}
 STORED = 2**31  # ids are packed as 32 bits
 IDS, NUMBERS = frozenset({int}), frozenset({int, float})  # types; True is of neither
 SLACK = 1e-3  # what a server's rounding may put above log(1)
+REGISTERED = re.compile(r"[^/]+-[0-9a-f]{12}")  # as ``registry`` names what it keeps
 LOGPROBS = "log-probabilities: the server did not give one for each token that is at most 0; look at its settings"
 
 
@@ -139,6 +142,15 @@ class EndpointPolicy:
             for sample in _finished(choices, usage):
                 yield sample
 
+    @property
+    def deadlines(self) -> Deadlines:
+        return self._server.deadlines
+
+    def elsewhere(self, server: Server, renderer: Renderer, adapters: Adapters) -> EndpointPolicy:
+        """For another server that was started with the same settings."""
+        version = version_of(server.model, None)
+        return EndpointPolicy(server, renderer, self._processed_logprobs, adapters, version)
+
     async def close(self) -> None:
         await self._client.close()
 
@@ -211,8 +223,10 @@ class EndpointPolicy:
 
 
 def version_of(base: str, adapter: str | None) -> PolicyVersion:
-    """An adapter's name ends in its version: ``ponder-3f9ac21b04de``."""
-    return PolicyVersion(base, adapter, adapter.rpartition("-")[2]) if adapter else PolicyVersion(base)
+    """An adapter's name ends in its version: ``ponder-3f9ac21b04de``. So does that of a version of full weights."""
+    if adapter or REGISTERED.fullmatch(base):
+        return PolicyVersion(base, adapter, (adapter or base).rpartition("-")[2])
+    return PolicyVersion(base)
 
 
 @dataclass(eq=False, slots=True)

@@ -40,6 +40,19 @@ def load_model(folder: str | PathLike[str], device: str | None = None) -> PreTra
     return model.to(device or ("cuda" if torch.cuda.is_available() else "cpu"))
 
 
+def merged(model: PreTrainedModel, adapter: Path) -> PreTrainedModel:
+    """The model with a LoRA adapter's weights added to its own. Raises ``PolicyError``."""
+    try:
+        from peft import PeftModel
+    except ImportError as error:
+        sentence = "The package peft, which adds an adapter to a model, is missing: `make test` installs all."
+        raise PolicyError(sentence) from error
+    try:
+        return PeftModel.from_pretrained(model, str(adapter)).merge_and_unload(safe_merge=True)
+    except Exception as error:  # what does not fit, or is damaged, makes the libraries raise many things
+        raise PolicyError(f"The adapter {adapter} does not go on this model ({error}); promote another.") from error
+
+
 def version_of(model: PreTrainedModel) -> PolicyVersion:
     """The version in its folder, or the hub's name and commit."""
     name = model.name_or_path or type(model).__name__

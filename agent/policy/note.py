@@ -26,7 +26,7 @@ Role = Literal["server", "process_reward"]  # the folder's name
 
 @dataclass(frozen=True, slots=True)
 class Note:
-    """Where a model is served."""
+    """Where a model is served. What has a default here was not in the first notes."""
 
     base_url: str  # up to and with /v1
     api_key: str = field(repr=False)
@@ -34,6 +34,11 @@ class Note:
     pid: int  # of the process that watches over the server
     log: str  # the file that the server writes to
     starting_since: float | None = None  # seconds of the epoch; None once it answers
+    weights: str = ""  # a folder or a name on the hub; "" where ``model`` is that
+    root: str = ""  # what was asked to be served, whose promoted versions it takes; "" for a server that takes none
+    adapter: str | None = None  # the promoted one, which new runs take from the moment that they take this server
+    context_length: int | None = None  # tokens, once it answers
+    leaving: tuple[str, ...] = ()  # addresses of servers that finish the runs that began with them
 
     @property
     def state(self) -> str:
@@ -81,15 +86,19 @@ def read(home: Path, role: Role = "server") -> Note | None:
     if not _held(place / "lock"):
         return None
     try:
-        return Note(**json.loads((place / "note.json").read_bytes()))
-    except (OSError, ValueError, TypeError):  # it is about to be written, or is being taken away
+        found = json.loads((place / "note.json").read_bytes())
+        return Note(**found | {"leaving": tuple(found.get("leaving", ()))})
+    except (OSError, ValueError, TypeError, AttributeError):  # it is about to be written, or is being taken away
         return None
 
 
 def serves(home: Path, then: Note, role: Role = "server") -> bool:
-    """Whether the process that left the note ``then`` still serves, or starts its server again after a crash."""
+    """Whether the process that left the note ``then`` still serves, or starts its server again after a crash.
+
+    A server in whose place another one answers new runs is served until the last run that began with it.
+    """
     now = read(home, role)
-    return now is not None and (now.pid, now.base_url) == (then.pid, then.base_url)
+    return now is not None and now.pid == then.pid and then.base_url in (now.base_url, *now.leaving)
 
 
 def _own(lock: Path) -> int | None:

@@ -79,6 +79,7 @@ class Serving:
     log: Path  # what vLLM writes is added to it
     step_tag_id: int | None = None  # of a process reward model: it is served instead of sampled from
     health_seconds: float = 1800.0  # the longest wait for a start: large weights are read from a slow disk
+    name: str = ""  # what the model is called there; "" as ``model`` says
 
     @property
     def base_url(self) -> str:
@@ -101,6 +102,7 @@ def build() -> str:
 def command(serving: Serving, build: str, model_type: str | None) -> list[str]:
     """vLLM's command line."""
     own = {"--model": serving.model, "--host": HOST, "--port": str(serving.port)}
+    own |= {"--served-model-name": serving.name} if serving.name else {}
     switches: list[str] = []
     given = set(map(flag, serving.extra))
     if build == "cpu":
@@ -333,7 +335,7 @@ async def engine(serving: Serving) -> AsyncIterator[Engine]:
     finally:
         if process.stdin:
             process.stdin.close()
-        await _whatever_happens(_nothing_left(process))
+        await whatever_happens(_nothing_left(process))
 
 
 def session(leader: int) -> dict[int, str]:
@@ -358,7 +360,7 @@ async def _nothing_left(process: asyncio.subprocess.Process) -> None:
         await asyncio.sleep(0.05)
 
 
-async def _whatever_happens(work: Awaitable[object]) -> None:
+async def whatever_happens(work: Awaitable[object]) -> None:
     """Wait for it to the end, however often this task is cancelled meanwhile."""
     task, cancelled = asyncio.ensure_future(work), False
     while not task.done():

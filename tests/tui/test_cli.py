@@ -31,7 +31,7 @@ COMMANDS = {
     "search",
     "train",
 }
-COMMANDS |= {"trust"}
+COMMANDS |= {"promote", "rollback", "trust", "versions"}
 HEAVY = {"torch", "transformers", "langgraph", "openai", "pydantic", "rich", "numpy", "faiss", "textual", "fastapi"}
 
 
