@@ -17,11 +17,13 @@ from rl.tasks.task import Task
 
 
 @asynccontextmanager
-async def asking(settings: Settings, concurrent: int = 16) -> AsyncIterator[Harness]:
-    """Who is asked: the settings' agent, one run in ten drawn whole as theirs say."""
+async def asking(
+    settings: Settings, concurrent: int = 16, reference_share: float | None = None
+) -> AsyncIterator[Harness]:
+    """Who is asked: the settings' agent, and as many runs drawn whole as they say, where nothing else is said."""
     async with assemble(settings) as agent:
-        ready = replace(agent, checkpointer=None)
-        yield Harness(ready, open_encoder(settings), concurrent, settings.reference_share)
+        share = settings.reference_share if reference_share is None else reference_share
+        yield Harness(replace(agent, checkpointer=None), open_encoder(settings), concurrent, share)
 
 
 async def collect(harness: Harness, tasks: Sequence[Task], effort: Effort, report: Report) -> list[str]:

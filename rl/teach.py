@@ -12,7 +12,7 @@ from pathlib import Path
 
 from rl.checkpoints import TrainingError
 from rl.groups import Found
-from rl.grpo import GRPOSettings, compared, step_count, train
+from rl.grpo import GRPOSettings, compared, fingerprint, step_count, train
 from rl.optimise import Progress
 from rl.processes import ALONE, Processes
 from rl.staleness import Limits, Mismatch, Tell, remembered
@@ -29,6 +29,8 @@ class Taught:
     steps: int
     left_out: Counter[str]  # samples that were refused, runs and groups, by reason
     mismatch: Mismatch  # of the model that it began with and the policies that drew the samples
+    mixture: Counter[str]  # groups by the policy that drew them
+    hash: str  # of what was learned from, in which order
 
     def said(self) -> list[str]:
         """In words, a line each."""
@@ -72,7 +74,9 @@ def teach(
         trainee.save(folder / "model")
     members = [member for row in rows for member in row.group.members]
     tokens = sum(member.sampled for member in members)
-    return Taught(len(rows), len(members), tokens, steps, found.left_out + constant + stale, mismatch)
+    mixture = Counter(str(row.group.policy) for row in rows)
+    left_out = found.left_out + constant + stale
+    return Taught(len(rows), len(members), tokens, steps, left_out, mismatch, mixture, fingerprint(rows))
 
 
 def refuse_nothing(rows: int, left_out: Counter[str]) -> None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from tui import bench, calibrating, collecting, evaluation, grpo, log, serving, training, versions
+from tui import bench, calibrating, collecting, evaluation, grpo, improving, log, serving, training, versions
 from tui.options import (
     AsJson,
     BaseUrl,
@@ -264,5 +264,6 @@ def doctor() -> None:
     raise typer.Exit(0 if asyncio.run(examine(settings_for())) else 1)
 
 
-for module in (calibrating, collecting, evaluation, grpo, log, training, versions):  # commands that have a file of their own
+# commands that have a file of their own
+for module in (log, versions, collecting, improving, calibrating, evaluation, grpo, training):
     module.add_to(app, log_app, train_app)
