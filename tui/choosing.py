@@ -80,7 +80,8 @@ def with_runs(command: Callable[..., None]) -> Callable[..., None]:
 
     @wraps(command)
     def whole(**given: Any) -> None:
-        command(**given, runs=Runs(**{each.name: given.pop(each.name) for each in chosen}))
+        runs = Runs(**{each.name: given.pop(each.name) for each in chosen})
+        command(**given, runs=runs)
 
     everything = Signature([*own, *chosen])
     whole.__signature__ = everything  # type: ignore[attr-defined] - where inspect, and with it Typer, looks first
@@ -97,11 +98,12 @@ def date_of(when: datetime | None) -> str | None:
 
 
 def prepared(threads: int) -> None:
-    """Torch with so many threads, and no bars of its libraries between ours."""
+    """Torch with so many threads; no bars of its libraries between ours, and no news of what is as it should be."""
     import torch
     from transformers.utils import logging
 
     logging.disable_progress_bar()
+    logging.set_verbosity_error()
     if threads:
         torch.set_num_threads(threads)
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from tui import bench, calibrating, collecting, evaluation, grpo, log, serving, training
+from tui import bench, calibrating, collecting, evaluation, grpo, learning, log, serving, training
 from tui.options import (
     AsJson,
     BaseUrl,
@@ -264,5 +264,13 @@ def doctor() -> None:
     raise typer.Exit(0 if asyncio.run(examine(settings_for())) else 1)
 
 
-for module in (log, calibrating, collecting, evaluation, grpo, training):  # commands that have a file of their own
+for module in (
+    log,
+    calibrating,
+    collecting,
+    evaluation,
+    grpo,
+    learning,
+    training,
+):  # commands that have a file of their own
     module.add_to(app, log_app, train_app)
