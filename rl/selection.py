@@ -7,7 +7,7 @@ whose thread or owner said ``train: no`` stays out, and so does the second of tw
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Awaitable, Callable, Container, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Container, Iterable, Sequence
 from dataclasses import dataclass, field
 
 from agent.records import Run
@@ -29,7 +29,8 @@ class Wanted:
     efforts: Sequence[str] = ()
     tags: Sequence[str] = ()  # all of which a run must have
     feedback: float | None = None  # the least that people said of it, on average; runs that nobody judged stay out
-    families: Sequence[str] = ()  # of tasks: "strings", "strings/4", a file's name
+    families: Sequence[str] = ()  # of generated tasks: "strings", "strings/4"
+    task_ids: Collection[str] = ()  # of other tasks that are wanted, too
 
 
 def chosen(log: Store, wanted: Wanted) -> tuple[list[Run], Counter[str]]:
@@ -60,11 +61,15 @@ def refused(log: Store, run: Run, wanted: Wanted, silent: Iterable[str]) -> str 
         return "of another effort"
     if not set(wanted.tags) <= set(run.metadata.get("tags", ())):
         return "without the tags"
-    if wanted.families and not any(task_id.startswith(f"{family}/") for family in wanted.families):
+    if (wanted.families or wanted.task_ids) and not asks(wanted, task_id):
         return "of another family"
     if wanted.feedback is not None and liked(log, run) < wanted.feedback:
         return "people said nothing, or less"
     return None
+
+
+def asks(wanted: Wanted, task_id: str) -> bool:
+    return task_id in wanted.task_ids or any(task_id.startswith(f"{family}/") for family in wanted.families)
 
 
 def refuses(run: Run) -> bool:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from tui import bench, calibrating, collecting, evaluation, grpo, improving, log, serving, training, versions
+from tui import bench, calibrating, collecting, evaluation, grpo, improving, learning, log, serving, training, versions
 from tui.options import (
     AsJson,
     BaseUrl,
@@ -265,5 +265,6 @@ def doctor() -> None:
 
 
 # commands that have a file of their own
-for module in (log, versions, collecting, improving, calibrating, evaluation, grpo, training):
+for module in (log, versions, collecting, improving, calibrating, evaluation, training, grpo, learning):
+    module.add_to(app, log_app, train_app)
     module.add_to(app, log_app, train_app)

@@ -2,16 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import datetime
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from tui.log import Thread, day
+from tui.choosing import (
+    Adapter,
+    Folder,
+    Lesson,
+    Lora,
+    Reward,
+    Runs,
+    Threads,
+    collected,
+    names_in,
+    prepared,
+    trainee_of,
+    with_runs,
+)
 from tui.options import ModelName, settings_for
 from tui.progress import Draw, bar
 
@@ -20,27 +32,18 @@ if TYPE_CHECKING:
     from rl.groups import Found
     from rl.grpo import GRPOSettings
     from rl.optimise import Progress
-    from rl.rewards import Rewarding
-    from rl.selection import Wanted
-    from rl.tasks.task import Task
     from rl.teach import Taught
     from rl.trainee import Trainee
 
-ALL = 10**9  # questions of a file
-RANK = 16  # of an adapter, where none is said
-GENERATED = 1000  # of a generated suite, which training questions have nothing in common with by construction
-
 
 def add_to(app: typer.Typer, log_app: typer.Typer, train_app: typer.Typer) -> None:
-    train_app.command()(grpo)
+    train_app.command()(with_runs(grpo))
 
 
 def grpo(
-    folder: Annotated[Path, typer.Argument(help="Where checkpoints, metrics, the plot and the model go.")],
+    folder: Folder,
     model: ModelName = None,
-    reward: Annotated[
-        str, typer.Option(help="with_gold, label_free, or verifiers and weights: gold,format=0.1.")
-    ] = "with_gold",
+    reward: Reward = "with_gold",
     variant: Annotated[str, typer.Option(help="grpo, dr_grpo, dapo, gspo or rloo.")] = "grpo",
     epochs: float = 1.0,
     batch: Annotated[int, typer.Option(min=1, help="Groups a step.")] = 16,
@@ -51,19 +54,8 @@ def grpo(
     leave_one_out: Annotated[
         bool, typer.Option("--leave-one-out", help="Compare with the mean of the others.")
     ] = False,
-    lora: Annotated[int, typer.Option(min=0, help="The rank of an adapter to train instead of all weights.")] = 0,
-    adapter: Annotated[Path | None, typer.Option(help="A folder with an adapter to continue.")] = None,
-    since: Annotated[datetime | None, day("on this day or later")] = None,
-    before: Annotated[datetime | None, day("before this day")] = None,
-    effort: Annotated[str | None, typer.Option(help="Only runs of these efforts, by commas.")] = None,
-    thread: Thread = None,
-    policy: Annotated[str | None, typer.Option(help="Only runs of this version of a model.")] = None,
-    tags: Annotated[str | None, typer.Option(help="Only runs with all of these tags, by commas.")] = None,
-    tasks: Annotated[str | None, typer.Option(help="Only these families, or files of questions, by commas.")] = None,
-    feedback: Annotated[
-        float | None, typer.Option(min=-1.0, max=1.0, help="Only runs of which people said so much or more.")
-    ] = None,
-    held_out: Annotated[str | None, typer.Option(help="Suites whose questions must not be learned from.")] = None,
+    lora: Lora = 0,
+    adapter: Adapter = None,
     collect: Annotated[
         str | None,
         typer.Option(help="Suites to ask questions of between trainings, instead of learning from the log as it is."),
@@ -71,21 +63,16 @@ def grpo(
     rounds: Annotated[int, typer.Option(min=1, help="Of collecting and learning.")] = 4,
     questions: Annotated[int, typer.Option(min=1, help="Of each tier that a round collects.")] = 32,
     seed: int = 0,
-    threads: Annotated[int, typer.Option(help="0: what PyTorch chooses.")] = 0,
+    threads: Threads = 0,
+    *,
+    runs: Runs,
 ) -> None:
     """Train on the log's groups of attempts, sampling nothing. Resumes what is in FOLDER."""
-    import torch
-    from transformers.utils import logging
-
     from agent.assemble import MINI
-    from agent.store import RunFilter
     from rl.grpo import GRPOSettings
     from rl.loss import LossSettings
-    from rl.selection import Wanted
 
-    logging.disable_progress_bar()
-    if threads:
-        torch.set_num_threads(threads)
+    prepared(threads)
     settings = settings_for(model=model)
     how = GRPOSettings(
         LossSettings(variant_named(variant), clip_low, clip_high, kl),
@@ -95,19 +82,12 @@ def grpo(
         learning_rate=learning_rate,
         seed=seed,
     )
-    wanted = Wanted(
-        RunFilter(thread_id=thread, version=policy, since=date_of(since), before=date_of(before)),
-        efforts=names_in(effort),
-        tags=names_in(tags),
-        feedback=feedback,
-        families=names_in(tasks),
-    )
     opened = partial(trainee_of, lora, adapter)
     if collect is None:
-        groups = partial(collected, settings, wanted, reward, names_in(held_out))
+        groups = partial(collected, settings, Lesson(runs.wanted, reward, names_in(runs.held_out)))
         taught = [learn(partial(opened, settings.model or str(MINI)), groups, how, folder)]
     else:
-        asking = Collecting(collect, questions, rounds, effort or "high", reward)
+        asking = Collecting(collect, questions, rounds, runs.effort or "high", reward)
         taught = in_turn(settings, asking, opened, how, folder)
     print("\n".join(line for each in taught for line in each.said()))
     print(f'The model is in {folder / "model"}; ask it with: ponder ask --model {folder / "model"} "What is 3 * 4?"')
@@ -145,8 +125,8 @@ def in_turn(
             with bar() as draw:
                 seed = how.seed * asking.rounds + turn
                 run_ids = asked(own, asking.suite, asking.questions, asking.effort, seed, draw)
-            wanted = Wanted(run_ids=frozenset(run_ids), families=files_in(asking.suite))
-            groups = partial(collected, settings, wanted, asking.reward, [])
+            lesson = Lesson(Wanted(run_ids=frozenset(run_ids)), asking.reward, files=files_in(asking.suite))
+            groups = partial(collected, settings, lesson)
             taught.append(learn(partial(opened, name), groups, replace(how, seed=seed), place))
         name = str(place / "model")
     opened(name).save(folder / "model")
@@ -158,20 +138,6 @@ def files_in(suite: str) -> list[str]:
     from rl.suites.named import is_file
 
     return [name for name in names_in(suite) if is_file(name)]
-
-
-def trainee_of(lora: int, adapter: Path | None, name: str) -> Trainee:
-    from rl.trainee import adapted, whole
-
-    return adapted(name, lora or RANK, adapter) if lora or adapter else whole(name)
-
-
-def names_in(text: str | None) -> list[str]:
-    return [name.strip() for name in (text or "").split(",") if name.strip()]
-
-
-def date_of(when: datetime | None) -> str | None:
-    return when and when.date().isoformat()
 
 
 def variant_named(name: str) -> Any:
@@ -205,52 +171,3 @@ def learn(trainee: Callable[[], Trainee], found: Callable[[Draw], Found], how: G
     if processes.first:
         training_plot(folder)
     return taught
-
-
-def collected(settings: Settings, wanted: Wanted, reward: str, held_out: list[str], draw: Draw) -> Found:
-    """The groups that the log has."""
-    import asyncio
-
-    from agent.assemble import open_log
-    from rl.rewards import rewards_of
-    from rl.selection import learnable
-
-    by = rewarding(settings, reward, wanted.families)
-    apart = tasks_in(held_out)
-    with open_log(settings) as log:
-        tell = partial(told, draw)
-        return asyncio.run(learnable(log, wanted, lambda run: rewards_of(run, by), apart, tell))
-
-
-def told(draw: Draw, done: int, total: int) -> None:
-    draw(total, done, "reading the log")
-
-
-def rewarding(settings: Settings, reward: str, families: Sequence[str]) -> Rewarding:
-    """Who says what an attempt earned. Raises ``SettingsError`` and ``VerifierError``."""
-    from agent.panel import open_verifiers, process_reward_name, step_delimiter_of
-    from rl.judging import task_named
-    from rl.rewards import Rewarding, weights_named
-    from rl.suites.named import is_file
-    from verifiers.reward import GOLD, TRAINING
-
-    wanted = dict(weights_named(reward, settings.rewards))
-    if reward in TRAINING and process_reward_name(settings) is None:
-        wanted.pop("process_reward", None)
-    names = [name for name in wanted if name != GOLD]
-    verifiers = open_verifiers(settings, names)
-    weights = {verifier.name: wanted[name] for name, verifier in zip(names, verifiers, strict=True)}
-    weights |= {GOLD: wanted[GOLD]} if GOLD in wanted else {}
-    known = {task.task_id: task for task in tasks_in([name for name in families if is_file(name)])}
-    return Rewarding(
-        weights, verifiers, lambda task_id: known.get(task_id) or task_named(task_id), step_delimiter_of(settings)
-    )
-
-
-def tasks_in(names: Iterable[str]) -> list[Task]:
-    """All questions of files and data sets; the first thousand of each tier of a generated suite."""
-    from rl.suites.named import is_file
-    from tui.evaluation import suites_asked
-
-    suites = [s for name in names for s in suites_asked(name, ALL if is_file(name) else GENERATED, 0, "held_out")]
-    return [task for suite in suites for task in suite.tasks]

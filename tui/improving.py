@@ -87,18 +87,17 @@ def take(settings: Settings, place: Path, number: int, turn: Turn, how: GRPOSett
 
     from rl.improve import begun, enter, judge, learned_from, settle, trainee_of
     from rl.selection import Wanted
+    from tui.choosing import Lesson, collected
     from tui.collecting import asked
-    from tui.grpo import collected, files_in, learn
+    from tui.grpo import files_in, learn
 
     how = replace(how, seed=how.seed + number)
     incumbent = begun(settings, place)
     own = settings.model_copy(update={"model": incumbent.version or incumbent.model, "base_url": None})
     with bar() as draw:
         run_ids = learned_from(settings, place, asked(own, turn.suite, turn.questions, turn.effort, how.seed, draw))
-    wanted = Wanted(run_ids=run_ids, families=files_in(turn.suite))
-    taught = learn(
-        partial(trainee_of, incumbent, turn.lora), partial(collected, settings, wanted, turn.reward, []), how, place
-    )
+    lesson = Lesson(Wanted(run_ids=run_ids), turn.reward, files=files_in(turn.suite))
+    taught = learn(partial(trainee_of, incumbent, turn.lora), partial(collected, settings, lesson), how, place)
     described = asdict(turn) | asdict(how)
     candidate = enter(settings, place / "model", incumbent, taught, described, how.seed)
     print("\n".join(taught.said()))
