@@ -122,10 +122,17 @@ def accumulate(model: PreTrainedModel, batch: Sequence[Compared], settings: GRPO
     return Learned(total, tokens, summary(sums))
 
 
-def part_loss(
-    model: PreTrainedModel, part: Sequence[Compared], step: Step, settings: LossSettings
-) -> tuple[torch.Tensor, int, dict[str, float]]:
-    """The loss of a part of a step, the tokens of its tree, and sums for the metrics."""
+@dataclass(frozen=True, slots=True)
+class Scored:
+    """Log-probabilities of a part's trajectories under one policy, each at its group's temperature."""
+
+    learn: torch.Tensor  # [B, T], what was sampled
+    logprobs: torch.Tensor  # [B, T], natural log; 0 where nothing was sampled
+    tokens: int  # of the tree
+
+
+def scored(model: PreTrainedModel, part: Sequence[Compared]) -> Scored:
+    """The part through ``model``, as one tree."""
     members = [member for row in part for member in row.group.members]
     trie = build([member.token_ids for member in members])
     learn = padded([member.learn for member in members], False, model.device)
@@ -136,10 +143,28 @@ def part_loss(
     of_place[place_B_T[learn]] = torch.tensor(temperatures, device=model.device)[:, None].expand_as(place_B_T)[learn]
     found_W = logprobs(model, trie, wanted_W, of_place[wanted_W])
     now = torch.zeros(learn.shape, device=model.device).masked_scatter(learn, found_W[index])
-    behaviour = padded([member.logprobs for member in members], 0.0, model.device)
+    return Scored(learn, now, len(trie))
+
+
+def part_loss(
+    model: PreTrainedModel,
+    part: Sequence[Compared],
+    step: Step,
+    settings: LossSettings,
+    old: torch.Tensor | None = None,
+    reference: torch.Tensor | None = None,
+) -> tuple[torch.Tensor, int, dict[str, float]]:
+    """The loss of a part of a step, the tokens of its tree, and sums for the metrics.
+
+    ``old`` and ``reference`` are ``scored(...).logprobs`` of the part under those policies. Without ``old`` the ratio
+    that is clipped is to the policy that sampled.
+    """
+    now = scored(model, part)
+    behaviour = padded([member.logprobs for row in part for member in row.group.members], 0.0, model.device)
     advantages_B = torch.tensor([each for row in part for each in row.advantages], device=model.device)
-    loss, sums = policy_loss(now, Batch(learn, behaviour, behaviour, None, advantages_B), step, settings)
-    return loss, len(trie), dict(sums)
+    batch = Batch(now.learn, behaviour, behaviour if old is None else old, reference, advantages_B)
+    loss, sums = policy_loss(now.logprobs, batch, step, settings)
+    return loss, now.tokens, dict(sums)
 
 
 def padded(rows: Sequence[Sequence[float]], fill: float, device: torch.device) -> torch.Tensor:
