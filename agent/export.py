@@ -1,11 +1,14 @@
-"""How the log leaves: one run as JSON, and every sample as a row that other trainers read. It only reads the log."""
+"""How the log leaves: one run as JSON, and every sample as a row that other trainers read. It only reads the log.
+
+Whole trajectories with their rewards and advantages are ``rl.export``'s, which writes with ``write_rows``.
+"""
 
 from __future__ import annotations
 
 import hashlib
 import json
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -45,14 +48,23 @@ def _pace(run: Run) -> dict[str, float | None]:
 def export(store: Store, path: Path, which: RunFilter | None = None) -> int:
     """Write the samples of the given runs to ``path``, as Parquet or JSON lines by its ending; returns how many.
 
-    One row per sample, with the columns of ``COLUMNS``. The file appears whole or not at all. Raises ``ExportError``.
+    One row per sample, with the columns of ``COLUMNS``. Raises ``ExportError``.
+    """
+    return write_rows(path, {name: kind for name, (kind, _) in COLUMNS.items()}, _rows(store, which))
+
+
+def write_rows(path: Path, kinds: Mapping[str, str], rows: Iterator[dict[str, Any]]) -> int:
+    """Write rows of the columns ``kinds`` to ``path``, as Parquet or JSON lines by its ending; returns how many.
+
+    A kind is "ids", "logprobs" (float32), "mask" (0 or 1) or one of Arrow's names. The file appears whole or not at
+    all. Raises ``ExportError``.
     """
     write = {".parquet": _write_parquet, ".jsonl": _write_jsonl}.get(path.suffix)
     if write is None:
         raise ExportError(f"{path} ends in neither .parquet nor .jsonl; name the file after the format that you want.")
     part = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
-        written = write(part, _rows(store, which))
+        written = write(part, kinds, rows)
         os.replace(part, path)
     except OSError as error:
         raise ExportError(f"{path} cannot be written: {error.strerror or error}.") from error
@@ -123,20 +135,23 @@ def _rows(store: Store, which: RunFilter | None) -> Iterator[dict[str, Any]]:
             yield {name: value(run, node) for name, (_, value) in COLUMNS.items()}
 
 
-def _write_jsonl(path: Path, rows: Iterator[dict[str, Any]]) -> int:
+def _write_jsonl(path: Path, _: Mapping[str, str], rows: Iterator[dict[str, Any]]) -> int:
     with path.open("w") as file:
         return sum(1 for row in rows if file.write(json.dumps(to_jsonable_python(row, inf_nan_mode="null")) + "\n"))
 
 
-def _write_parquet(path: Path, rows: Iterator[dict[str, Any]]) -> int:
+def _write_parquet(path: Path, kinds: Mapping[str, str], rows: Iterator[dict[str, Any]]) -> int:
     try:
         import pyarrow as arrow
         from pyarrow.parquet import ParquetWriter
     except ImportError as error:
         raise ExportError("Parquet needs pyarrow: .venv/bin/pip install -e '.[train]', or export to .jsonl.") from error
-    lists = {"ids": arrow.list_(arrow.int32()), "logprobs": arrow.list_(arrow.float32())}
+    values = {"ids": arrow.int32(), "logprobs": arrow.float32(), "mask": arrow.int8()}
     schema = arrow.schema(
-        [(name, lists.get(kind) or arrow.type_for_alias(kind)) for name, (kind, _) in COLUMNS.items()]
+        [
+            (name, arrow.list_(values[kind]) if kind in values else arrow.type_for_alias(kind))
+            for name, kind in kinds.items()
+        ]
     )
     written = 0
     with ParquetWriter(path, schema, compression="zstd") as writer:

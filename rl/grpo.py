@@ -156,23 +156,17 @@ def accumulate(
     return Learned(total["loss"], round(total["seen"]), summary(total))
 
 
-def part_loss(
-    model: PreTrainedModel, part: Sequence[Compared], step: Step, settings: LossSettings
-) -> tuple[torch.Tensor, int, dict[str, float]]:
-    """The loss of a part of a step, the tokens of its tree, and sums for the metrics."""
-    now, learn, size = member_logprobs(model, part)
+@dataclass(frozen=True, slots=True)
+class Scored:
+    """Log-probabilities of a part's trajectories under one policy, each at its group's temperature."""
 
-    members = [member for row in part for member in row.group.members]
-    behaviour = padded([member.logprobs for member in members], 0.0, model.device)
-    old = padded([each for row in part for each in row.old], 0.0, model.device)
-    reference = padded([each for row in part for each in row.reference], 0.0, model.device)
-    advantages_B = torch.tensor([each for row in part for each in row.advantages], device=model.device)
-    loss, sums = policy_loss(now, Batch(learn, behaviour, old, reference, advantages_B), step, settings)
-    return loss, size, dict(sums)
+    learn: torch.Tensor  # [B, T], what was sampled
+    logprobs: torch.Tensor  # [B, T], natural log; 0 where nothing was sampled
+    tokens: int  # of the tree
 
 
-def member_logprobs(model: PreTrainedModel, part: Sequence[Compared]) -> tuple[torch.Tensor, torch.Tensor, int]:
-    """Natural log-probabilities [B, T] of all members' tokens, 0 for those not sampled; which were; the tree's size."""
+def scored(model: PreTrainedModel, part: Sequence[Compared]) -> Scored:
+    """The part through ``model``, as one tree."""
     members = [member for row in part for member in row.group.members]
     trie = build([member.token_ids for member in members])
     learn = padded([member.learn for member in members], False, model.device)
@@ -182,7 +176,21 @@ def member_logprobs(model: PreTrainedModel, part: Sequence[Compared]) -> tuple[t
     of_place = torch.ones(len(trie), device=model.device)
     of_place[place_B_T[learn]] = torch.tensor(temperatures, device=model.device)[:, None].expand_as(place_B_T)[learn]
     found_W = logprobs(model, trie, wanted_W, of_place[wanted_W])
-    return torch.zeros(learn.shape, device=model.device).masked_scatter(learn, found_W[index]), learn, len(trie)
+    now = torch.zeros(learn.shape, device=model.device).masked_scatter(learn, found_W[index])
+    return Scored(learn, now, len(trie))
+
+
+def part_loss(
+    model: PreTrainedModel, part: Sequence[Compared], step: Step, settings: LossSettings
+) -> tuple[torch.Tensor, int, dict[str, float]]:
+    """The loss of a part of a step, the tokens of its tree, and sums for the metrics."""
+    now = scored(model, part)
+    behaviour = padded([member.logprobs for row in part for member in row.group.members], 0.0, model.device)
+    old = padded([each for row in part for each in row.old], 0.0, model.device)
+    reference = padded([each for row in part for each in row.reference], 0.0, model.device)
+    advantages_B = torch.tensor([each for row in part for each in row.advantages], device=model.device)
+    loss, sums = policy_loss(now.logprobs, Batch(now.learn, behaviour, old, reference, advantages_B), step, settings)
+    return loss, now.tokens, dict(sums)
 
 
 def padded(rows: Sequence[Sequence[float] | Floats], fill: float, device: torch.device) -> torch.Tensor:

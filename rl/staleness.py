@@ -16,7 +16,7 @@ import numpy as np
 import torch
 
 from rl.checkpoints import TrainingError
-from rl.grpo import Compared, Floats, member_logprobs, packed
+from rl.grpo import Compared, Floats, packed, scored
 from rl.loss import MOST
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ def under(model: PreTrainedModel, rows: Sequence[Compared], micro_tokens: int, t
     """Log-probabilities of every row's members under ``model``, [T] each, 0 where nothing was sampled."""
     found: list[tuple[Floats, ...]] = []
     for part in packed(rows, micro_tokens):
-        now_B_T = member_logprobs(model, part)[0].float().cpu().numpy()
+        now_B_T = scored(model, part).logprobs.float().cpu().numpy()
         at = 0
         for row in part:
             members = row.group.members

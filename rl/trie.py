@@ -8,11 +8,13 @@ looked up there: what several share is added up by the gradient, whatever each m
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from functools import cache
+from typing import TYPE_CHECKING, Any, cast
 
 import torch
+from torch.nn.attention.flex_attention import BlockMask, create_block_mask, flex_attention
 from transformers import AttentionInterface
 
 if TYPE_CHECKING:
@@ -102,7 +104,8 @@ def segments_of(parents: Sequence[int]) -> Iterator[Segment]:
 
 # --- through the model ------------------------------------------------------------------------------------------------
 
-ATTENTION = "ponder_trie"  # its name in Transformers' registry; with no mask of that name, the model makes none
+# Their names in Transformers' registry; with no mask of that name, the model makes none.
+ATTENTION, FLEX = "ponder_trie", "ponder_trie_flex"
 
 
 def logprobs(model: PreTrainedModel, trie: Trie, wanted_W: torch.Tensor, temperature_W: torch.Tensor) -> torch.Tensor:
@@ -110,17 +113,26 @@ def logprobs(model: PreTrainedModel, trie: Trie, wanted_W: torch.Tensor, tempera
 
     ``wanted_W`` are indices of tokens that have a parent, ``temperature_W`` is what each was drawn at.
     """
-    AttentionInterface.register(ATTENTION, attention)
-    model.set_attn_implementation(ATTENTION)
     token_ids_N, depths_N, parents_N = (
         torch.tensor(values, device=model.device) for values in (trie.token_ids, trie.depths, trie.parents)
     )
     hidden_N_D = model.base_model(
-        input_ids=token_ids_N[None], position_ids=depths_N[None], use_cache=False, trie=trie
+        input_ids=token_ids_N[None], position_ids=depths_N[None], use_cache=False, **attend_with(model, trie)
     ).last_hidden_state[0]
     head: Any = model.get_output_embeddings()
     logits_W_V = head(hidden_N_D[parents_N[wanted_W]]).float() / temperature_W[:, None]
     return -torch.nn.functional.cross_entropy(logits_W_V, token_ids_N[wanted_W], reduction="none")
+
+
+def attend_with(model: PreTrainedModel, trie: Trie) -> dict[str, Any]:
+    """Choose the attention for the model's device; what it is to be called with."""
+    if model.device.type == "cuda":
+        AttentionInterface.register(FLEX, flex)
+        model.set_attn_implementation(FLEX)
+        return {"block_mask": visible(trie, model.device)}
+    AttentionInterface.register(ATTENTION, attention)
+    model.set_attn_implementation(ATTENTION)
+    return {"trie": trie}
 
 
 def attention(
@@ -133,25 +145,71 @@ def attention(
     trie: Trie,
     **_: Any,
 ) -> tuple[torch.Tensor, None]:
-    """Each segment looks at those above it and, causally, at itself; [1, N, H, D].
-
-    Two plain products, the queries of a key-value head side by side, as in ``sft.product_attention``.
-    """
-    H, D = query_1_H_N_D.shape[1], query_1_H_N_D.shape[3]
-    K = key_1_K_N_D.shape[1]
+    """Each segment looks at those above it and, causally, at itself; [1, N, H, D]."""
     sizes = [segment.stop - segment.start for segment in trie.segments]
     queries, keys, values = (each[0].split(sizes, 1) for each in (query_1_H_N_D * scaling, key_1_K_N_D, value_1_K_N_D))
     found = []
     for own, segment in enumerate(trie.segments):
-        n = sizes[own]
-        seen = (*segment.above, own)
-        key_K_S_D = torch.cat([keys[i] for i in seen], 1)
-        value_K_S_D = torch.cat([values[i] for i in seen], 1)
-        scores = queries[own].reshape(K, H // K * n, D) @ key_K_S_D.transpose(1, 2)
-        scores = scores.view(K, H // K, n, -1) + later(n, key_K_S_D.shape[1], scores)
-        weights = scores.softmax(-1).to(value_K_S_D.dtype).view(K, H // K * n, -1)
-        found.append((weights @ value_K_S_D).view(H, n, D))
+        if segment.above:
+            seen = (*segment.above, own)
+            keys_K_S_D, values_K_S_D = (torch.cat([each[i] for i in seen], 1) for each in (keys, values))
+            found.append(below(queries[own], keys_K_S_D, values_K_S_D))
+        else:
+            found.append(first(queries[own], keys[own], values[own]))
     return torch.cat(found, 1).transpose(0, 1)[None], None
+
+
+def first(query_H_n_D: torch.Tensor, key_K_n_D: torch.Tensor, value_K_n_D: torch.Tensor) -> torch.Tensor:
+    """Of a segment with none above it: torch's own, which leaves out the half that is hidden; [H, n, D].
+
+    On 2,048 tokens it takes a third of the time of two products.
+    """
+    return torch.nn.functional.scaled_dot_product_attention(
+        query_H_n_D[None], key_K_n_D[None], value_K_n_D[None], is_causal=True, scale=1.0, enable_gqa=True
+    )[0]
+
+
+def below(query_H_n_D: torch.Tensor, key_K_S_D: torch.Tensor, value_K_S_D: torch.Tensor) -> torch.Tensor:
+    """Of a segment whose n tokens are the last of the S that they see; [H, n, D].
+
+    Two plain products, the queries of a key-value head side by side, as in ``sft.product_attention``.
+    """
+    (H, n, D), (K, S, _) = query_H_n_D.shape, key_K_S_D.shape
+    scores = query_H_n_D.reshape(K, H // K * n, D) @ key_K_S_D.transpose(1, 2)
+    weights = (scores.view(K, H // K, n, S) + later(n, S, scores)).softmax(-1).to(value_K_S_D.dtype)
+    return (weights.view(K, H // K * n, S) @ value_K_S_D).view(H, n, D)
+
+
+def flex(
+    module: torch.nn.Module,
+    query_1_H_N_D: torch.Tensor,
+    key_1_K_N_D: torch.Tensor,
+    value_1_K_N_D: torch.Tensor,
+    attention_mask: None,
+    scaling: float,
+    block_mask: BlockMask,
+    **_: Any,
+) -> tuple[torch.Tensor, None]:
+    """The same on a GPU in one kernel, which skips blocks in which nothing is seen; [1, N, H, D]."""
+    attend = compiled() if query_1_H_N_D.is_cuda else flex_attention
+    found = attend(query_1_H_N_D, key_1_K_N_D, value_1_K_N_D, block_mask=block_mask, scale=scaling, enable_gqa=True)
+    return cast(torch.Tensor, found).transpose(1, 2), None
+
+
+@cache
+def compiled() -> Callable[..., Any]:
+    """Without compilation it would make all N x N scores."""
+    return torch.compile(flex_attention, dynamic=True)
+
+
+def visible(trie: Trie, device: torch.device) -> BlockMask:
+    """Token q sees k where k is not later and q is in k's subtree."""
+    ends_N = torch.tensor(trie.ends, device=device)
+
+    def sees(b: torch.Tensor, h: torch.Tensor, q: torch.Tensor, k: torch.Tensor) -> torch.Tensor:
+        return (k <= q) & (q < ends_N[k])
+
+    return create_block_mask(sees, None, None, len(trie), len(trie), device=device)
 
 
 def later(n: int, seen: int, like: torch.Tensor) -> torch.Tensor:

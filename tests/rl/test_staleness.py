@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from transformers import PreTrainedModel
 
 from rl.checkpoints import TrainingError
-from rl.grpo import Compared, GRPOSettings, compared, member_logprobs
+from rl.grpo import Compared, GRPOSettings, compared, scored
 from rl.staleness import Limits, mismatch, remembered, under
 from tests.rl.test_grpo import GROUPS
 from tests.rl.test_trie import model_of
@@ -42,7 +42,7 @@ def test_a_model_is_asked_once_for_each_member_in_parts_of_any_size(most: int) -
     found = under(model, ROWS, most, lambda done, total: None)
     for row, own in zip(ROWS, found, strict=True):
         with torch.no_grad():
-            alone_B_T = member_logprobs(model, [row])[0]
+            alone_B_T = scored(model, [row]).logprobs
         for i, each in enumerate(own):
             assert each == pytest.approx(alone_B_T[i, : len(each)].numpy(), abs=1e-5)
             assert len(each) == len(row.group.members[i].token_ids)

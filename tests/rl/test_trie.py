@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedModel, Qwen3Config, Qwen3ForCausalLM
 
-from rl.trie import build, logprobs
+from rl.trie import attention, build, flex, logprobs, visible
 
 SHAPE: dict[str, Any] = {
     "vocab_size": 11,
@@ -101,3 +101,14 @@ def test_a_temperature_flattens() -> None:
     model, trie = model_of("qwen3"), build([(1, 2, 3)])
     wanted, flat = torch.tensor([1, 2]), torch.full((2,), 1e6)
     torch.testing.assert_close(logprobs(model, trie, wanted, flat).exp(), torch.full((2,), 1 / 11))
+
+
+@settings(max_examples=15)
+@given(groups)
+def test_the_attention_of_a_gpu_gives_what_the_one_by_segments_gives(sequences: list[tuple[int, ...]]) -> None:
+    """Uncompiled, as it runs without a GPU."""
+    trie, drawn = build(sequences), torch.Generator().manual_seed(0)
+    query, key, value = (torch.randn(1, heads, len(trie), 16, generator=drawn) for heads in (4, 2, 2))
+    by_segments, _ = attention(torch.nn.Module(), query, key, value, None, 0.3, trie)
+    together, _ = flex(torch.nn.Module(), query, key, value, None, 0.3, visible(trie, query.device))
+    torch.testing.assert_close(together, by_segments, rtol=1e-5, atol=1e-5)
