@@ -17,7 +17,7 @@ from contextlib import aclosing
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from functools import lru_cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from agent import graph
 from agent.budget import Budget, Meter
@@ -36,6 +36,9 @@ from agent.store import Store
 from agent.thresholds import fitted
 from verifiers.answers import final_answer
 
+if TYPE_CHECKING:
+    from agent.settings import Settings
+
 _log = logging.getLogger("ponder.run")
 REFERENCE_SHARE = 0.1
 LONGEST_TOKEN = 32  # characters; a question of more than that for each token of the context is not even encoded
@@ -49,8 +52,16 @@ class Ask:
     effort: Effort = EFFORTS["medium"]
     thread_id: str | None = None  # go on with this thread; None: a new one
     seed: int | None = None  # the root seed; None: a random one, which is logged
-    metadata: Mapping[str, Any] = field(default_factory=dict)  # task id, tags, consent
+    metadata: Mapping[str, Any] = field(
+        default_factory=dict
+    )  # task id, tags; "train": "no" where nobody may learn of it
     reference_share: float = REFERENCE_SHARE  # of adaptive runs, drawn with fixed N: the unbiased reference
+
+
+def asked_by(settings: Settings, effort: Effort, thread_id: str | None = None, seed: int | None = None) -> Ask:
+    """How a person with these settings asks."""
+    consent = {} if settings.train else {"train": "no"}
+    return Ask(effort, thread_id, seed, consent, settings.reference_share)
 
 
 async def ask(agent: Agent, question: str, how: Ask | None = None) -> Run:

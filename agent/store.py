@@ -195,6 +195,13 @@ class Store:
             row = {"run": _run_key(db, feedback.run_id), **feedback_row(feedback)}
             _insert(db, "feedback", row | {"created_at": feedback.created_at or _now()})
 
+    def describe(self, which: RunFilter, metadata: Mapping[str, Any]) -> int:
+        """Set keys of runs' metadata, None to take one away; returns how many runs that were."""
+        condition, values = which.where()
+        with self._database.transaction() as db:
+            change = f"UPDATE runs SET metadata = json_patch(metadata, ?) WHERE {condition}"
+            return db.execute(change, [json_text(metadata), *values]).rowcount
+
     def delete(self, which: RunFilter) -> int:
         """Delete runs (an empty filter: every run) and all that hangs on them; returns how many.
 

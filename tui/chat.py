@@ -14,7 +14,7 @@ from rich.console import Console
 from agent.assemble import assemble
 from agent.errors import QuestionError
 from agent.events import Finished
-from agent.run import Ask, stream
+from agent.run import Ask, asked_by, stream
 from tui.printer import Printer
 from tui.progress import loading
 
@@ -39,7 +39,7 @@ def talk(settings: Settings, effort: Effort) -> None:
     console = Console(highlight=False, soft_wrap=True)
     if isinstance(sys.stdin, io.TextIOWrapper):
         sys.stdin.reconfigure(errors="replace")  # a byte that is no text must not end the conversation
-    how = Ask(effort, thread_id=uuid.uuid4().hex[:12], reference_share=settings.reference_share)
+    how = asked_by(settings, effort, uuid.uuid4().hex[:12])
     with asyncio.Runner() as runner:
         stack = AsyncExitStack()
         agent = runner.run(assembled(settings, stack))

@@ -9,7 +9,20 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from tui import bench, calibrating, collecting, evaluation, grpo, improving, learning, log, serving, training, versions
+from tui import (
+    bench,
+    calibrating,
+    collecting,
+    evaluation,
+    grpo,
+    improving,
+    learning,
+    log,
+    saying,
+    serving,
+    training,
+    versions,
+)
 from tui.options import (
     AsJson,
     BaseUrl,
@@ -119,13 +132,13 @@ def ask(
     """Ask a question, and watch how the answer comes about."""
     import asyncio
 
-    from agent.run import Ask, refuse_empty, stream
+    from agent.run import asked_by, refuse_empty, stream
 
     limits = {"most_tokens": most_tokens, "most_seconds": most_seconds, "most_cost": most_cost}
     settings = settings_for(effort=effort, model=model, base_url=base_url, prompt=prompt, **limits)
     question = sys.stdin.buffer.read().decode(errors="replace") if question == "-" else question
     refuse_empty(question)
-    how = Ask(effort_within(settings), thread, seed, reference_share=settings.reference_share)
+    how = asked_by(settings, effort_within(settings), thread, seed)
     run = asyncio.run(follow(settings, lambda agent: stream(agent, question, how), as_json))
     if run.answer is None:
         raise typer.Exit(1)
@@ -265,6 +278,6 @@ def doctor() -> None:
 
 
 # commands that have a file of their own
-for module in (log, versions, collecting, improving, calibrating, evaluation, training, grpo, learning):
+for module in (log, saying, versions, collecting, improving, calibrating, evaluation, training, grpo, learning):
     module.add_to(app, log_app, train_app)
     module.add_to(app, log_app, train_app)
