@@ -41,9 +41,9 @@ class Incumbent:
         return self.version or BASE
 
 
-def incumbent_of(settings: Settings, root: str = str(MINI)) -> Incumbent:
-    """The promoted version that descends from ``root``, or ``root`` itself. Raises ``VersionError``."""
-    found = registry.target(settings.home, root)
+def incumbent_of(settings: Settings) -> Incumbent:
+    """The promoted version that descends from the settings' model, or that model itself. Raises ``VersionError``."""
+    found = registry.target(settings.home, settings.model or str(MINI))
     adapter = registry.weights_of(settings.home, found.adapter) if found.adapter else None
     return Incumbent(found.model, adapter, found.version)
 

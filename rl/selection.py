@@ -25,7 +25,7 @@ class Wanted:
     """Runs that every given field admits."""
 
     runs: RunFilter = field(default_factory=RunFilter)
-    run_ids: Container[str] | None = None
+    run_ids: Container[str] | None = None  # None: whichever
     efforts: Sequence[str] = ()
     tags: Sequence[str] = ()  # all of which a run must have
     feedback: float | None = None  # the least that people said of it, on average; runs that nobody judged stay out
@@ -36,7 +36,7 @@ class Wanted:
 def chosen(log: Store, wanted: Wanted) -> tuple[list[Run], Counter[str]]:
     """Runs without their nodes, oldest first, and why the others are left out."""
     left_out: Counter[str] = Counter()
-    runs, kept = log.runs(wanted.runs)[::-1], []
+    runs, kept = [run for run in log.runs(wanted.runs)[::-1] if named(wanted, run)], []
     silent = {run.thread_id for run in log.runs() if refuses(run)}
     for run in runs:
         if why := refused(log, run, wanted, silent):
@@ -44,6 +44,10 @@ def chosen(log: Store, wanted: Wanted) -> tuple[list[Run], Counter[str]]:
         else:
             kept.append(run)
     return kept, left_out
+
+
+def named(wanted: Wanted, run: Run) -> bool:
+    return wanted.run_ids is None or run.run_id in wanted.run_ids
 
 
 def refused(log: Store, run: Run, wanted: Wanted, silent: Iterable[str]) -> str | None:
@@ -55,8 +59,6 @@ def refused(log: Store, run: Run, wanted: Wanted, silent: Iterable[str]) -> str 
         return "its task is held out"
     if run.status in ("running", "failed"):
         return f"the run is {run.status}"
-    if wanted.run_ids is not None and run.run_id not in wanted.run_ids:
-        return "of another collection"
     if wanted.efforts and run.effort not in wanted.efforts:
         return "of another effort"
     if not set(wanted.tags) <= set(run.metadata.get("tags", ())):

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from tui.options import settings_for
+from tui.options import ModelName, settings_for
 from tui.progress import bar
 
 if TYPE_CHECKING:
@@ -28,6 +28,7 @@ def add_to(app: typer.Typer, log_app: typer.Typer, train_app: typer.Typer) -> No
 def improve(
     folder: Annotated[Path, typer.Argument(help="Where each turn keeps its training and its decision.")],
     suite: Annotated[str, typer.Argument(help="What is asked: families, family/tier, hard, FILE.jsonl. By commas.")],
+    model: ModelName = None,
     questions: Annotated[int, typer.Option(min=1, help="Of each tier that a turn collects.")] = 100,
     turns: Annotated[int, typer.Option(min=1, help="How many turns to take.")] = 1,
     every: Annotated[float, typer.Option(min=0.0, help="Hours from the start of a turn to that of the next.")] = 0.0,
@@ -50,7 +51,7 @@ def improve(
     from rl.grpo import GRPOSettings
     from rl.improve import turns as taken
 
-    settings = settings_for()
+    settings = settings_for(model=model)
     how = GRPOSettings(epochs=epochs, learning_rate=learning_rate, seed=seed)
     gate = GateSettings(most=most, first=min(120, most), margin=margin)
     gate = replace(gate, primary=mixture_of(primary)) if primary else gate

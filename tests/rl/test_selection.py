@@ -59,7 +59,9 @@ def test_runs_are_filtered_by_what_they_are(log: Store) -> None:
     assert ids(log, Wanted(tags=["home"])) == ["02"]
     assert ids(log, Wanted(families=["strings"])) == ids(log, Wanted(families=["units", "strings/4"])) == ["03"]
     assert ids(log, Wanted(families=["strings/3"])) == []
+    assert ids(log, Wanted(families=["units"], task_ids=["strings/4/train/1/0"])) == ["03"]
     assert ids(log, Wanted(RunFilter(thread_id="x"))) == ["03"]
+    assert chosen(log, Wanted(run_ids={"01"}))[1] == {}  # nobody asked for the others
     assert ids(log, Wanted(RunFilter(since="2026-01-02", before="2026-01-03"))) == ["02"]
 
 

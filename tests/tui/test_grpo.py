@@ -1,4 +1,4 @@
-"""``ponder collect`` and ``ponder train grpo``, on a model that answers nonsense and is rewarded for the letter e."""
+"""``ponder collect`` and ``ponder train grpo``, on a model that answers nonsense and is rewarded for its length."""
 
 import json
 import re
@@ -13,12 +13,12 @@ pytestmark = pytest.mark.timeout(600)
 VERIFIER = """
 from verifiers.verdict import Verdict
 
-class Es:
-    name = "es"
+class Length:
+    name = "length"
 
     async def verify(self, cases):
-        texts = [case.answer + case.thought for case in cases]
-        return [Verdict(self.name, min(1.0, text.count("e") / 20)) for text in texts]
+        lengths = [len(case.answer + case.thought) for case in cases]
+        return [Verdict(self.name, length % 97 / 97) for length in lengths]
 """
 
 
@@ -41,7 +41,7 @@ def run(folder: Path, *arguments: str) -> str:
 def test_what_was_collected_is_learned_from_and_a_second_call_has_nothing_left_to_do(model: str, folder: Path) -> None:
     said = run(folder, "collect", "words.jsonl", "--effort", "medium", "--model", model)
     assert said == "2 questions are in the log; learn from them with: ponder train grpo FOLDER\n"
-    how = ("train", "grpo", "out", "--model", model, "--reward", "mine:Es", "--epochs", "2", "--threads", "1")
+    how = ("train", "grpo", "out", "--model", model, "--reward", "mine:Length", "--epochs", "2", "--threads", "1")
     said = run(folder, *how)
     assert re.match(r"2 groups of \d attempts \([\d,]+ sampled tokens\), 1 steps\.\n", said)
     assert said.endswith('ask it with: ponder ask --model out/model "What is 3 * 4?"\n')
@@ -61,7 +61,7 @@ def test_collecting_and_learning_take_turns_and_go_on_where_they_stopped(model: 
         "--model",
         model,
         "--reward",
-        "mine:Es",
+        "mine:Length",
         "--collect",
         "words.jsonl",
         "--threads",
