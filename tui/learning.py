@@ -19,6 +19,7 @@ from tui.choosing import (
     collected,
     names_in,
     prepared,
+    tasks_in,
     trainee_of,
     with_runs,
 )
@@ -26,14 +27,19 @@ from tui.options import ModelName, settings_for
 from tui.progress import Draw, bar
 
 if TYPE_CHECKING:
+    from agent.settings import Settings
     from rl.optimise import Progress
+    from rl.preference import Contrast, Pairs
 
 Batch = Annotated[int, typer.Option(min=1, help="Rows a step.")]
+Margin = Annotated[float, typer.Option(min=0.0, help="The least difference of rewards, or of people's values.")]
+APair = Annotated[int, typer.Option(min=1, help="Pairs of a group, at most.")]
 AtOnce = Annotated[int, typer.Option(min=1, help="Of those, how many go through the model together.")]
 
 
 def add_to(app: typer.Typer, log_app: typer.Typer, train_app: typer.Typer) -> None:
     train_app.command()(with_runs(star))
+    train_app.command()(with_runs(dpo))
 
 
 def star(
@@ -68,6 +74,54 @@ def star(
         found = winners(groups.groups, Standard(least, a_group), trainee.renderer.decode, longest)
         steps = learn(trainee, found, how, folder, drawing(draw))
     finished(folder, f"{len(found.members)} winners, {steps} steps.", groups.left_out + found.left_out)
+
+
+def dpo(
+    folder: Folder,
+    model: ModelName = None,
+    reward: Reward = "with_gold",
+    margin: Margin = 0.1,
+    a_group: APair = 1,
+    beta: Annotated[float, typer.Option(min=1e-6, help="How much it is held to the model that it begins with.")] = 0.1,
+    epochs: float = 1.0,
+    batch: Batch = 16,
+    at_once: AtOnce = 4,
+    learning_rate: float = 1e-6,
+    lora: Lora = 0,
+    adapter: Adapter = None,
+    seed: int = 0,
+    threads: Threads = 0,
+    *,
+    runs: Runs,
+) -> None:
+    """Train on pairs of attempts, the better against the worse, by rewards and by people. Resumes what is in FOLDER."""
+    from agent.assemble import MINI
+    from rl.dpo import learn
+    from rl.engine import EngineSettings
+    from rl.preference import Contrast
+
+    prepared(threads)
+    settings = settings_for(model=model)
+    how = EngineSettings(epochs, batch, at_once, learning_rate, seed=seed)
+    with bar() as draw:
+        found = pairs_of(settings, runs, reward, Contrast(margin, a_group), draw)
+        trainee = trainee_of(lora, adapter, settings.model or str(MINI))
+        pairs, steps = learn(trainee, found, how, beta, folder, drawing(draw))
+    finished(folder, f"{len(pairs.pairs)} pairs, {steps} steps.", pairs.left_out)
+
+
+def pairs_of(settings: Settings, runs: Runs, reward: str, contrast: Contrast, draw: Draw) -> Pairs:
+    """Those of the log, by rewards and by people."""
+    from agent.assemble import open_log
+    from rl.preference import Pairs, rewarded, said
+
+    held_out = names_in(runs.held_out)
+    groups = collected(settings, runs.wanted, reward, held_out, draw)
+    by_reward = rewarded(groups.groups, contrast)
+    with open_log(settings) as log:
+        by_people = said(log, runs.wanted, contrast, tasks_in(held_out))
+    left_out = groups.left_out + by_reward.left_out + by_people.left_out
+    return Pairs(by_people.pairs + by_reward.pairs, left_out)
 
 
 def drawing(draw: Draw) -> Callable[[int, Progress], None]:
