@@ -81,8 +81,8 @@ def learn(
 ) -> tuple[Pairs, int]:
     """Train on the pairs and write the model to ``folder``/model; which they were, and the steps.
 
-    A second call resumes. ``beta`` is how much the model is held to what it was. Raises ``TrainingError`` where there is no pair, with the
-    reasons.
+    A second call resumes. ``beta`` is how much the model is held to what it was. Raises ``TrainingError`` where there
+    is no pair, with the reasons.
     """
     pairs = short(found, trainee.model.config.max_position_embeddings)
     if not pairs.pairs:

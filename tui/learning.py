@@ -40,6 +40,7 @@ AtOnce = Annotated[int, typer.Option(min=1, help="Of those, how many go through 
 def add_to(app: typer.Typer, log_app: typer.Typer, train_app: typer.Typer) -> None:
     train_app.command()(with_runs(star))
     train_app.command()(with_runs(dpo))
+    train_app.command("reward")(with_runs(reward_model))
 
 
 def star(
@@ -110,6 +111,43 @@ def dpo(
     finished(folder, f"{len(pairs.pairs)} pairs, {steps} steps.", pairs.left_out)
 
 
+def reward_model(
+    folder: Folder,
+    model: ModelName = None,
+    reward: Reward = "with_gold",
+    margin: Margin = 0.1,
+    a_group: APair = 1,
+    epochs: float = 1.0,
+    batch: Batch = 16,
+    at_once: AtOnce = 4,
+    learning_rate: float = 1e-5,
+    seed: int = 0,
+    threads: Threads = 0,
+    *,
+    runs: Runs,
+) -> None:
+    """Train a model that says how good a finished attempt is, on pairs as of dpo. Resumes what is in FOLDER."""
+    from agent.assemble import MINI, open_log
+    from agent.policy.attempts import AttemptEncoder
+    from rl.engine import EngineSettings
+    from rl.preference import Contrast
+    from rl.reward_model import comparisons, learn, new_model
+
+    prepared(threads)
+    settings = settings_for(model=model)
+    base = settings.model or str(MINI)
+    how, encode = EngineSettings(epochs, batch, at_once, learning_rate, seed=seed), AttemptEncoder.load(base)
+    with bar() as draw:
+        pairs = pairs_of(settings, runs, reward, Contrast(margin, a_group), draw)
+        trained = new_model(base)
+        with open_log(settings) as log:
+            found = comparisons(log, pairs, encode, trained.config.max_position_embeddings)
+        judged = learn(trained, encode, found, how, folder, drawing(draw))
+    told_apart = f"{judged.accuracy:.3f} of {judged.held_out} told apart" if judged.held_out else "none to judge it by"
+    summed_up(folder, f"{judged.pairs} pairs, {judged.steps} steps; held out: {told_apart}.", found.left_out)
+    print(f"Use it with: PONDER_OUTCOME_REWARD={folder / 'model'} ponder ask ...")
+
+
 def pairs_of(settings: Settings, runs: Runs, reward: str, contrast: Contrast, draw: Draw) -> Pairs:
     """Those of the log, by rewards and by people."""
     from agent.assemble import open_log
@@ -135,10 +173,14 @@ def drawing(draw: Draw) -> Callable[[int, Progress], None]:
 
 
 def finished(folder: Path, said: str, left_out: Counter[str]) -> None:
-    """The picture, what was learned from, and where the model is."""
+    """What was learned from, and where the model is."""
+    summed_up(folder, said, left_out)
+    print(f'The model is in {folder / "model"}; ask it with: ponder ask --model {folder / "model"} "What is 3 * 4?"')
+
+
+def summed_up(folder: Path, said: str, left_out: Counter[str]) -> None:
+    """The picture of a training, and what was learned from."""
     from rl.plots import training_plot
 
     training_plot(folder)
-    reasons = [f"  left out: {count} times: {why}" for why, count in left_out.most_common()]
-    print("\n".join([said, *reasons]))
-    print(f'The model is in {folder / "model"}; ask it with: ponder ask --model {folder / "model"} "What is 3 * 4?"')
+    print("\n".join([said, *(f"  left out: {count} times: {why}" for why, count in left_out.most_common())]))
