@@ -20,6 +20,7 @@ from tui.choosing import (
     names_in,
     prepared,
     tasks_in,
+    told,
     trainee_of,
     with_runs,
 )
@@ -41,6 +42,7 @@ def add_to(app: typer.Typer, log_app: typer.Typer, train_app: typer.Typer) -> No
     train_app.command()(with_runs(star))
     train_app.command()(with_runs(dpo))
     train_app.command("reward")(with_runs(reward_model))
+    train_app.command()(with_runs(distill))
 
 
 def star(
@@ -160,6 +162,40 @@ def pairs_of(settings: Settings, runs: Runs, reward: str, contrast: Contrast, dr
         by_people = said(log, runs.wanted, contrast, tasks_in(held_out))
     left_out = groups.left_out + by_reward.left_out + by_people.left_out
     return Pairs(by_people.pairs + by_reward.pairs, left_out)
+
+
+def distill(
+    folder: Folder,
+    teacher: Annotated[str, typer.Option(help="A folder of weights with the student's tokenizer.")],
+    model: ModelName = None,
+    epochs: float = 1.0,
+    batch: Annotated[int, typer.Option(min=1, help="Runs a step.")] = 8,
+    learning_rate: float = 1e-5,
+    lora: Lora = 0,
+    adapter: Adapter = None,
+    seed: int = 0,
+    threads: Threads = 0,
+    *,
+    runs: Runs,
+) -> None:
+    """Make the model more like a teacher, at every token that it sampled into the log. Resumes what is in FOLDER."""
+    from agent.assemble import MINI, open_log
+    from rl.distill import DistillSettings, learn, samples, teacher_of
+
+    prepared(threads)
+    settings = settings_for(model=model)
+    how = DistillSettings(batch, epochs, learning_rate=learning_rate, seed=seed)
+    with bar() as draw:
+        trainee = trainee_of(lora, adapter, settings.model or str(MINI))
+        other = teacher_of(teacher, trainee.renderer)
+        longest = min(each.config.max_position_embeddings for each in (trainee.model, other))
+        apart = tasks_in(names_in(runs.held_out))
+        with open_log(settings) as log:
+            found = samples(log, runs.wanted, longest, apart, lambda done, total: told(draw, done, total))
+        steps = learn(trainee, other, found, how, folder, drawing(draw))
+    by = ", ".join(f"{name} ({count})" for name, count in found.policies.most_common())
+    said = f"{found.policies.total()} samples of {len(found.rows)} runs, {steps} steps; drawn by {by}."
+    finished(folder, said, found.left_out)
 
 
 def drawing(draw: Draw) -> Callable[[int, Progress], None]:

@@ -86,9 +86,18 @@ def test_pairs_are_learned_from_and_make_a_reward_model(model: str, groups: Path
     with Store.open(groups / "log.sqlite") as log:
         log.add_feedback(Feedback("r7", preferred=(1,)))
     done = ponder("train", "reward", "judge", "--model", model, *HOW, folder=tmp_path)
-    assert done.stdout.startswith("1 pairs, 1 steps; held out: none to judge it by.\n  left out: 3 times: "), (
-        done.stderr
-    )
+    assert done.stdout.startswith("1 pairs, 1 steps; held out: none to judge it by.\n  left out: 3 times: ")
     assert done.stdout.endswith("Use it with: PONDER_OUTCOME_REWARD=judge/model ponder ask ...\n")
     assert done.stderr == ""
     assert isinstance(json.loads((tmp_path / "judge/model/config.json").read_text())["reward_center"], float)
+
+
+def test_the_student_follows_a_teacher_on_its_own_samples(
+    model: str, talkative: str, groups: Path, tmp_path: Path
+) -> None:
+    how = ("--batch", "2", "--epochs", "1", "--threads", "1")
+    done = ponder("train", "distill", "out", "--model", model, "--teacher", talkative, *how, folder=tmp_path)
+    assert done.stdout.startswith("6 samples of 3 runs, 2 steps; drawn by tiny@v1 (6).\nThe model is in "), done.stderr
+    assert done.stderr == ""
+    made = {path.name for path in (tmp_path / "out").iterdir()}
+    assert made == {"checkpoint.pt", "metrics.jsonl", "model", "training.png"}
