@@ -36,11 +36,13 @@ EFFORTS: dict[str, Effort] = {
 
 
 def chosen_by(effort: Effort, weights: Mapping[str, float]) -> Effort:
-    """As verifiers of these weights choose best: with process rewards, an effort's votes are weighted by the score.
+    """As verifiers of these weights choose best: with a reward model, an effort's votes are weighted by the score.
 
-    They lift a vote, and mislead where they choose alone (docs/results.md). A strategy that was written out stays.
+    Process rewards lift a vote, and mislead where they choose alone (docs/results.md). A strategy that was written out
+    stays.
     """
     strategy = effort.strategy
-    if "process_reward" in weights and effort.name in EFFORTS and isinstance(strategy, AdaptiveBestOfN | Auto):
+    learned = not weights.keys().isdisjoint(("process_reward", "outcome_reward"))
+    if learned and effort.name in EFFORTS and isinstance(strategy, AdaptiveBestOfN | Auto):
         return replace(effort, strategy=replace(strategy, by="weighted"))
     return effort

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from verifiers.verdict import Verifier
 
 JUDGES = ("judge", "judge_pointwise")  # verifiers that ask a language model
+MODELS = ("process_reward", "outcome_reward")  # those that have a model of their own
 
 
 def panel_of(settings: Settings, judge: Policy | None = None) -> tuple[list[Verifier], dict[str, float]]:
@@ -40,7 +41,8 @@ def open_verifiers(settings: Settings, names: Iterable[str], judge: Policy | Non
     def open_verifier(name: str) -> Verifier:
         if name in JUDGES:
             return judge_named(name, judge)
-        return process_reward_of(settings) if name == "process_reward" else registry.load(name, sandbox)
+        with_model = {"process_reward": process_reward_of, "outcome_reward": outcome_reward_of}
+        return with_model[name](settings) if name in with_model else registry.load(name, sandbox)
 
     return list(map(open_verifier, names))
 
@@ -53,19 +55,24 @@ def described(settings: Settings, weights: Mapping[str, float]) -> str:
     if (steps := process_reward_name(settings)) is not None and "process_reward" in weights:
         version = str(version_in(Path(steps))) if Path(steps).is_dir() else steps
         said += f"; steps by {version}, {settings.process_reward_by}"
+    if settings.outcome_reward is not None and "outcome_reward" in weights:
+        said += f"; attempts by {version_in(Path(settings.outcome_reward))}"
     return said + (f"; judge {settings.judge}" if settings.judge and needs_judge(settings) else "")
 
 
 def weights_of(settings: Settings) -> Mapping[str, float]:
     """The weights for questions without a reference. Raises ``SettingsError`` and ``RewardsError``."""
     from agent.loading import load
-    from verifiers.reward import WITH_STEPS, WITHOUT_GOLD, read_rewards
+    from verifiers.reward import SHIPPED, read_rewards
 
-    steps = process_reward_name(settings) is not None
-    weights: Mapping[str, float] = WITH_STEPS if steps else WITHOUT_GOLD
+    if process_reward_name(settings) is not None:
+        table = "with_steps"
+    else:
+        table = "without_gold" if settings.outcome_reward is None else "with_outcome"
+    weights: Mapping[str, float] = SHIPPED[table]
     for spec in settings.rewards:
         if spec.endswith(".toml"):
-            weights = read_rewards(Path(spec)).get("with_steps" if steps else "without_gold", weights)
+            weights = read_rewards(Path(spec)).get(table, weights)
         else:
             weights = load(spec, "ponder.rewards")
     return weights
@@ -82,7 +89,7 @@ def check_names(settings: Settings, own: Collection[str]) -> None:
 
     for file in (spec for spec in settings.rewards if spec.endswith(".toml")):
         for table, weights in read_rewards(Path(file)).items():
-            for name in weights.keys() - {*own, *JUDGES, "process_reward"} - ({GOLD} if table in TRAINING else set()):
+            for name in weights.keys() - {*own, *JUDGES, *MODELS} - ({GOLD} if table in TRAINING else set()):
                 try:
                     registry.load(name)
                 except VerifierError as error:
@@ -143,6 +150,27 @@ def process_reward_of(settings: Settings) -> Verifier:
         model = EndpointProcessRewardModel(served.base_url, served.model, encode.tag_id, served.api_key)
         return ProcessReward(model, encode, settings.process_reward_by)
     return ProcessReward(LocalProcessRewardModel.load(name, encode.tag_id), encode, settings.process_reward_by)
+
+
+def outcome_reward_of(settings: Settings) -> Verifier:
+    """By a model in this process. Raises ``SettingsError`` where the settings name none, and ``VerifierError``."""
+    from transformers import AutoConfig
+
+    from agent.policy.attempts import AttemptEncoder
+    from verifiers.outcome_reward import OutcomeReward
+    from verifiers.prm_local import LocalProcessRewardModel
+
+    name = settings.outcome_reward
+    if name is None or not Path(name, "config.json").is_file():
+        raise SettingsError(
+            f"There is no outcome reward model{f' in {name}' if name else ''}: `ponder train reward` makes one, and "
+            "the setting outcome_reward names its folder."
+        )
+    center = getattr(AutoConfig.from_pretrained(name), "reward_center", None)
+    if not isinstance(center, float):
+        raise SettingsError(f"{name} is no outcome reward model; name a folder that `ponder train reward` wrote.")
+    encode = AttemptEncoder.load(name)
+    return OutcomeReward(LocalProcessRewardModel.load(name, encode.end_id), encode, center)
 
 
 def process_reward_name(settings: Settings) -> str | None:

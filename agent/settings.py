@@ -67,6 +67,7 @@ class Settings(BaseSettings):
     reranker: str | None = None  # a cross-encoder, where there is one
     process_reward: str | None = None  # a process reward model to judge by, where none is served
     process_reward_by: Literal["last", "min", "product", "mean"] = "min"  # how an attempt's score comes of its steps'
+    outcome_reward: str | None = None  # a folder of `ponder train reward`, to judge whole attempts by
     judge: str | None = (
         None  # who the verifiers "judge" and "judge_pointwise" ask: as `model` or `base_url`; None: itself
     )
@@ -165,7 +166,7 @@ def _parse(file: Path, content: bytes) -> dict[str, Any]:
 
 def anchored(folder: Path, values: dict[str, Any]) -> dict[str, Any]:
     """Relative paths in a file mean places beside it: what was trusted there must not name other things elsewhere."""
-    for key in ("model", "prompt", "encoder", "reranker", "process_reward", "judge"):
+    for key in ("model", "prompt", "encoder", "reranker", "process_reward", "outcome_reward", "judge"):
         if isinstance(value := values.get(key), str) and (folder / value).exists():
             values[key] = str(folder / value)
     if isinstance(rewards := values.get("rewards"), list):

@@ -20,6 +20,8 @@ from tui.choosing import (
     collected,
     names_in,
     prepared,
+    tasks_in,
+    told,
     trainee_of,
     with_runs,
 )
@@ -27,14 +29,21 @@ from tui.options import ModelName, settings_for
 from tui.progress import Draw, bar
 
 if TYPE_CHECKING:
+    from agent.settings import Settings
     from rl.optimise import Progress
+    from rl.preference import Contrast, Pairs
 
 Batch = Annotated[int, typer.Option(min=1, help="Rows a step.")]
+Margin = Annotated[float, typer.Option(min=0.0, help="The least difference of rewards, or of people's values.")]
+APair = Annotated[int, typer.Option(min=1, help="Pairs of a group, at most.")]
 AtOnce = Annotated[int, typer.Option(min=1, help="Of those, how many go through the model together.")]
 
 
 def add_to(app: typer.Typer, log_app: typer.Typer, train_app: typer.Typer) -> None:
     train_app.command()(with_runs(star))
+    train_app.command()(with_runs(dpo))
+    train_app.command("reward")(with_runs(reward_model))
+    train_app.command()(with_runs(distill))
 
 
 def star(
@@ -71,6 +80,125 @@ def star(
     finished(folder, f"{len(found.members)} winners, {steps} steps.", groups.left_out + found.left_out)
 
 
+def dpo(
+    folder: Folder,
+    model: ModelName = None,
+    reward: Reward = "with_gold",
+    margin: Margin = 0.1,
+    a_group: APair = 1,
+    beta: Annotated[float, typer.Option(min=1e-6, help="How much it is held to the model that it begins with.")] = 0.1,
+    epochs: float = 1.0,
+    batch: Batch = 16,
+    at_once: AtOnce = 4,
+    learning_rate: float = 1e-6,
+    lora: Lora = 0,
+    adapter: Adapter = None,
+    seed: int = 0,
+    threads: Threads = 0,
+    *,
+    runs: Runs,
+) -> None:
+    """Train on pairs of attempts, the better against the worse, by rewards and by people. Resumes what is in FOLDER."""
+    from agent.assemble import MINI
+    from rl.dpo import learn
+    from rl.engine import EngineSettings
+    from rl.preference import Contrast
+
+    prepared(threads)
+    settings = settings_for(model=model)
+    how = EngineSettings(epochs, batch, at_once, learning_rate, seed=seed)
+    with bar() as draw:
+        found = pairs_of(settings, runs, reward, Contrast(margin, a_group), draw)
+        trainee = trainee_of(lora, adapter, settings.model or str(MINI))
+        pairs, steps = learn(trainee, found, how, beta, folder, drawing(draw))
+    finished(folder, f"{len(pairs.pairs)} pairs, {steps} steps.", pairs.left_out)
+
+
+def reward_model(
+    folder: Folder,
+    model: ModelName = None,
+    reward: Reward = "with_gold",
+    margin: Margin = 0.1,
+    a_group: APair = 1,
+    epochs: float = 1.0,
+    batch: Batch = 16,
+    at_once: AtOnce = 4,
+    learning_rate: float = 1e-5,
+    seed: int = 0,
+    threads: Threads = 0,
+    *,
+    runs: Runs,
+) -> None:
+    """Train a model that says how good a finished attempt is, on pairs as of dpo. Resumes what is in FOLDER."""
+    from agent.assemble import MINI, open_log
+    from agent.policy.attempts import AttemptEncoder
+    from rl.engine import EngineSettings
+    from rl.preference import Contrast
+    from rl.reward_model import comparisons, learn, new_model
+
+    prepared(threads)
+    settings = settings_for(model=model)
+    base = settings.model or str(MINI)
+    how, encode = EngineSettings(epochs, batch, at_once, learning_rate, seed=seed), AttemptEncoder.load(base)
+    with bar() as draw:
+        pairs = pairs_of(settings, runs, reward, Contrast(margin, a_group), draw)
+        trained = new_model(base)
+        with open_log(settings) as log:
+            found = comparisons(log, pairs, encode, trained.config.max_position_embeddings)
+        judged = learn(trained, encode, found, how, folder, drawing(draw))
+    told_apart = f"{judged.accuracy:.3f} of {judged.held_out} told apart" if judged.held_out else "none to judge it by"
+    summed_up(folder, f"{judged.pairs} pairs, {judged.steps} steps; held out: {told_apart}.", found.left_out)
+    print(f"Use it with: PONDER_OUTCOME_REWARD={folder / 'model'} ponder ask ...")
+
+
+def pairs_of(settings: Settings, runs: Runs, reward: str, contrast: Contrast, draw: Draw) -> Pairs:
+    """Those of the log, by rewards and by people."""
+    from agent.assemble import open_log
+    from rl.preference import Pairs, rewarded, said
+
+    held_out = names_in(runs.held_out)
+    groups = collected(settings, runs.wanted, reward, held_out, draw)
+    by_reward = rewarded(groups.groups, contrast)
+    with open_log(settings) as log:
+        by_people = said(log, runs.wanted, contrast, tasks_in(held_out))
+    left_out = groups.left_out + by_reward.left_out + by_people.left_out
+    return Pairs(by_people.pairs + by_reward.pairs, left_out)
+
+
+def distill(
+    folder: Folder,
+    teacher: Annotated[str, typer.Option(help="A folder of weights with the student's tokenizer.")],
+    model: ModelName = None,
+    epochs: float = 1.0,
+    batch: Annotated[int, typer.Option(min=1, help="Runs a step.")] = 8,
+    learning_rate: float = 1e-5,
+    lora: Lora = 0,
+    adapter: Adapter = None,
+    seed: int = 0,
+    threads: Threads = 0,
+    *,
+    runs: Runs,
+) -> None:
+    """Make the model more like a teacher, at every token that it sampled into the log. Resumes what is in FOLDER."""
+    from agent.assemble import MINI, open_log
+    from rl.distill import DistillSettings, learn, samples, teacher_of
+
+    prepared(threads)
+    settings = settings_for(model=model)
+    how = DistillSettings(batch, epochs, learning_rate=learning_rate, seed=seed)
+    with bar() as draw:
+        trainee = trainee_of(lora, adapter, settings.model or str(MINI))
+        other = teacher_of(teacher, trainee.renderer)
+        longest = min(each.config.max_position_embeddings for each in (trainee.model, other))
+        apart = tasks_in(names_in(runs.held_out))
+        with open_log(settings) as log:
+            found = samples(log, runs.wanted, longest, apart, lambda done, total: told(draw, done, total))
+        steps = learn(trainee, other, found, how, folder, drawing(draw))
+    by = ", ".join(f"{name} ({count})" for name, count in found.policies.most_common())
+    said = f"{found.policies.total()} samples of {len(found.rows)} runs, {steps} steps; drawn by {by}."
+    finished(folder, said, found.left_out)
+
+
 def drawing(draw: Draw) -> Callable[[int, Progress], None]:
     """Shows the steps of a training."""
 
@@ -82,10 +210,14 @@ def drawing(draw: Draw) -> Callable[[int, Progress], None]:
 
 
 def finished(folder: Path, said: str, left_out: Counter[str]) -> None:
-    """The picture, what was learned from, and where the model is."""
+    """What was learned from, and where the model is."""
+    summed_up(folder, said, left_out)
+    print(f'The model is in {folder / "model"}; ask it with: ponder ask --model {folder / "model"} "What is 3 * 4?"')
+
+
+def summed_up(folder: Path, said: str, left_out: Counter[str]) -> None:
+    """The picture of a training, and what was learned from."""
     from rl.plots import training_plot
 
     training_plot(folder)
-    reasons = [f"  left out: {count} times: {why}" for why, count in left_out.most_common()]
-    print("\n".join([said, *reasons]))
-    print(f'The model is in {folder / "model"}; ask it with: ponder ask --model {folder / "model"} "What is 3 * 4?"')
+    print("\n".join([said, *(f"  left out: {count} times: {why}" for why, count in left_out.most_common())]))

@@ -34,7 +34,8 @@ _BUILT_IN: Mapping[str, Callable[[Sandbox], Verifier]] = {
     "unit_tests": UnitTests,
     "consensus": lambda sandbox: Consensus(),
 }
-_WITH_A_MODEL = ("judge", "judge_pointwise", "process_reward")  # the settings know which; ``agent.panel`` makes them
+# The settings know which model; ``agent.panel`` makes them.
+_WITH_A_MODEL = ("judge", "judge_pointwise", "process_reward", "outcome_reward")
 
 
 def load(spec: str, sandbox: Sandbox | None = None) -> Verifier:

@@ -15,7 +15,7 @@ from typing import Any
 
 from verifiers.verdict import Verdict, VerifierError
 
-SERVING, TRAINING = ("without_gold", "with_steps"), ("with_gold", "label_free")
+SERVING, TRAINING = ("without_gold", "with_steps", "with_outcome"), ("with_gold", "label_free")
 TABLES = (*SERVING, *TRAINING)
 GOLD = "gold"  # whether the task's own checker finds it right: no verifier, since only a training knows the task
 Weights = Mapping[str, float]  # by the names of verifiers
@@ -47,8 +47,8 @@ def _table(file: Path, name: str, table: Any) -> Weights:
     return table
 
 
-_SHIPPED = read_rewards(Path(__file__).with_suffix(".toml"))
-WITHOUT_GOLD, WITH_STEPS, WITH_GOLD, LABEL_FREE = (_SHIPPED[name] for name in TABLES)
+SHIPPED = read_rewards(Path(__file__).with_suffix(".toml"))
+WITHOUT_GOLD, WITH_STEPS, WITH_OUTCOME, WITH_GOLD, LABEL_FREE = (SHIPPED[name] for name in TABLES)
 
 
 @dataclass(frozen=True, slots=True)

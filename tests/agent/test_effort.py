@@ -12,9 +12,10 @@ STEPS = {"process_reward": 1.0}
 
 
 @pytest.mark.parametrize("name", ["medium", "high", "max", "auto"])
-def test_votes_are_weighted_where_steps_are_judged(name: str) -> None:
+@pytest.mark.parametrize("weights", [STEPS, {"outcome_reward": 0.5, "consensus": 0.5}])
+def test_votes_are_weighted_where_a_reward_model_judges(name: str, weights: dict[str, float]) -> None:
     effort = EFFORTS[name]
-    strategy = chosen_by(effort, STEPS).strategy
+    strategy = chosen_by(effort, weights).strategy
     assert isinstance(strategy, AdaptiveBestOfN | Auto)
     assert strategy == replace(strategy, by="weighted")
     assert chosen_by(effort, {"consensus": 0.7}) == effort

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from agent.records import Ending, Node, PolicyVersion, Run, Sample, SamplingParams
+from agent.records import Ending, Feedback, Node, PolicyVersion, Run, Sample, SamplingParams
 from agent.store import Store
 from tests.tui.commands import one_sentence, ponder
 
@@ -18,14 +18,17 @@ POLICY = PolicyVersion("tiny", version="v1")
 def groups(home: Path) -> Path:
     """A log of three questions with two attempts each: one has the form that is asked for, one ended too soon."""
     home.mkdir(exist_ok=True)
+    add(home, *map(two_attempts, range(3)))
+    return home
+
+
+def add(home: Path, *runs: Run) -> None:
     with Store.open(home / "log.sqlite") as log:
-        for number in range(3):
-            run = two_attempts(number)
+        for run in runs:
             log.begin(run)
             for node in run.nodes:
                 log.add_node(run.run_id, node)
             log.finish(run)
-    return home
 
 
 def two_attempts(number: int) -> Run:
@@ -69,3 +72,32 @@ def test_every_training_chooses_runs_by_the_same_options(model: str, groups: Pat
     assert "None of 1 groups was drawn by a policy like this one" in one_sentence(none)
     done = ponder("train", "star", "out", "--model", model, *HOW, *which, folder=tmp_path)
     assert done.stdout.startswith("1 winners, 1 steps.")
+
+
+def test_pairs_are_learned_from_and_make_a_reward_model(model: str, groups: Path, tmp_path: Path) -> None:
+    done = ponder("train", "dpo", "out", "--model", model, *HOW, folder=tmp_path)
+    assert done.stdout.startswith("3 pairs, 2 steps.\nThe model is in out/model;"), done.stderr
+    assert done.stderr == ""
+    unfinished = ponder("train", "reward", "judge", "--model", model, *HOW, folder=tmp_path)
+    assert unfinished.returncode == 2
+    assert "no pair to learn from (3 times: one of them is no whole attempt with an answer)" in one_sentence(unfinished)
+    run = two_attempts(7)
+    add(groups, replace(run, nodes=(run.nodes[0], replace(run.nodes[1], ending=Ending.ANSWER, text="Answer: 9"))))
+    with Store.open(groups / "log.sqlite") as log:
+        log.add_feedback(Feedback("r7", preferred=(1,)))
+    done = ponder("train", "reward", "judge", "--model", model, *HOW, folder=tmp_path)
+    assert done.stdout.startswith("1 pairs, 1 steps; held out: none to judge it by.\n  left out: 3 times: ")
+    assert done.stdout.endswith("Use it with: PONDER_OUTCOME_REWARD=judge/model ponder ask ...\n")
+    assert done.stderr == ""
+    assert isinstance(json.loads((tmp_path / "judge/model/config.json").read_text())["reward_center"], float)
+
+
+def test_the_student_follows_a_teacher_on_its_own_samples(
+    model: str, talkative: str, groups: Path, tmp_path: Path
+) -> None:
+    how = ("--batch", "2", "--epochs", "1", "--threads", "1")
+    done = ponder("train", "distill", "out", "--model", model, "--teacher", talkative, *how, folder=tmp_path)
+    assert done.stdout.startswith("6 samples of 3 runs, 2 steps; drawn by tiny@v1 (6).\nThe model is in "), done.stderr
+    assert done.stderr == ""
+    made = {path.name for path in (tmp_path / "out").iterdir()}
+    assert made == {"checkpoint.pt", "metrics.jsonl", "model", "training.png"}

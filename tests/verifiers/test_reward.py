@@ -12,6 +12,7 @@ from verifiers.reward import (
     LABEL_FREE,
     TABLES,
     WITH_GOLD,
+    WITH_OUTCOME,
     WITH_STEPS,
     WITHOUT_GOLD,
     Reward,
@@ -96,7 +97,7 @@ SHIPPED = Path(__file__).parents[2] / "verifiers" / "reward.toml"
 def test_the_shipped_file_has_every_table_and_a_reason_for_every_weight() -> None:
     assert tuple(read_rewards(SHIPPED)) == TABLES
     weights = [line for line in SHIPPED.read_text().splitlines() if " = " in line and not line.startswith("#")]
-    assert len(weights) == sum(map(len, (WITHOUT_GOLD, WITH_STEPS, WITH_GOLD, LABEL_FREE)))
+    assert len(weights) == sum(map(len, (WITHOUT_GOLD, WITH_STEPS, WITH_OUTCOME, WITH_GOLD, LABEL_FREE)))
     assert all("  # " in line for line in weights)
 
 
