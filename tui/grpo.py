@@ -38,6 +38,7 @@ if TYPE_CHECKING:
 
 def add_to(app: typer.Typer, log_app: typer.Typer, train_app: typer.Typer) -> None:
     train_app.command()(with_runs(grpo))
+    log_app.command()(with_runs(groups))
 
 
 def grpo(
@@ -71,6 +72,7 @@ def grpo(
     from agent.assemble import MINI
     from rl.grpo import GRPOSettings
     from rl.loss import LossSettings
+    from rl.processes import launched
 
     prepared(threads)
     settings = settings_for(model=model)
@@ -89,6 +91,8 @@ def grpo(
     else:
         asking = Collecting(collect, questions, rounds, runs.effort or "high", reward)
         taught = in_turn(settings, asking, opened, how, folder)
+    if not launched().first:
+        return
     print("\n".join(line for each in taught for line in each.said()))
     print(f'The model is in {folder / "model"}; ask it with: ponder ask --model {folder / "model"} "What is 3 * 4?"')
 
@@ -171,3 +175,25 @@ def learn(trainee: Callable[[], Trainee], found: Callable[[Draw], Found], how: G
     if processes.first:
         training_plot(folder)
     return taught
+
+
+def groups(
+    path: Annotated[Path, typer.Argument(help="A .parquet or .jsonl file.")],
+    names: Annotated[str, typer.Option(help="Whose columns: trl or verl.")] = "trl",
+    reward: Reward = "with_gold",
+    *,
+    runs: Runs,
+) -> None:
+    """Write the log's groups, a trajectory a row with its reward and advantage, for other trainers."""
+    from agent.errors import SettingsError
+    from rl.export import PARTS, export_groups
+    from tui.printer import printable
+
+    if names not in PARTS:
+        raise SettingsError(f"There are no columns of {names!r}; take one of {', '.join(PARTS)}.")
+    with bar() as draw:
+        found = collected(settings_for(), Lesson(runs.wanted, reward, names_in(runs.held_out)), draw)
+    written = export_groups(found.groups, path, names)
+    print(printable(f"{written} trajectories of {len(found.groups)} groups written to {path}"))
+    for why, count in found.left_out.most_common():
+        print(f"  left out: {count} times: {why}")
