@@ -139,6 +139,16 @@ def test_a_folder_with_another_training_is_refused_and_an_unfinished_checkpoint_
         learn(whole(str(base)), found, replace(HOW, learning_rate=0.02), tmp_path)
 
 
+def test_nobody_is_told_that_somebody_trains(base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    sent: list[object] = []
+    monkeypatch.setattr("trl.trainer.base_trainer.send_telemetry", lambda **what: sent.append(what))
+    monkeypatch.delenv("CI", raising=False)  # where TRL is silent by itself
+    found = Winners((WITH_TOOL,), winners((), Standard(), say, 9).left_out)
+    learn(whole(str(base)), found, replace(HOW, epochs=1), tmp_path)
+    assert sent == []
+    assert not list(tmp_path.rglob("README.md"))  # a model card
+
+
 def test_rows_a_step_are_so_many_times_those_at_once() -> None:
     with pytest.raises(TrainingError, match="16 rows a step are not so many times 3"):
         EngineSettings(at_once=3)
