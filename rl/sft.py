@@ -111,7 +111,8 @@ def export(model: PreTrainedModel, renderer: Renderer, folder: Path, precision: 
 
     from transformers import GenerationConfig
 
-    copy.deepcopy(model).to(precision).save_pretrained(folder)
+    written: Any = copy.deepcopy(model)
+    written.to(precision).save_pretrained(folder)
     tokenizer = renderer.tokenizer
     tokenizer.save_pretrained(folder)
     ends = GenerationConfig(eos_token_id=tokenizer.eos_token_id, pad_token_id=tokenizer.pad_token_id)

@@ -157,7 +157,7 @@ def pairs_of(settings: Settings, runs: Runs, reward: str, contrast: Contrast, dr
     from rl.preference import Pairs, rewarded, said
 
     held_out = names_in(runs.held_out)
-    groups = collected(settings, runs.wanted, reward, held_out, draw)
+    groups = collected(settings, Lesson(runs.wanted, reward, held_out), draw)
     by_reward = rewarded(groups.groups, contrast)
     with open_log(settings) as log:
         by_people = said(log, runs.wanted, contrast, tasks_in(held_out))
