@@ -79,11 +79,11 @@ class Load:
 
 
 @asynccontextmanager
-async def under_load(home: Path) -> AsyncIterator[Load]:
+async def under_load(home: Path, at_once: int = AT_ONCE) -> AsyncIterator[Load]:
     """Runs of one agent, as a long-lived process has it, for as long as the block lasts."""
     load = Load()
     async with assemble(Settings(home=home, encoder="none")) as agent:
-        workers = [asyncio.create_task(load.one_after_another(agent, i)) for i in range(AT_ONCE)]
+        workers = [asyncio.create_task(load.one_after_another(agent, i)) for i in range(at_once)]
         try:
             yield load
         finally:

