@@ -28,6 +28,7 @@ import httpx
 from agent.errors import PonderError
 
 HOST = "127.0.0.1"
+NODES = Path("/sys/devices/system/node")
 OURS = ("--model", "--host", "--port", "--uds", "--api-key", "--served-model-name")  # not to be given after --
 MEMORY = ("--kv-cache-memory-bytes", "--gpu-memory-utilization", "--device-memory-utilization")
 FILE = "--config"  # of flags, where any of ours may stand
@@ -129,7 +130,15 @@ def free_memory() -> int:
     group = Path("/sys/fs/cgroup")
     with suppress(OSError, ValueError):  # there is no limit
         free = min(free, int((group / "memory.max").read_text()) - int((group / "memory.current").read_text()))
-    return free
+    return min([free, *map(free_of_node, NODES.glob("node[0-9]*/meminfo"))])
+
+
+def free_of_node(meminfo: Path) -> int:
+    """Bytes of one memory node, as vLLM counts them: memory that was added while it ran may belong to none."""
+    kilobytes = {
+        key.rstrip(":"): int(value) for key, value in re.findall(r"Node \d+ (\S+)\s+(\d+)", meminfo.read_text())
+    }
+    return 1024 * sum(kilobytes[key] for key in ("MemFree", "Active(file)", "Inactive(file)", "SReclaimable"))
 
 
 def flag(argument: str) -> str:

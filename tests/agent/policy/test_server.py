@@ -69,6 +69,22 @@ def test_what_a_person_adds_goes_to_vllm_as_it_is_and_wins(tmp_path: Path) -> No
     assert "--logprobs-mode" not in line
 
 
+def test_a_memory_node_has_what_is_free_or_only_holds_files(tmp_path: Path) -> None:
+    lines = {
+        "MemTotal": 900,
+        "MemFree": 100,
+        "Active(file)": 20,
+        "Inactive(file)": 3,
+        "AnonPages": 500,
+        "SReclaimable": 4,
+    }
+    file = tmp_path / "meminfo"
+    file.write_text(
+        "".join(f"Node 0 {key}:{value:>15} kB\n" for key, value in lines.items()) + "Node 0 HugePages_Free: 0\n"
+    )
+    assert server.free_of_node(file) == 127 * 1024
+
+
 def test_on_a_processor_a_quarter_of_the_free_memory_is_for_the_cache_unless_a_person_says(tmp_path: Path) -> None:
     line = command(serving(tmp_path), "cpu", "qwen3")
     assert 2**20 < int(line[line.index("--kv-cache-memory-bytes") + 1]) < server.free_memory() / 2
