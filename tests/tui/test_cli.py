@@ -21,8 +21,10 @@ COMMANDS = {
     "bench",
     "calibrate",
     "chat",
+    "collect",
     "doctor",
     "eval",
+    "improve",
     "index",
     "log",
     "model",
@@ -50,7 +52,11 @@ def test_help_lists_every_command(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("group", "commands"),
-    [("log", {"list", "show", "export", "delete"}), ("train", {"sft", "prm"}), ("bench", {"serve", "judge"})],
+    [
+        ("log", {"list", "show", "export", "delete", "groups", "feedback", "tag", "consent"}),
+        ("train", {"sft", "prm", "grpo", "star", "dpo", "reward", "distill"}),
+        ("bench", {"serve", "judge"}),
+    ],
 )
 def test_a_group_lists_its_commands(tmp_path: Path, group: str, commands: set[str]) -> None:
     assert commands_in(ponder(group, "--help", folder=tmp_path).stdout) == commands
