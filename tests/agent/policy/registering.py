@@ -12,7 +12,7 @@ from agent.policy.registry import Origin, VersionError
 
 def complete(folder: Path, weights: bytes) -> Path:
     """A folder with all that the registry asks of a model, and nothing that could be loaded."""
-    folder.mkdir(parents=True)
+    folder.mkdir(parents=True, exist_ok=True)  # where the last one was killed at this
     for name in ("config.json", "tokenizer.json", "tokenizer_config.json", "chat_template.jinja"):
         (folder / name).write_text("{}")
     (folder / "model.safetensors").write_bytes(weights)
