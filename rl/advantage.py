@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Literal
 
 import numpy as np
@@ -33,6 +34,19 @@ def advantages(rewards_G: Floats, baseline: Baseline = "mean", scale: Scale = "g
     if baseline == "leave_one_out":
         centred_G = centred_G * len(rewards_G) / (len(rewards_G) - 1)
     return centred_G / (rewards_G.std(ddof=1) + EPSILON) if scale == "group" else centred_G
+
+
+def step_advantages(rewards: Sequence[Floats], scale: Scale = "group") -> list[Floats]:
+    """Of each step of each member: what it and all steps after it earned above the mean step of the group.
+
+    Process supervision as in DeepSeekMath (Shao et al. 2024, section 4.1.3). ``rewards`` are [S] of each member, in
+    order; all 0 where no step differs.
+    """
+    all_S = np.concatenate(rewards)
+    if not len(all_S) or is_constant(all_S):
+        return [np.zeros(len(own_S)) for own_S in rewards]
+    spread = all_S.std(ddof=1) + EPSILON if scale == "group" else 1.0
+    return [((own_S - all_S.mean()) / spread)[::-1].cumsum()[::-1] for own_S in rewards]
 
 
 def is_constant(rewards_G: Floats) -> bool:

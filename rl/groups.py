@@ -15,6 +15,8 @@ from dataclasses import dataclass
 from agent.records import Ending, Node, Path, PolicyVersion, Run, Sample, group_key
 
 Rewards = Mapping[Path, float | None]  # by the path of an attempt's last node; None: nobody could say
+# By the path of a node: after how many of its sampled tokens each of its steps ends, and how good that step is.
+StepRewards = Mapping[Path, Sequence[tuple[int, float]]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +28,7 @@ class Member:
     learn: tuple[bool, ...]  # which of them were sampled by this member
     logprobs: tuple[float, ...]  # natural log, under the distribution sampled from; 0 for the others
     reward: float
+    steps: tuple[tuple[int, float], ...] = ()  # where each one's last token stands, and its reward; (): nobody said
 
     @property
     def sampled(self) -> int:
@@ -53,7 +56,7 @@ class Found:
     left_out: Counter[str]  # samples by the reason why nothing can be learned from them
 
 
-def groups_of(run: Run, rewards: Rewards) -> Found:
+def groups_of(run: Run, rewards: Rewards, steps: StepRewards | None = None) -> Found:
     """The groups of one run's tree, in the order of their parents."""
     left_out: Counter[str] = Counter()
     children: dict[Path, list[Node]] = defaultdict(list)
@@ -65,7 +68,7 @@ def groups_of(run: Run, rewards: Rewards) -> Found:
             continue  # the only way on: a part of the member above
         alike: dict[object, list[Member]] = defaultdict(list)
         for first in children[parent]:
-            member, why = member_of(first, children, rewards)
+            member, why = member_of(first, children, rewards, steps or {})
             if member is None:
                 left_out[why] += 1
             else:
@@ -83,7 +86,9 @@ def groups_of(run: Run, rewards: Rewards) -> Found:
     return Found(tuple(groups), left_out)
 
 
-def member_of(first: Node, children: Mapping[Path, Sequence[Node]], rewards: Rewards) -> tuple[Member | None, str]:
+def member_of(
+    first: Node, children: Mapping[Path, Sequence[Node]], rewards: Rewards, steps: StepRewards
+) -> tuple[Member | None, str]:
     """The member that begins with that node, or why there is none."""
     chain = [first]
     while len(below := children.get(chain[-1].path, ())) == 1:
@@ -97,7 +102,19 @@ def member_of(first: Node, children: Mapping[Path, Sequence[Node]], rewards: Rew
     whole = chained([node.sample for node in chain])
     if whole is None:
         return None, "its prompts are not beginnings of one another"
-    return Member(first.path, *whole, math.fsum(known) / len(known)), ""
+    return Member(first.path, *whole, math.fsum(known) / len(known), judged_steps(chain, steps)), ""
+
+
+def judged_steps(chain: Sequence[Node], steps: StepRewards) -> tuple[tuple[int, float], ...]:
+    """Of a whole chain; nothing where one of its nodes was not judged."""
+    if not all(node.path in steps for node in chain):
+        return ()
+    starts = [len(node.sample.prompt_token_ids) for node in chain]
+    return tuple(
+        (start + end - 1, reward)
+        for start, node in zip(starts, chain, strict=True)
+        for end, reward in steps[node.path]
+    )
 
 
 def refused(node: Node) -> str | None:

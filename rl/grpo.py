@@ -7,6 +7,7 @@ the training begins with, which ``staleness`` asks for its log-probabilities onc
 
 from __future__ import annotations
 
+import hashlib
 import math
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -18,8 +19,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from rl.advantage import Baseline, Scale, advantages, is_constant
-from rl.groups import Group
+from rl.advantage import Baseline, Scale, advantages, step_advantages
+from rl.groups import Group, Member
 from rl.loss import Batch, LossSettings, Step, policy_loss, summary
 from rl.optimise import Course, Learned, Progress, follow, muon_and_adamw, places, trapezoid
 from rl.processes import ALONE, Processes
@@ -39,6 +40,7 @@ class GRPOSettings:
     loss: LossSettings = field(default_factory=LossSettings)
     baseline: Baseline = "mean"
     scale: Scale = "group"
+    step_weight: float = 0.0  # of the advantages of steps, beside that of the outcome
     batch: int = 16  # groups a step
     epochs: float = 1.0
     micro_tokens: int = 4_000  # most tokens of a tree that goes through the model at once; one group may have more
@@ -46,6 +48,7 @@ class GRPOSettings:
     warmup: int = 5
     decay: float = 0.3
     weight_decay: float = 0.0
+    most_drift: float = 1.0  # nats a token from the policy that it began with; beyond it the training ends
     seed: int = 0
     checkpoint_every: int = 20
 
@@ -54,12 +57,12 @@ class GRPOSettings:
 class Compared:
     """A group, and how much better each of its members was than the others.
 
-    Log-probabilities are [T] of each member, 0 where nothing was sampled; both are the samples' own until
+    Arrays are [T] of each member. Log-probabilities are 0 where nothing was sampled; both are the samples' own until
     ``staleness.remembered`` has asked a model for them.
     """
 
     group: Group
-    advantages: tuple[float, ...]
+    advantages: tuple[Floats, ...]
     old: tuple[Floats, ...]  # under the policy that the training begins with
     reference: tuple[Floats, ...]  # under the policy from which the divergence is taken
 
@@ -68,14 +71,34 @@ def compared(groups: Sequence[Group], settings: GRPOSettings) -> tuple[list[Comp
     """Those that say something, and how many do not."""
     found, dropped = [], Counter[str]()
     for group in groups:
-        rewards_G = np.array([member.reward for member in group.members])
-        if is_constant(rewards_G):
+        if settings.step_weight and not all(member.steps for member in group.members):
+            dropped["its steps were not judged"] += 1
+            continue
+        better = advantages_of(group, settings)
+        if not any(map(np.any, better)):
             dropped["its rewards are all the same"] += 1
             continue
-        better = advantages(rewards_G, settings.baseline, settings.scale)
         own = tuple(np.array(member.logprobs, np.float32) for member in group.members)
-        found.append(Compared(group, tuple(better.tolist()), own, own))
+        found.append(Compared(group, better, own, own))
     return found, dropped
+
+
+def advantages_of(group: Group, settings: GRPOSettings) -> tuple[Floats, ...]:
+    """Of each member's tokens [T]: the outcome's, the same at all of them, and what the steps from there on add."""
+    rewards_G = np.array([member.reward for member in group.members])
+    outcome_G = advantages(rewards_G, settings.baseline, settings.scale)
+    found = [np.full(len(m.token_ids), better) for m, better in zip(group.members, outcome_G, strict=True)]
+    if settings.step_weight:
+        steps = step_advantages([np.array([r for _, r in m.steps]) for m in group.members], settings.scale)
+        for all_T, member, own_S in zip(found, group.members, steps, strict=True):
+            all_T += settings.step_weight * over_tokens(member, own_S)
+    return tuple(each.astype(np.float32) for each in found)
+
+
+def over_tokens(member: Member, values_S: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Each token has the value of the step that it is in [T]; 0 after the last one."""
+    ends_S = [end for end, _ in member.steps]
+    return np.append(values_S, 0.0)[np.searchsorted(ends_S, np.arange(len(member.token_ids)))]
 
 
 def train(
@@ -85,8 +108,8 @@ def train(
     folder: Path,
     report: Callable[[Progress], None],
     processes: Processes = ALONE,
-) -> None:
-    """Train those of the model's weights that want gradients, in place, see ``optimise.follow``.
+) -> int:
+    """Train those of the model's weights that want gradients, in place, see ``optimise.follow``; the steps taken.
 
     Raises ``TrainingError``.
     """
@@ -99,10 +122,11 @@ def train(
         learn=lambda batch: accumulate(model, batch, settings, processes),
         rates=lambda step: [rate_at(step, steps, settings)] * len(chosen),
         shape=lambda step, then: shape,
+        enough=lambda metrics: metrics["drift"] > settings.most_drift,
         checkpoint_every=settings.checkpoint_every,
         keeps=processes.first,
     )
-    follow(model, chosen, course, folder, report)
+    return follow(model, chosen, course, folder, report)
 
 
 def rate_at(step: int, steps: int, settings: GRPOSettings) -> float:
@@ -123,8 +147,9 @@ def optimizers(model: PreTrainedModel, settings: GRPOSettings) -> list[torch.opt
 
 def fingerprint(rows: Sequence[Compared]) -> str:
     """Of what is learned from: a training that is resumed must go on with the same."""
-    said = [(row.group.run_id, row.group.parent, [m.path for m in row.group.members], row.advantages) for row in rows]
-    return f"{digest(repr(said)):016x}"
+    said = [(row.group.run_id, row.group.parent, [m.path for m in row.group.members]) for row in rows]
+    better = hashlib.sha256(b"".join(each.tobytes() for row in rows for each in row.advantages))
+    return f"{digest(repr([said, better.hexdigest()])):016x}"
 
 
 def packed(rows: Sequence[Compared], most: int) -> list[list[Compared]]:
@@ -188,8 +213,8 @@ def part_loss(
     behaviour = padded([member.logprobs for row in part for member in row.group.members], 0.0, model.device)
     old = padded([each for row in part for each in row.old], 0.0, model.device)
     reference = padded([each for row in part for each in row.reference], 0.0, model.device)
-    advantages_B = torch.tensor([each for row in part for each in row.advantages], device=model.device)
-    loss, sums = policy_loss(now.logprobs, Batch(now.learn, behaviour, old, reference, advantages_B), step, settings)
+    better = padded([each for row in part for each in row.advantages], 0.0, model.device)
+    loss, sums = policy_loss(now.logprobs, Batch(now.learn, behaviour, old, reference, better), step, settings)
     return loss, now.tokens, dict(sums)
 
 

@@ -42,13 +42,13 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """Constants of the loss, [B, T] but for ``advantages_B``."""
+    """Constants of the loss, [B, T]."""
 
     learn: torch.Tensor
     behaviour: torch.Tensor  # log-probabilities under which they were drawn
     old: torch.Tensor | None  # under the policy at the beginning of the step; None: it is the one that is trained
     reference: torch.Tensor | None  # under the one from which the divergence is taken
-    advantages_B: torch.Tensor
+    advantages: torch.Tensor  # [B, 1] where all tokens of a trajectory have the same
 
 
 def policy_loss(
@@ -58,15 +58,14 @@ def policy_loss(
     now, learn = logprobs.float(), batch.learn
     old = now.detach() if batch.old is None else batch.old
     ratio = importance(now - old, learn, settings.variant)
-    advantages = batch.advantages_B[:, None]
     clipped = ratio.clamp(1 - settings.clip_low, 1 + settings.clip_high)
     weight = truncated(old - batch.behaviour, settings.truncate)
-    losses = -torch.minimum(ratio * advantages, clipped * advantages) * weight
+    losses = -torch.minimum(ratio * batch.advantages, clipped * batch.advantages) * weight
     if batch.reference is not None and settings.kl:
         losses = losses + settings.kl * k3(batch.reference - now)
     share = shares(learn, step, settings)
     loss = torch.where(learn, losses * share, 0.0).sum()
-    return loss, sums(ratio.detach(), weight, old - batch.behaviour, batch, settings)
+    return loss, sums(ratio.detach(), now.detach() - old, old - batch.behaviour, batch, settings)
 
 
 def importance(log_ratio: torch.Tensor, learn: torch.Tensor, variant: Variant) -> torch.Tensor:
@@ -105,12 +104,12 @@ def k3(log_ratio: torch.Tensor) -> torch.Tensor:
 
 @torch.no_grad()
 def sums(
-    ratio: torch.Tensor, weight: torch.Tensor, staleness: torch.Tensor, batch: Batch, settings: LossSettings
+    ratio: torch.Tensor, moved: torch.Tensor, staleness: torch.Tensor, batch: Batch, settings: LossSettings
 ) -> Mapping[str, float]:
     """Over the learned tokens, to be added up over micro-batches and read by ``summary``."""
-    learn, advantages = batch.learn, batch.advantages_B[:, None].expand_as(batch.learn)
-    low = (ratio < 1 - settings.clip_low) & (advantages < 0)
-    high = (ratio > 1 + settings.clip_high) & (advantages > 0)
+    weight = truncated(staleness, settings.truncate)
+    low = (ratio < 1 - settings.clip_low) & (batch.advantages < 0)
+    high = (ratio > 1 + settings.clip_high) & (batch.advantages > 0)
     of = {
         "tokens": torch.ones_like(weight),
         "clipped": (low | high).float(),
@@ -118,8 +117,9 @@ def sums(
         "weight_squared": weight**2,
         "truncated": (weight >= settings.truncate).float(),
         "mismatch_kl": k3(staleness),
+        "drift": k3(moved),
     }
-    return {name: float(torch.where(learn, values, 0.0).sum()) for name, values in of.items()}
+    return {name: float(torch.where(batch.learn, values, 0.0).sum()) for name, values in of.items()}
 
 
 def summary(total: Mapping[str, float]) -> dict[str, float]:
@@ -129,5 +129,6 @@ def summary(total: Mapping[str, float]) -> dict[str, float]:
         "clipped": total["clipped"] / tokens,
         "truncated": total["truncated"] / tokens,
         "mismatch_kl": total["mismatch_kl"] / tokens,
+        "drift": total["drift"] / tokens,
         "effective_sample_size": total["weight"] ** 2 / max(1e-12, total["weight_squared"] * tokens),
     }

@@ -48,6 +48,7 @@ class Course(Generic[T]):
     learn: Callable[[T], Learned]  # adds the step's gradient
     rates: Callable[[int], Sequence[float]]  # the learning rate of each optimiser
     shape: Callable[[int, Mapping[str, Any]], Mapping[str, Any]]  # what may not change, see ``checkpoints.resume``
+    enough: Callable[[Mapping[str, float]], bool] = lambda metrics: False  # ends it, before the step is taken
     checkpoint_every: int = 100  # steps
     keeps: bool = True  # whether this process writes checkpoints and metrics: one of several does
 
@@ -71,8 +72,8 @@ def follow(
     course: Course[T],
     folder: Path,
     report: Callable[[Progress], None],
-) -> None:
-    """Train ``model`` in place. Checkpoints and ``metrics.jsonl`` go to ``folder``; a second call resumes from them.
+) -> int:
+    """Train ``model`` in place; how many steps were taken. Checkpoints and ``metrics.jsonl`` go to ``folder``; a second call resumes from them.
 
     Ctrl-C ends it after the step under way, with a checkpoint. Raises ``TrainingError`` where ``folder`` holds another
     training.
@@ -88,6 +89,11 @@ def follow(
                 for group in optimizer.param_groups:
                     group["lr"] = rate
             learned = course.learn(data)
+            if course.enough(learned.more):
+                model.zero_grad(set_to_none=True)
+                if course.keeps:
+                    save_checkpoint(model, optimizers, folder, Standing(step, tokens, dict(course.shape(0, {}))))
+                return step
             norm = torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
             for optimizer in optimizers:
                 optimizer.step()
@@ -105,6 +111,7 @@ def follow(
                 save_checkpoint(model, optimizers, folder, standing)
             if asked() and step + 1 < course.steps:
                 raise KeyboardInterrupt
+    return course.steps
 
 
 @contextmanager

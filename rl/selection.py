@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from agent.records import Run
 from agent.store import RunFilter, Store
 from rl.contamination import Finder
-from rl.groups import Found, Group, Rewards, groups_of
+from rl.groups import Found, Group, Rewards, StepRewards, groups_of
 from rl.tasks.task import Task
 
 Tell = Callable[[int, int], None]  # how many are done, of how many
@@ -90,8 +90,9 @@ async def learnable(
     rewards: Callable[[Run], Awaitable[Rewards]],
     held_out: Iterable[Task] = (),
     tell: Tell = lambda done, total: None,
+    steps: Callable[[Run], Awaitable[StepRewards]] | None = None,
 ) -> Found:
-    """The groups of all runs that are chosen, and what was left out, by reason."""
+    """The groups of all runs that are chosen, and what was left out, by reason. ``steps`` rewards those, too."""
     runs, left_out = chosen(log, wanted)
     finder, known = Finder(held_out), dict[object, Group]()
     for done, listed in enumerate(runs, 1):
@@ -99,7 +100,7 @@ async def learnable(
             left_out["its question stands in a held-out task"] += 1
         else:
             run = log.run(listed.run_id)
-            found = groups_of(run, await rewards(run))
+            found = groups_of(run, await rewards(run), await steps(run) if steps else None)
             left_out += found.left_out
             for group in found.groups:
                 left_out["drawn in another run, token for token"] += keep(known, group)

@@ -27,6 +27,7 @@ class Taught:
     attempts: int
     tokens: int  # sampled ones
     steps: int
+    ended: bool  # before its end, because it had gone too far from what drew the samples
     left_out: Counter[str]  # samples that were refused, runs and groups, by reason
     mismatch: Mismatch  # of the model that it began with and the policies that drew the samples
     mixture: Counter[str]  # groups by the policy that drew them
@@ -36,6 +37,7 @@ class Taught:
         """In words, a line each."""
         return [
             f"{self.groups} groups of {self.attempts} attempts ({self.tokens:,} sampled tokens), {self.steps} steps.",
+            *["  It ended early: the policy went too far (--most-drift) from the one it began with."][: self.ended],
             *(f"  left out: {count} times: {why}" for why, count in self.left_out.most_common()),
             f"The model differed from what drew them by {self.mismatch.kl:.2g} nats a token; they count like "
             f"{self.mismatch.ess:.1%} as many of its own.",
@@ -69,14 +71,14 @@ def teach(
     rows, stale, mismatch = remembered(trainee.model, rows, limits or Limits(), watch.asking)
     steps = step_count(rows, how)
     folder.mkdir(parents=True, exist_ok=True)
-    train(trainee.model, rows, how, folder, lambda progress: watch.training(steps, progress), processes)
+    taken = train(trainee.model, rows, how, folder, lambda progress: watch.training(steps, progress), processes)
     if processes.first:
         trainee.save(folder / "model")
     members = [member for row in rows for member in row.group.members]
     tokens = sum(member.sampled for member in members)
     mixture = Counter(str(row.group.policy) for row in rows)
     left_out = found.left_out + constant + stale
-    return Taught(len(rows), len(members), tokens, steps, left_out, mismatch, mixture, fingerprint(rows))
+    return Taught(len(rows), len(members), tokens, taken, taken < steps, left_out, mismatch, mixture, fingerprint(rows))
 
 
 def refuse_nothing(rows: int, left_out: Counter[str]) -> None:

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from rl.groups import Found
     from rl.rewards import Rewarding
     from rl.selection import Wanted
+    from rl.step_rewards import StepJudge
     from rl.tasks.task import Task
     from rl.trainee import Trainee
 
@@ -122,6 +123,7 @@ class Lesson:
     reward: str
     held_out: Sequence[str] = ()  # suites
     files: Sequence[str] = ()  # of questions that runs may be of, whichever are wanted
+    steps: bool = False  # whether a process reward model rewards them
 
 
 def collected(settings: Settings, lesson: Lesson, draw: Draw) -> Found:
@@ -131,6 +133,7 @@ def collected(settings: Settings, lesson: Lesson, draw: Draw) -> Found:
     from agent.assemble import open_log
     from rl.rewards import rewards_of
     from rl.selection import learnable
+    from rl.step_rewards import step_rewards_of
     from rl.suites.named import is_file
 
     own = {task.task_id: task for task in tasks_in(filter(is_file, lesson.wanted.families))}
@@ -139,8 +142,8 @@ def collected(settings: Settings, lesson: Lesson, draw: Draw) -> Found:
     wanted = replace(lesson.wanted, families=families, task_ids=own.keys())
     by, apart = rewarding(settings, lesson.reward, known), tasks_in(lesson.held_out)
     with open_log(settings) as log:
-        tell = partial(told, draw)
-        return asyncio.run(learnable(log, wanted, lambda run: rewards_of(run, by), apart, tell))
+        steps = partial(step_rewards_of, by=step_judge(settings)) if lesson.steps else None
+        return asyncio.run(learnable(log, wanted, partial(rewards_of, by=by), apart, partial(told, draw), steps))
 
 
 def told(draw: Draw, done: int, total: int) -> None:
@@ -167,6 +170,20 @@ def rewarding(settings: Settings, reward: str, known: Mapping[str, Task]) -> Rew
     return Rewarding(
         weights, verifiers, lambda task_id: known.get(task_id) or task_named(task_id), step_delimiter_of(settings)
     )
+
+
+def step_judge(settings: Settings) -> StepJudge:
+    """The settings' process reward model, and the tokenizer of the model that drew the samples.
+
+    Raises ``SettingsError`` where none is named, ``RendererError`` and ``VerifierError``.
+    """
+    from agent.assemble import MINI
+    from agent.panel import open_verifiers, step_delimiter_of
+    from agent.policy.renderer import Renderer
+    from rl.step_rewards import StepJudge
+
+    [verifier] = open_verifiers(settings, ["process_reward"])
+    return StepJudge(verifier, Renderer.load(settings.model or MINI), step_delimiter_of(settings))
 
 
 def tasks_in(names: Iterable[str]) -> list[Task]:

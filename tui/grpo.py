@@ -52,6 +52,12 @@ def grpo(
     clip_low: float = 0.2,
     clip_high: float = 0.2,
     kl: Annotated[float, typer.Option(min=0.0, help="Weight of the divergence from the model it begins with.")] = 0.0,
+    step_weight: Annotated[
+        float, typer.Option(min=0.0, help="Of what the process reward model says of each step, beside the outcome.")
+    ] = 0.0,
+    most_drift: Annotated[
+        float, typer.Option(help="Nats a token from the model it begins with, beyond which the training ends.")
+    ] = 1.0,
     leave_one_out: Annotated[
         bool, typer.Option("--leave-one-out", help="Compare with the mean of the others.")
     ] = False,
@@ -79,6 +85,8 @@ def grpo(
     how = GRPOSettings(
         LossSettings(variant_named(variant), clip_low, clip_high, kl),
         baseline="leave_one_out" if leave_one_out else "mean",
+        step_weight=step_weight,
+        most_drift=most_drift,
         batch=batch,
         epochs=epochs,
         learning_rate=learning_rate,
@@ -86,7 +94,8 @@ def grpo(
     )
     opened = partial(trainee_of, lora, adapter)
     if collect is None:
-        groups = partial(collected, settings, Lesson(runs.wanted, reward, names_in(runs.held_out)))
+        lesson = Lesson(runs.wanted, reward, names_in(runs.held_out), steps=step_weight > 0)
+        groups = partial(collected, settings, lesson)
         taught = [learn(partial(opened, settings.model or str(MINI)), groups, how, folder)]
     else:
         asking = Collecting(collect, questions, rounds, runs.effort or "high", reward)
@@ -129,7 +138,8 @@ def in_turn(
             with bar() as draw:
                 seed = how.seed * asking.rounds + turn
                 run_ids = asked(own, asking.suite, asking.questions, asking.effort, seed, draw)
-            lesson = Lesson(Wanted(run_ids=frozenset(run_ids)), asking.reward, files=files_in(asking.suite))
+            wanted = Wanted(run_ids=frozenset(run_ids))
+            lesson = Lesson(wanted, asking.reward, files=files_in(asking.suite), steps=how.step_weight > 0)
             groups = partial(collected, settings, lesson)
             taught.append(learn(partial(opened, name), groups, replace(how, seed=seed), place))
         name = str(place / "model")

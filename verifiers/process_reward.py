@@ -80,4 +80,4 @@ class ProcessReward:
             raise VerifierError(f"The model gave {len(scores)} scores for {len(case.steps)} steps; check its step tag.")
         shown = " ".join(f"{score:.2f}" for score in scores)
         reason = f"Its steps are right with {shown} ({self._aggregation})."
-        return Verdict(self.name, AGGREGATIONS[self._aggregation](scores), reason, tokens)
+        return Verdict(self.name, AGGREGATIONS[self._aggregation](scores), reason, tokens, tuple(scores))

@@ -34,6 +34,7 @@ class Verdict:
     score: float | None  # in [0, 1]; None: this verifier has nothing to say of this case (never a silent zero)
     reason: str = ""  # one sentence a person can read
     tokens: int = 0  # read or written by a model to say so
+    steps: tuple[float, ...] = ()  # the score of each of the case's steps, from who judges those
 
     def __post_init__(self) -> None:
         if self.score is not None and not 0.0 <= self.score <= 1.0:

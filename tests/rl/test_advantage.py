@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rl.advantage import advantages, is_constant
+from rl.advantage import advantages, is_constant, step_advantages
 
 rewards = st.lists(st.floats(-100, 100), min_size=2, max_size=16).map(np.array)
 
@@ -45,3 +45,21 @@ def test_constant_rewards_say_nothing(rewards_G: list[float]) -> None:
 def test_what_cannot_be_compared_is_refused(rewards_G: list[float], why: str) -> None:
     with pytest.raises(ValueError, match=why):
         advantages(np.array(rewards_G))
+
+
+scores = st.lists(st.lists(st.floats(0, 1), max_size=5), min_size=2, max_size=5)
+
+
+@given(scores)
+def test_a_step_has_what_it_and_all_later_ones_earned_above_the_mean_step(members: list[list[float]]) -> None:
+    found = step_advantages([np.array(own) for own in members], "none")
+    mean = np.mean([each for own in members for each in own]) if any(members) else 0.0
+    for own, of_steps in zip(members, found, strict=True):
+        np.testing.assert_allclose(of_steps, [sum(own[i:]) - mean * len(own[i:]) for i in range(len(own))], atol=1e-8)
+
+
+def test_steps_are_measured_in_the_spread_of_the_groups_steps() -> None:
+    one, other = step_advantages([np.array([1.0, 0.0]), np.array([1.0])])
+    spread = np.std([1.0, 0.0, 1.0], ddof=1) + 1e-4
+    np.testing.assert_allclose(one, [(1 / 3 - 2 / 3) / spread, -2 / 3 / spread])
+    np.testing.assert_allclose(other, [1 / 3 / spread])

@@ -1,7 +1,9 @@
 """GRPO on groups: the tree's gradient is that of padded rows, and what was better becomes likelier."""
 
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
@@ -71,9 +73,9 @@ def by_rows(model: PreTrainedModel, rows: list[Compared], how: LossSettings) -> 
         learn[i, : len(m.learn)] = torch.tensor(m.learn).float()
         behaviour[i, : len(m.logprobs)] = torch.tensor(m.logprobs)
     now = torch.stack(found)
-    advantages_B = torch.tensor([each for row in rows for each in row.advantages])
+    advantages = torch.tensor([[float(each[0])] for row in rows for each in row.advantages])
     step = Step(len(members), sum(m.sampled for m, _ in members))
-    return policy_loss(now, Batch(learn.bool(), behaviour, behaviour, None, advantages_B), step, how)[0]
+    return policy_loss(now, Batch(learn.bool(), behaviour, behaviour, None, advantages), step, how)[0]
 
 
 @pytest.mark.parametrize("variant", ["grpo", "dr_grpo", "dapo", "gspo", "rloo"])
@@ -135,3 +137,35 @@ def test_other_groups_do_not_go_on_with_a_training(tmp_path: Path) -> None:
     run(tmp_path)
     with pytest.raises(TrainingError, match="name another folder"):
         train(model_of("qwen3").float(), compared(GROUPS[:2], HOW)[0], HOW, tmp_path, lambda progress: None)
+
+
+def stepped(*rewards: tuple[tuple[int, float], ...]) -> Group:
+    whole = group((1, 2), ((4, 5, 6), 1.0), ((7, 8), 0.0))
+    members = tuple(replace(member, steps=steps) for member, steps in zip(whole.members, rewards, strict=True))
+    return replace(whole, members=members)
+
+
+def test_a_token_has_the_outcomes_advantage_and_that_of_the_steps_from_its_own_on() -> None:
+    how = GRPOSettings(scale="none", step_weight=0.5)
+    [row], _ = compared([stepped(((2, 1.0), (4, 0.0)), ((3, 0.5),))], how)
+    mean = 0.5
+    one, other = row.advantages
+    later = 0.0 - mean
+    np.testing.assert_allclose(one, 0.5 + 0.5 * np.array([1 - mean + later] * 3 + [later] * 2), atol=1e-6)
+    np.testing.assert_allclose(other, [-0.5] * 4, atol=1e-6)
+
+
+def test_groups_whose_steps_nobody_judged_are_left_out_where_steps_count() -> None:
+    rows, dropped = compared([stepped(((2, 1.0),), ())], GRPOSettings(step_weight=1.0))
+    assert not rows
+    assert dropped == {"its steps were not judged": 1}
+
+
+def test_a_training_ends_before_the_step_that_finds_it_too_far_from_where_it_began(tmp_path: Path) -> None:
+    rows = compared(GROUPS, HOW)[0]
+    told: list[Progress] = []
+    taken = train(model_of("qwen3").float(), rows, replace(HOW, most_drift=0.05), tmp_path, told.append)
+    assert 0 < taken == len(told) < 30
+    assert all(each.more["drift"] <= 0.05 for each in told)
+    again = train(model_of("qwen3").float(), rows, replace(HOW, most_drift=0.05), tmp_path, told.append)
+    assert again == taken == len(told)

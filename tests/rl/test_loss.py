@@ -16,7 +16,7 @@ nats = st.lists(st.floats(-3, -0.01), min_size=10, max_size=10).map(lambda v: to
 
 
 def batch(behaviour: torch.Tensor, advantages: tuple[float, float] = (1.0, -0.5), old: bool = True) -> Batch:
-    return Batch(LEARN, behaviour, behaviour if old else None, None, torch.tensor(advantages))
+    return Batch(LEARN, behaviour, behaviour if old else None, None, torch.tensor(advantages)[:, None])
 
 
 def loss_of(logprobs: torch.Tensor, given: Batch, how: LossSettings) -> torch.Tensor:
@@ -74,7 +74,7 @@ def test_clipping_stops_what_has_gone_far_enough_and_never_what_has_gone_wrong(
 def test_parts_of_a_step_add_up_to_it(variant: Variant, now: torch.Tensor, behaviour: torch.Tensor) -> None:
     how, whole = LossSettings(variant), batch(behaviour)
     rows = [
-        replace(whole, learn=LEARN[i], behaviour=behaviour[i], old=behaviour[i], advantages_B=whole.advantages_B[i])
+        replace(whole, learn=LEARN[i], behaviour=behaviour[i], old=behaviour[i], advantages=whole.advantages[i])
         for i in (slice(0, 1), slice(1, 2))
     ]
     parts = loss_of(now[:1], rows[0], how) + loss_of(now[1:], rows[1], how)
