@@ -111,9 +111,7 @@ def judged_steps(chain: Sequence[Node], steps: StepRewards) -> tuple[tuple[int, 
         return ()
     starts = [len(node.sample.prompt_token_ids) for node in chain]
     return tuple(
-        (start + end - 1, reward)
-        for start, node in zip(starts, chain, strict=True)
-        for end, reward in steps[node.path]
+        (start + end - 1, reward) for start, node in zip(starts, chain, strict=True) for end, reward in steps[node.path]
     )
 
 

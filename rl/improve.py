@@ -10,12 +10,14 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Mapping, Sequence
+from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from agent.assemble import MINI, open_log
-from agent.policy import registry
+from agent.policy import adapters, note, registry
+from agent.policy.note import Note
 from agent.policy.registry import Origin, Version
 from agent.settings import Settings
 from agent.store import RunFilter
@@ -76,12 +78,41 @@ def enter(
 async def judge(
     settings: Settings, candidate: Version, incumbent: Incumbent, number: int, how: GateSettings, report: Report
 ) -> Decision:
-    """Let both answer in this process. Raises ``GateError`` and ``EvaluationError``."""
-    one = settings.model_copy(update={"model": candidate.id, "base_url": None})
-    other = settings.model_copy(update={"model": incumbent.version or incumbent.model, "base_url": None})
-    contest = Contest(candidate.id, incumbent.name, number)
-    async with asking(one, reference_share=0.0) as new, asking(other, reference_share=0.0) as old:
+    """Let both answer: an adapter by the server that has the incumbent, anything else in this process.
+
+    Never one here and one there: their arithmetic differs. Raises ``GateError``, ``EvaluationError``, ``AdapterError``.
+    """
+    contest, weights = Contest(candidate.id, incumbent.name, number), registry.weights_of(settings.home, candidate.id)
+    async with AsyncExitStack() as stack:
+        server = await server_with(settings, incumbent) if candidate.kind == "lora" else None
+        if server:
+            await stack.enter_async_context(adapters.offered(settings.home, server, weights))
+        one, other = at(settings, candidate.id, server), at(settings, named_at(server, incumbent), server)
+        new = await stack.enter_async_context(asking(one, reference_share=0.0))
+        old = await stack.enter_async_context(asking(other, reference_share=0.0))
         return await gate(how, contest, new, old, report)
+
+
+async def server_with(settings: Settings, incumbent: Incumbent) -> Note | None:
+    """The server of this home that has the incumbent; None where none runs, or it serves something else."""
+    found = note.read(settings.home)
+    if found is None or found.starting_since is not None:
+        return None
+    if incumbent.version is not None:
+        return found if incumbent.version in await adapters.served(found) else None
+    return (
+        found if found.model == found.root == incumbent.model else None
+    )
+
+
+def named_at(server: Note | None, incumbent: Incumbent) -> str:
+    """What the incumbent is called there; None is this process."""
+    return incumbent.version or (server.model if server else incumbent.model)
+
+
+def at(settings: Settings, model: str, server: Note | None) -> Settings:
+    """With that model, of that server or in this process."""
+    return settings.model_copy(update={"model": model, "base_url": server and server.base_url})
 
 
 def settle(settings: Settings, candidate: Version, decision: Decision, file: Path) -> bool:

@@ -73,7 +73,9 @@ def follow(
     folder: Path,
     report: Callable[[Progress], None],
 ) -> int:
-    """Train ``model`` in place; how many steps were taken. Checkpoints and ``metrics.jsonl`` go to ``folder``; a second call resumes from them.
+    """Train ``model`` in place; how many steps were taken.
+
+    Checkpoints and ``metrics.jsonl`` go to ``folder``; a second call resumes from them.
 
     Ctrl-C ends it after the step under way, with a checkpoint. Raises ``TrainingError`` where ``folder`` holds another
     training.

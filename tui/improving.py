@@ -86,7 +86,7 @@ def take(settings: Settings, place: Path, number: int, turn: Turn, how: GRPOSett
     """One turn, from the questions to the decision; what came of it, in words."""
     import asyncio
 
-    from rl.improve import begun, enter, judge, learned_from, settle, trainee_of
+    from rl.improve import at, begun, enter, judge, learned_from, named_at, server_with, settle, trainee_of
     from rl.selection import Wanted
     from tui.choosing import Lesson, collected
     from tui.collecting import asked
@@ -94,7 +94,8 @@ def take(settings: Settings, place: Path, number: int, turn: Turn, how: GRPOSett
 
     how = replace(how, seed=how.seed + number)
     incumbent = begun(settings, place)
-    own = settings.model_copy(update={"model": incumbent.version or incumbent.model, "base_url": None})
+    server = asyncio.run(server_with(settings, incumbent))
+    own = at(settings, named_at(server, incumbent), server)
     with bar() as draw:
         run_ids = learned_from(settings, place, asked(own, turn.suite, turn.questions, turn.effort, how.seed, draw))
     lesson = Lesson(Wanted(run_ids=run_ids), turn.reward, files=files_in(turn.suite))

@@ -98,6 +98,27 @@ async def load(home: Path, note: Note, source: Path, name: str = "ponder") -> st
     return version
 
 
+@asynccontextmanager
+async def offered(home: Path, note: Note, source: Path, name: str = "ponder") -> AsyncIterator[str]:
+    """The server has the adapter while the block lasts, for those who ask for it by its name; new runs go on as before.
+
+    One that it has already stays. Raises ``AdapterError``.
+    """
+    place, version = kept(home, source, name)
+    async with _alone(home):
+        had = version in await served(note)
+        if not had:
+            await _post(note, "load_lora_adapter", {"lora_name": version, "lora_path": str(place)})
+            before = loaded(home)
+            others = before if before.model in (None, note.model) else Loaded({}, note.adapter)
+            remember(home, Loaded(others.folders | {version: str(place)}, others.current, note.model))
+    try:
+        yield version
+    finally:
+        if not had and current_of(home, note) != version:
+            await whatever_happens(_take_away(home, note, version))
+
+
 async def load_again(home: Path, note: Note, without: Collection[str] = ()) -> list[str]:
     """Give a server that has just come up what the one before it had; a sentence for each that it refuses.
 

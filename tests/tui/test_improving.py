@@ -1,11 +1,16 @@
 """A turn of ``ponder improve``, on a model that answers nonsense and is rewarded for its length."""
 
 import json
+from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from agent.policy import registry
+from agent.assemble import open_log
+from agent.policy import note, registry
+from agent.policy.note import Note
+from agent.records import PolicyVersion
 from agent.settings import Settings
 from rl.gate_records import GateSettings, Mixture
 from rl.grpo import GRPOSettings
@@ -44,6 +49,21 @@ def test_a_turn_leaves_a_candidate_and_its_decision_and_is_not_taken_again(setti
     assert [each.id for each in registry.versions(settings.home)] == [version.id]
     assert begun(settings, tmp_path / "loop/turn-1").version == version.id
     assert incumbent_of(settings).model == str(registry.weights_of(settings.home, version.id))
+
+
+def test_with_an_adapter_it_asks_and_judges_by_the_server_that_runs_vllm(
+    settings: Settings, vllm: Note, tmp_path: Path
+) -> None:
+    turn = Turn("sums/1", 3, "medium", "mine_of_improving:Length", 4)
+    own = settings.model_copy(update={"model": vllm.model})
+    with note.left(own.home, replace(vllm, root=vllm.model)):
+        take(own, tmp_path / "loop/turn-0", 0, turn, HOW, RULES)
+    [version] = registry.versions(own.home)
+    with open_log(own) as log:
+        runs = [log.run(run.run_id) for run in log.runs()]
+    by = Counter(run.policy for run in runs)
+    assert set(by) == {PolicyVersion(vllm.model), PolicyVersion(vllm.model, version.id, version.id[len("ponder-") :])}
+    assert by[PolicyVersion(vllm.model)] == 3 + 30
 
 
 def test_the_primary_suite_is_named_as_an_evaluation_names_suites() -> None:

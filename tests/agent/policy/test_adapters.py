@@ -155,6 +155,30 @@ async def test_an_adapter_can_be_asked_for_by_its_name_in_vllm(home: Path, vllm:
 
 
 @waits_for_vllm
+async def test_while_an_adapter_is_offered_vllm_has_it_by_its_name_and_new_runs_go_on_as_before(
+    home: Path, vllm: Note, adapter: Path
+) -> None:
+    async with adapters.offered(home, vllm, adapter) as name:
+        assert name in await adapters.served(vllm)
+        assert adapters.current_of(home, vllm) is None
+        policy = await connect(vllm.base_url, name, vllm.api_key)
+        try:
+            (sample,) = await policy.sample(policy.renderer.start([{"role": "user", "content": "Hi"}]), PARAMS)
+        finally:
+            await policy.close()
+        assert difference(adapted(adapter), sample) < 1e-4
+    assert name not in await adapters.served(vllm)
+    await adapters.load(home, vllm, adapter)
+    try:
+        async with adapters.offered(home, vllm, adapter):
+            pass
+        assert adapters.current_of(home, vllm) == name
+        assert name in await adapters.served(vllm)
+    finally:
+        await adapters.unload(home, vllm, name)
+
+
+@waits_for_vllm
 async def test_what_vllm_refuses_is_told_and_not_remembered(home: Path, vllm: Note, adapter: Path) -> None:
     (adapter / WEIGHTS).write_bytes(b"not a tensor")
     with pytest.raises(AdapterError, match="refused"):
