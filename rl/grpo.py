@@ -48,7 +48,7 @@ class GRPOSettings:
     warmup: int = 5
     decay: float = 0.3
     weight_decay: float = 0.0
-    most_drift: float = 1.0  # nats a token from the policy that it began with; beyond it the training ends
+    most_drift: float = 0.1  # nats a token from the policy that it began with; beyond it the training ends
     seed: int = 0
     checkpoint_every: int = 20
 

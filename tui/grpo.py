@@ -57,7 +57,7 @@ def grpo(
     ] = 0.0,
     most_drift: Annotated[
         float, typer.Option(help="Nats a token from the model it begins with, beyond which the training ends.")
-    ] = 1.0,
+    ] = 0.1,
     leave_one_out: Annotated[
         bool, typer.Option("--leave-one-out", help="Compare with the mean of the others.")
     ] = False,
