@@ -5,8 +5,7 @@
 For each seed: 1,000 questions of the training split (four hard tiers) asked at effort high, as a person would, of the
 shipped miniature; then two trainings from that log, one by the gold answers and one without any (agreement and form,
 and process rewards where PONDER_PROCESS_REWARD names such a model). Each trained model and the miniature answer the
-same held-out questions eight times at the temperature at which they were asked, and eight times at 1, where a policy is
-what was trained. Prints tables, and writes them with a picture to OUT. Goes on where it stopped.
+same held-out questions eight times. Prints tables, and writes them with a picture to OUT. Goes on where it stopped.
 """
 
 from __future__ import annotations
@@ -20,7 +19,6 @@ from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from agent.assemble import MINI
 from rl.intervals import mean_interval
@@ -30,14 +28,8 @@ from tests.vllm_server import PONDER
 SUITES = "strings/3,strings/4,arithmetic/8,lookup/3"
 ARMS = {"gold": "with_gold", "label-free": "label_free"}
 ATTEMPTS, JUDGED = 8, 900  # attempts at each held-out question; the seed that generates these
-SERVED, OWN = 0.6, 1.0  # temperatures: of high effort, and of the policy itself
 POOL = f"best_of_{ATTEMPTS}"
-# What is reported: the temperature, and the way of answering.
-WAYS = {
-    f"pass@1 at {SERVED}": (SERVED, "pass@1"),
-    f"best of {ATTEMPTS} at {SERVED}": (SERVED, POOL),
-    f"pass@1 at {OWN:g}": (OWN, "pass@1"),
-}
+WAYS = {"pass@1": "pass@1", f"best of {ATTEMPTS}": POOL}  # what is reported, as ``ponder eval`` calls it
 Judged = dict[str, list[Outcome]]  # by the way
 
 
@@ -79,21 +71,15 @@ def collect(plan: Plan, seed: int) -> None:
 
 def judge(plan: Plan, name: str, model: Path) -> Judged:
     """Outcomes of all held-out questions, by the way of answering."""
-    rows = {temperature: asked(plan, name, model, temperature) for temperature in (SERVED, OWN)}
-    return {
-        way: [Outcome(**each) for row in rows[t] if row["strategy"] == strategy for each in row["outcomes"]]
-        for way, (t, strategy) in WAYS.items()
-    }
-
-
-def asked(plan: Plan, name: str, model: Path, temperature: float) -> list[dict[str, Any]]:
-    """A pool of attempts at every held-out question: what ``ponder eval`` says of each suite."""
-    place = plan.out / "judged" / name / f"{temperature:g}"
+    place = plan.out / "judged" / name
     if not (place / "results.json").exists():
-        how = ("--questions", str(plan.held_out), "--seed", str(JUDGED), "--pool", str(ATTEMPTS))
-        drawn = ("--temperature", str(temperature), "--out", str(place))
-        ponder(place / "home", "eval", SUITES, "--model", str(model), *how, *drawn)
-    return [row for row in json.loads((place / "results.json").read_text()) if row["suite"] != "all"]
+        how = ("--questions", str(plan.held_out), "--seed", str(JUDGED), "--pool", str(ATTEMPTS), "--out", str(place))
+        ponder(place / "home", "eval", SUITES, "--model", str(model), *how)
+    rows = [row for row in json.loads((place / "results.json").read_text()) if row["suite"] != "all"]
+    return {
+        way: [Outcome(**each) for row in rows if row["strategy"] == strategy for each in row["outcomes"]]
+        for way, strategy in WAYS.items()
+    }
 
 
 def learn_and_judge(plan: Plan, seed: int, arm: str, log: Future[None]) -> Judged:
@@ -153,7 +139,7 @@ def picture(judged: dict[str, Judged], path: Path) -> None:
 
     base, names = judged["the miniature"], [name for name in judged if name != "the miniature"]
     figure, axes = pyplot.subplots(figsize=(7, 0.6 * len(names) + 1.5), layout="constrained")
-    for shift, way in zip((0.2, 0.0, -0.2), WAYS, strict=True):
+    for shift, way in zip((0.12, -0.12), WAYS, strict=True):
         gains = [compare(judged[name][way], base[way]) for name in names]
         middle = [100 * gain.difference for gain in gains]
         low = [100 * (gain.difference - gain.interval[0]) for gain in gains]
