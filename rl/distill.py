@@ -25,7 +25,7 @@ from agent.store import Store
 from rl.checkpoints import TrainingError
 from rl.contamination import Finder
 from rl.groups import refused
-from rl.optimise import Course, Learned, Progress, follow, muon_and_adamw, places, trapezoid
+from rl.optimise import Course, Learned, Progress, adamw, follow, places, trapezoid
 from rl.selection import Tell, Wanted, chosen
 from rl.tasks.task import Task, digest
 from rl.trainee import Trainee
@@ -175,8 +175,7 @@ def train(
         shape=lambda step, then: shape,
         checkpoint_every=how.checkpoint_every,
     )
-    wanted = [parameter for parameter in model.parameters() if parameter.requires_grad]
-    follow(model, muon_and_adamw([], wanted, 0.0), course, folder, report)
+    follow(model, [adamw(model.parameters(), 0.0)], course, folder, report)
 
 
 def fingerprint(rows: Sequence[Drawn]) -> str:
