@@ -70,10 +70,13 @@ def grpo(
 ) -> None:
     """Train on the log's groups of attempts, sampling nothing. Resumes what is in FOLDER."""
     from agent.assemble import MINI
+    from agent.errors import SettingsError
     from rl.grpo import GRPOSettings
     from rl.loss import LossSettings
     from rl.processes import launched
 
+    if collect is not None and launched().count > 1:
+        raise SettingsError("--collect asks in one process; collect with `ponder collect`, and leave the option out.")
     prepared(threads)
     settings = settings_for(model=model)
     how = GRPOSettings(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
@@ -42,16 +43,22 @@ def heard_at_once() -> Iterator[None]:
         signal.signal(signal.SIGINT, before)
 
 
+def speaks() -> bool:
+    """Whether this is the process that a person sees: of several, as ``accelerate launch`` numbers them, the first."""
+    return os.environ.get("RANK", "0") == "0"
+
+
 @contextmanager
 def bar() -> Iterator[Draw]:
-    """A bar for as long as the block lasts."""
+    """A bar for as long as the block lasts, on a terminal, of one process."""
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
     note = TextColumn("{task.fields[note]}")
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(), note)
     console = Console(stderr=True)
-    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
+    hidden = not (console.is_terminal and speaks())
+    with Progress(*columns, console=console, transient=True, disable=hidden) as progress:
         tasks: dict[str, TaskID] = {}
 
         def draw(total: int, done: int, label: str, note: str = "") -> None:

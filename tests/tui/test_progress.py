@@ -14,6 +14,21 @@ def test_where_nobody_looks_nothing_is_drawn(capsys: pytest.CaptureFixture[str])
     assert capsys.readouterr() == ("", "")
 
 
+@pytest.mark.parametrize(("rank", "drawn"), [(None, True), ("0", True), ("1", False)])
+def test_of_several_processes_one_draws(
+    rank: str | None, drawn: bool, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("TTY_COMPATIBLE", "1")
+    monkeypatch.delenv("RANK", raising=False)
+    if rank is not None:
+        monkeypatch.setenv("RANK", rank)
+    with bar() as shown:
+        shown(10, 3, "reading")
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert ("reading" in err) == drawn
+
+
 def test_control_c_ends_what_is_loading_without_waiting_for_it() -> None:
     reached = []
 
