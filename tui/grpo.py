@@ -25,13 +25,12 @@ from tui.choosing import (
     with_runs,
 )
 from tui.options import ModelName, settings_for
-from tui.progress import Draw, bar
+from tui.progress import Draw, bar, drawing
 
 if TYPE_CHECKING:
     from agent.settings import Settings
     from rl.groups import Found
     from rl.grpo import GRPOSettings
-    from rl.optimise import Progress
     from rl.teach import Taught
     from rl.trainee import Trainee
 
@@ -167,13 +166,8 @@ def learn(trainee: Callable[[], Trainee], found: Callable[[Draw], Found], how: G
 
     processes = launched()
     with bar() as draw:
-
-        def training(steps: int, progress: Progress) -> None:
-            rate = progress.new_tokens / progress.seconds
-            draw(steps, progress.step + 1, "training", f"loss {progress.loss:+.4f}, {rate:.0f} tokens/s")
-
         groups = found(draw)
-        watch = Watch(lambda done, total: draw(total, done, "asking the model"), training)
+        watch = Watch(lambda done, total: draw(total, done, "asking the model"), drawing(draw, folder))
         taught = teach(trainee(), groups, how, folder, watch=watch, processes=processes)
     if processes.first:
         training_plot(folder)
