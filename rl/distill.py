@@ -25,7 +25,8 @@ from agent.store import Store
 from rl.checkpoints import TrainingError
 from rl.contamination import Finder
 from rl.groups import refused
-from rl.optimise import Course, Learned, Progress, follow, muon_and_adamw, places, trapezoid
+from rl.optimise import Course, Learned, Progress, adamw, follow, places, trapezoid
+from rl.processes import ALONE, Processes
 from rl.selection import Tell, Wanted, chosen
 from rl.tasks.task import Task, digest
 from rl.trainee import Trainee
@@ -141,6 +142,7 @@ def learn(
     how: DistillSettings,
     folder: Path,
     report: Callable[[int, Progress], None] = lambda steps, progress: None,
+    processes: Processes = ALONE,
 ) -> int:
     """Train on the samples and write the model to ``folder``/model; returns the steps. A second call resumes.
 
@@ -150,8 +152,9 @@ def learn(
         sentence = f"The log has no sample to learn from ({because(found.left_out)}); ask some questions first."
         raise TrainingError(sentence)
     steps = max(1, math.ceil(how.epochs * len(found.rows) / how.batch))
-    train(trainee.model, teacher, found.rows, how, steps, folder, lambda progress: report(steps, progress))
-    trainee.save(folder / "model")
+    train(trainee.model, teacher, found.rows, how, steps, folder, lambda progress: report(steps, progress), processes)
+    if processes.first:
+        trainee.save(folder / "model")
     return steps
 
 
@@ -163,6 +166,7 @@ def train(
     steps: int,
     folder: Path,
     report: Callable[[Progress], None],
+    processes: Processes = ALONE,
 ) -> None:
     """Train those of the student's weights that want gradients, in place, see ``optimise.follow``."""
     shape = asdict(how) | {"rows": fingerprint(rows), "teacher": str(version_of(teacher))}
@@ -170,13 +174,13 @@ def train(
     course = Course(
         steps,
         batch=lambda step: [rows[place] for place in places(step, how.batch, len(rows), how.seed)],
-        learn=lambda batch: accumulate(model, teacher, batch, how.micro_tokens),
+        learn=lambda batch: accumulate(model, teacher, batch, how.micro_tokens, processes),
         rates=lambda step: [how.learning_rate * trapezoid(step, steps, how.warmup, how.decay)],
         shape=lambda step, then: shape,
         checkpoint_every=how.checkpoint_every,
+        keeps=processes.first,
     )
-    wanted = [parameter for parameter in model.parameters() if parameter.requires_grad]
-    follow(model, muon_and_adamw([], wanted, 0.0), course, folder, report)
+    follow(model, [adamw(model.parameters(), 0.0)], course, folder, report)
 
 
 def fingerprint(rows: Sequence[Drawn]) -> str:
@@ -184,15 +188,17 @@ def fingerprint(rows: Sequence[Drawn]) -> str:
     return f"{digest(repr([asdict(row) for row in rows])):016x}"
 
 
-def accumulate(model: PreTrainedModel, teacher: PreTrainedModel, batch: Sequence[Drawn], most: int) -> Learned:
-    """Add the gradient of the mean divergence (nats) over all sampled tokens of the step."""
-    sampled = sum(row.sampled for row in batch)
-    total, seen = 0.0, 0
-    for part in packed(batch, most):
+def accumulate(
+    model: PreTrainedModel, teacher: PreTrainedModel, batch: Sequence[Drawn], most: int, processes: Processes = ALONE
+) -> Learned:
+    """Add the gradient of the mean divergence (nats) over all sampled tokens; each process works on some parts."""
+    sampled, sums = sum(row.sampled for row in batch), Counter[str]()
+    for part in processes.share(packed(batch, most)):
         loss, size = summed_divergence(model, teacher, part)
         (loss / sampled).backward()
-        total, seen = total + loss.item(), seen + size
-    return Learned(total / sampled, seen)
+        sums.update({"loss": loss.item(), "seen": size})
+    total = processes.add_up(model, sums)
+    return Learned(total["loss"] / sampled, round(total["seen"]))
 
 
 def packed(rows: Sequence[Drawn], most: int) -> list[list[Drawn]]:

@@ -89,8 +89,10 @@ def learn(
         sentence = f"The log has no pair to learn from ({because(pairs.left_out)}); ask for less with --margin."
         raise TrainingError(sentence)
     shape = shape_of(how, [row(pair) for pair in pairs.pairs]) | {"beta": beta}
-    steps = run(trainer_of(trainee, pairs, how, beta, folder), folder, shape, report)
-    trainee.save(folder / "model")
+    trainer = trainer_of(trainee, pairs, how, beta, folder)
+    steps = run(trainer, folder, shape, report)
+    if trainer.is_world_process_zero():
+        trainee.save(folder / "model")
     return pairs, steps
 
 

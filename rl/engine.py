@@ -7,6 +7,7 @@ and Transformers'. ``winners``, ``dpo`` and ``reward_model`` call ``run``. GRPO 
 from __future__ import annotations
 
 import json
+import os
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -120,10 +121,11 @@ def run(
     ``shape`` is what may not change on the way. Ctrl-C ends it after the step under way, with a checkpoint. Raises
     ``TrainingError`` where ``folder`` holds another training.
     """
-    go_on_with(folder, json.loads(json.dumps(shape)))
+    writes = trainer.is_world_process_zero()
+    go_on_with(folder, json.loads(json.dumps(shape)), writes)
     last = last_checkpoint(folder)
-    forget_after(0 if last is None else step_of(last), folder / "metrics.jsonl", True)
-    with (folder / "metrics.jsonl").open("a") as metrics, held() as asked:
+    forget_after(0 if last is None else step_of(last), folder / "metrics.jsonl", writes)
+    with (folder / "metrics.jsonl" if writes else Path(os.devnull)).open("a") as metrics, held() as asked:
         trainer.remove_callback(PrinterCallback)
         trainer.add_callback(Watching(metrics, lambda progress: report(trainer.state.max_steps, progress), asked))
         trainer.train(resume_from_checkpoint=None if last is None else str(last))
@@ -132,8 +134,11 @@ def run(
     return trainer.state.max_steps
 
 
-def go_on_with(folder: Path, shape: Mapping[str, Any]) -> None:
-    """Note what is trained in ``folder``. Raises ``TrainingError`` where that is something else."""
+def go_on_with(folder: Path, shape: Mapping[str, Any], writes: bool) -> None:
+    """Note what is trained in ``folder``, if this process ``writes``.
+
+    Raises ``TrainingError`` where it holds something else.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     file = folder / SETTINGS
     if last_checkpoint(folder) is not None and file.exists():
@@ -142,7 +147,8 @@ def go_on_with(folder: Path, shape: Mapping[str, Any]) -> None:
         if changed:
             sentence = f"{folder} holds a training with {'; '.join(changed)}; use those, or name another folder."
             raise TrainingError(sentence)
-    file.write_text(json.dumps(dict(shape), indent=1) + "\n")
+    if writes:
+        file.write_text(json.dumps(dict(shape), indent=1) + "\n")
 
 
 def last_checkpoint(folder: Path) -> Path | None:

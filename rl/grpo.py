@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from rl.advantage import Baseline, Scale, advantages, step_advantages
 from rl.groups import Group, Member
 from rl.loss import Batch, LossSettings, Step, policy_loss, summary
-from rl.optimise import Course, Learned, Progress, follow, muon_and_adamw, places, trapezoid
+from rl.optimise import Course, Learned, Progress, adamw, follow, places, trapezoid
 from rl.processes import ALONE, Processes
 from rl.tasks.task import digest
 from rl.trie import build, logprobs
@@ -44,7 +44,7 @@ class GRPOSettings:
     batch: int = 16  # groups a step
     epochs: float = 1.0
     micro_tokens: int = 4_000  # most tokens of a tree that goes through the model at once; one group may have more
-    learning_rate: float = 2e-5  # of both optimisers, at its peak
+    learning_rate: float = 2e-5  # of AdamW, at its peak
     warmup: int = 5
     decay: float = 0.3
     weight_decay: float = 0.0
@@ -113,20 +113,20 @@ def train(
 
     Raises ``TrainingError``.
     """
-    steps, chosen = step_count(rows, settings), optimizers(model, settings)
+    steps = step_count(rows, settings)
     shape = asdict(settings) | {"rows": fingerprint(rows)}
     del shape["checkpoint_every"], shape["micro_tokens"]
     course = Course(
         steps,
         batch=lambda step: [rows[place] for place in places(step, settings.batch, len(rows), settings.seed)],
         learn=lambda batch: accumulate(model, batch, settings, processes),
-        rates=lambda step: [rate_at(step, steps, settings)] * len(chosen),
+        rates=lambda step: [rate_at(step, steps, settings)],
         shape=lambda step, then: shape,
         enough=lambda metrics: metrics["drift"] > settings.most_drift,
         checkpoint_every=settings.checkpoint_every,
         keeps=processes.first,
     )
-    return follow(model, chosen, course, folder, report)
+    return follow(model, [adamw(model.parameters(), settings.weight_decay)], course, folder, report)
 
 
 def rate_at(step: int, steps: int, settings: GRPOSettings) -> float:
@@ -135,14 +135,6 @@ def rate_at(step: int, steps: int, settings: GRPOSettings) -> float:
 
 def step_count(rows: Sequence[Compared], settings: GRPOSettings) -> int:
     return max(1, math.ceil(settings.epochs * len(rows) / settings.batch))
-
-
-def optimizers(model: PreTrainedModel, settings: GRPOSettings) -> list[torch.optim.Optimizer]:
-    """Muon for the matrices inside the layers, AdamW for the rest; for adapters, whose factors are no maps, AdamW."""
-    wanted = [(name, p) for name, p in model.named_parameters() if p.requires_grad]
-    matrices = [p for name, p in wanted if p.ndim == 2 and "embed" not in name and "lora_" not in name]
-    known = {id(p) for p in matrices}
-    return muon_and_adamw(matrices, [p for _, p in wanted if id(p) not in known], settings.weight_decay)
 
 
 def fingerprint(rows: Sequence[Compared]) -> str:

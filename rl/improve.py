@@ -100,9 +100,7 @@ async def server_with(settings: Settings, incumbent: Incumbent) -> Note | None:
         return None
     if incumbent.version is not None:
         return found if incumbent.version in await adapters.served(found) else None
-    return (
-        found if found.model == found.root == incumbent.model else None
-    )
+    return found if found.model == found.root == incumbent.model else None
 
 
 def named_at(server: Note | None, incumbent: Incumbent) -> str:

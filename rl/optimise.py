@@ -12,7 +12,7 @@ import random
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 import torch
 
 from rl.checkpoints import Standing, resume, save_checkpoint
+from rl.muon import Muon
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -166,19 +167,16 @@ def trapezoid(step: int, steps: int, warmup: int, decay: float) -> float:
     return min(1.0, (step + 1) / warmup, (steps - step) / max(1.0, decay * steps))
 
 
+def adamw(parameters: Iterable[torch.nn.Parameter], weight_decay: float) -> torch.optim.Optimizer:
+    """For those that are trained."""
+    return torch.optim.AdamW([p for p in parameters if p.requires_grad], betas=(0.9, 0.95), weight_decay=weight_decay)
+
+
 def muon_and_adamw(
     matrices: Sequence[torch.nn.Parameter], rest: Sequence[torch.nn.Parameter], weight_decay: float
 ) -> list[torch.optim.Optimizer]:
-    """Muon (Jordan et al. 2024) for the matrices inside the layers, AdamW for embeddings, norms and heads.
-
-    One alone where there is nothing for the other.
-    """
-    made: list[torch.optim.Optimizer] = []
-    if matrices:
-        made.append(torch.optim.Muon(matrices, weight_decay=weight_decay, adjust_lr_fn="match_rms_adamw"))
-    if rest:
-        made.append(torch.optim.AdamW(rest, betas=(0.9, 0.95), weight_decay=0.0))
-    return made
+    """Muon for the matrices inside the layers, AdamW for embeddings, norms and heads."""
+    return [Muon(matrices, weight_decay), adamw(rest, 0.0)]
 
 
 def prefetched(make: Callable[[int], T], first: int, last: int) -> Iterator[tuple[int, T]]:

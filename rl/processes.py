@@ -35,6 +35,15 @@ class Processes:
         """This process's parts of a step."""
         return parts[self.index :: self.count]
 
+    def gathered(self, found: Sequence[T]) -> list[T]:
+        """What all processes made of their shares, in the order of the parts: the same in each process."""
+        if self.count == 1:
+            return list(found)
+        from accelerate.utils import gather_object
+
+        shares = gather_object([list(found)])
+        return [shares[place % self.count][place // self.count] for place in range(sum(map(len, shares)))]
+
     def add_up(self, model: PreTrainedModel, sums: Mapping[str, float]) -> Counter[str]:
         """The sums of all processes; their gradients are added up in place, so that each then takes the same step."""
         if self.count == 1:

@@ -140,8 +140,9 @@ def learn(
     steps = run(trainer, folder, shape_of(how, rows), report)
     judged = measured(model, found.made, steps)
     model.config.reward_center = judged.center
-    export(model, encode, folder / "model")
-    (folder / "judged.json").write_text(json.dumps(asdict(judged), indent=1) + "\n")
+    if trainer.is_world_process_zero():
+        export(model, encode, folder / "model")
+        (folder / "judged.json").write_text(json.dumps(asdict(judged), indent=1) + "\n")
     return judged
 
 

@@ -18,6 +18,7 @@ import torch
 from rl.checkpoints import TrainingError
 from rl.grpo import Compared, Floats, packed, scored
 from rl.loss import MOST
+from rl.processes import ALONE, Processes
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -44,29 +45,44 @@ class Mismatch:
 
 
 @torch.no_grad()
-def under(model: PreTrainedModel, rows: Sequence[Compared], micro_tokens: int, tell: Tell) -> list[tuple[Floats, ...]]:
-    """Log-probabilities of every row's members under ``model``, [T] each, 0 where nothing was sampled."""
-    found: list[tuple[Floats, ...]] = []
-    for part in packed(rows, micro_tokens):
-        now_B_T = scored(model, part).logprobs.float().cpu().numpy()
-        at = 0
-        for row in part:
-            members = row.group.members
-            found.append(tuple(now_B_T[at + i, : len(m.token_ids)].copy() for i, m in enumerate(members)))
-            at += len(members)
-        tell(len(found), len(rows))
+def under(
+    model: PreTrainedModel, rows: Sequence[Compared], micro_tokens: int, tell: Tell, processes: Processes = ALONE
+) -> list[tuple[Floats, ...]]:
+    """Log-probabilities of every row's members under ``model``, [T] each, 0 where nothing was sampled.
+
+    Each process asks for its share, and all have the same in the end.
+    """
+    done, found = 0, []
+    for part in processes.share(packed(rows, micro_tokens)):
+        found.append(of_part(model, part))
+        done += len(part)
+        tell(min(done * processes.count, len(rows)), len(rows))
+    return [row for part in processes.gathered(found) for row in part]
+
+
+def of_part(model: PreTrainedModel, part: Sequence[Compared]) -> list[tuple[Floats, ...]]:
+    now_B_T = scored(model, part).logprobs.float().cpu().numpy()
+    found, at = list[tuple[Floats, ...]](), 0
+    for row in part:
+        members = row.group.members
+        found.append(tuple(now_B_T[at + i, : len(m.token_ids)].copy() for i, m in enumerate(members)))
+        at += len(members)
     return found
 
 
 def remembered(
-    model: PreTrainedModel, rows: Sequence[Compared], limits: Limits, tell: Tell = lambda done, total: None
+    model: PreTrainedModel,
+    rows: Sequence[Compared],
+    limits: Limits,
+    tell: Tell = lambda done, total: None,
+    processes: Processes = ALONE,
 ) -> tuple[list[Compared], Counter[str], Mismatch]:
     """The rows with their log-probabilities under ``model``, without those too far from it; how many those are.
 
     The model is the reference of the divergence, too. Raises ``TrainingError`` where too little is left.
     """
     kept, dropped = [], Counter[str]()
-    for row, old in zip(rows, under(model, rows, limits.micro_tokens, tell), strict=True):
+    for row, old in zip(rows, under(model, rows, limits.micro_tokens, tell, processes), strict=True):
         if mismatch([replace(row, old=old)]).kl > limits.mismatch:
             dropped["it was drawn by a policy too different from this one"] += 1
         else:

@@ -68,7 +68,7 @@ def teach(
     watch = watch or Watch()
     rows, constant = compared(found.groups, how)
     refuse_nothing(len(rows), found.left_out + constant)
-    rows, stale, mismatch = remembered(trainee.model, rows, limits or Limits(), watch.asking)
+    rows, stale, mismatch = remembered(trainee.model, rows, limits or Limits(), watch.asking, processes)
     steps = step_count(rows, how)
     folder.mkdir(parents=True, exist_ok=True)
     taken = train(trainee.model, rows, how, folder, lambda progress: watch.training(steps, progress), processes)

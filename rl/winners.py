@@ -114,7 +114,8 @@ def learn(
         processing_class=trainee.renderer.tokenizer,
     )
     steps = run(trainer, folder, shape_of(how, rows), report)
-    trainee.save(folder / "model")
+    if trainer.is_world_process_zero():
+        trainee.save(folder / "model")
     return steps
 
 

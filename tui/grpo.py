@@ -25,13 +25,12 @@ from tui.choosing import (
     with_runs,
 )
 from tui.options import ModelName, settings_for
-from tui.progress import Draw, bar
+from tui.progress import Draw, bar, drawing
 
 if TYPE_CHECKING:
     from agent.settings import Settings
     from rl.groups import Found
     from rl.grpo import GRPOSettings
-    from rl.optimise import Progress
     from rl.teach import Taught
     from rl.trainee import Trainee
 
@@ -76,10 +75,13 @@ def grpo(
 ) -> None:
     """Train on the log's groups of attempts, sampling nothing. Resumes what is in FOLDER."""
     from agent.assemble import MINI
+    from agent.errors import SettingsError
     from rl.grpo import GRPOSettings
     from rl.loss import LossSettings
     from rl.processes import launched
 
+    if collect is not None and launched().count > 1:
+        raise SettingsError("--collect asks in one process; collect with `ponder collect`, and leave the option out.")
     prepared(threads)
     settings = settings_for(model=model)
     how = GRPOSettings(
@@ -174,13 +176,8 @@ def learn(trainee: Callable[[], Trainee], found: Callable[[Draw], Found], how: G
 
     processes = launched()
     with bar() as draw:
-
-        def training(steps: int, progress: Progress) -> None:
-            rate = progress.new_tokens / progress.seconds
-            draw(steps, progress.step + 1, "training", f"loss {progress.loss:+.4f}, {rate:.0f} tokens/s")
-
         groups = found(draw)
-        watch = Watch(lambda done, total: draw(total, done, "asking the model"), training)
+        watch = Watch(lambda done, total: draw(total, done, "asking the model"), drawing(draw, folder))
         taught = teach(trainee(), groups, how, folder, watch=watch, processes=processes)
     if processes.first:
         training_plot(folder)

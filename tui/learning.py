@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -26,11 +25,10 @@ from tui.choosing import (
     with_runs,
 )
 from tui.options import ModelName, settings_for
-from tui.progress import Draw, bar
+from tui.progress import Draw, bar, drawing, speaks
 
 if TYPE_CHECKING:
     from agent.settings import Settings
-    from rl.optimise import Progress
     from rl.preference import Contrast, Pairs
 
 Batch = Annotated[int, typer.Option(min=1, help="Rows a step.")]
@@ -76,8 +74,10 @@ def star(
         trainee = trainee_of(lora, adapter, settings.model or str(MINI))
         longest = trainee.model.config.max_position_embeddings
         found = winners(groups.groups, Standard(least, a_group), trainee.renderer.decode, longest)
-        steps = learn(trainee, found, how, folder, drawing(draw))
-    finished(folder, f"{len(found.members)} winners, {steps} steps.", groups.left_out + found.left_out)
+        steps = learn(trainee, found, how, folder, drawing(draw, folder))
+    finished(
+        folder, f"{len(found.members)} winners, {steps} steps.", groups.left_out + found.left_out, asked_with(folder)
+    )
 
 
 def dpo(
@@ -110,8 +110,8 @@ def dpo(
     with bar() as draw:
         found = pairs_of(settings, runs, reward, Contrast(margin, a_group), draw)
         trainee = trainee_of(lora, adapter, settings.model or str(MINI))
-        pairs, steps = learn(trainee, found, how, beta, folder, drawing(draw))
-    finished(folder, f"{len(pairs.pairs)} pairs, {steps} steps.", pairs.left_out)
+        pairs, steps = learn(trainee, found, how, beta, folder, drawing(draw, folder))
+    finished(folder, f"{len(pairs.pairs)} pairs, {steps} steps.", pairs.left_out, asked_with(folder))
 
 
 def reward_model(
@@ -145,10 +145,10 @@ def reward_model(
         trained = new_model(base)
         with open_log(settings) as log:
             found = comparisons(log, pairs, encode, trained.config.max_position_embeddings)
-        judged = learn(trained, encode, found, how, folder, drawing(draw))
+        judged = learn(trained, encode, found, how, folder, drawing(draw, folder))
     told_apart = f"{judged.accuracy:.3f} of {judged.held_out} told apart" if judged.held_out else "none to judge it by"
-    summed_up(folder, f"{judged.pairs} pairs, {judged.steps} steps; held out: {told_apart}.", found.left_out)
-    print(f"Use it with: PONDER_OUTCOME_REWARD={folder / 'model'} ponder ask ...")
+    said = f"{judged.pairs} pairs, {judged.steps} steps; held out: {told_apart}."
+    finished(folder, said, found.left_out, f"Use it with: PONDER_OUTCOME_REWARD={folder / 'model'} ponder ask ...")
 
 
 def pairs_of(settings: Settings, runs: Runs, reward: str, contrast: Contrast, draw: Draw) -> Pairs:
@@ -182,6 +182,7 @@ def distill(
     """Make the model more like a teacher, at every token that it sampled into the log. Resumes what is in FOLDER."""
     from agent.assemble import MINI, open_log
     from rl.distill import DistillSettings, learn, samples, teacher_of
+    from rl.processes import launched
 
     prepared(threads)
     settings = settings_for(model=model)
@@ -193,31 +194,21 @@ def distill(
         apart = tasks_in(names_in(runs.held_out))
         with open_log(settings) as log:
             found = samples(log, runs.wanted, longest, apart, lambda done, total: told(draw, done, total))
-        steps = learn(trainee, other, found, how, folder, drawing(draw))
+        steps = learn(trainee, other, found, how, folder, drawing(draw, folder), launched())
     by = ", ".join(f"{name} ({count})" for name, count in found.policies.most_common())
     said = f"{found.policies.total()} samples of {len(found.rows)} runs, {steps} steps; drawn by {by}."
-    finished(folder, said, found.left_out)
+    finished(folder, said, found.left_out, asked_with(folder))
 
 
-def drawing(draw: Draw) -> Callable[[int, Progress], None]:
-    """Shows the steps of a training."""
-
-    def show(steps: int, progress: Progress) -> None:
-        rate = progress.new_tokens / max(1e-9, progress.seconds)
-        draw(steps, progress.step + 1, "training", f"loss {progress.loss:.4f}, {rate:.0f} tokens/s")
-
-    return show
+def asked_with(folder: Path) -> str:
+    model = folder / "model"
+    return f'The model is in {model}; ask it with: ponder ask --model {model} "What is 3 * 4?"'
 
 
-def finished(folder: Path, said: str, left_out: Counter[str]) -> None:
-    """What was learned from, and where the model is."""
-    summed_up(folder, said, left_out)
-    print(f'The model is in {folder / "model"}; ask it with: ponder ask --model {folder / "model"} "What is 3 * 4?"')
-
-
-def summed_up(folder: Path, said: str, left_out: Counter[str]) -> None:
-    """The picture of a training, and what was learned from."""
+def finished(folder: Path, said: str, left_out: Counter[str], use: str) -> None:
+    """The picture of a training, what was learned from, and how to use what came of it."""
     from rl.plots import training_plot
 
-    training_plot(folder)
-    print("\n".join([said, *(f"  left out: {count} times: {why}" for why, count in left_out.most_common())]))
+    if speaks():
+        training_plot(folder)
+        print("\n".join([said, *(f"  left out: {count} times: {why}" for why, count in left_out.most_common()), use]))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -29,9 +30,8 @@ def sft(
     import torch
     from transformers.utils import logging
 
-    from rl.optimise import Progress
     from rl.sft import SFTSettings, export, loss_plot, prepare, train
-    from tui.progress import bar
+    from tui.progress import bar, drawing
 
     logging.disable_progress_bar()  # of the weights' files, which would break into ours
     if threads:
@@ -41,12 +41,7 @@ def sft(
     )
     trained, renderer, schemas = prepare(model, seed)
     with bar() as draw:
-
-        def report(progress: Progress) -> None:
-            rate = progress.new_tokens / progress.seconds
-            draw(steps, progress.step + 1, "training", f"loss {progress.loss:.3f}, {rate:.0f} tokens/s")
-
-        train(trained, renderer, schemas, settings, folder, report)
+        train(trained, renderer, schemas, settings, folder, partial(drawing(draw, folder), steps))
     export(trained, renderer, folder / "model")
     loss_plot(folder)
     print(f'The model is in {folder / "model"}; ask it with: ponder ask --model {folder / "model"} "What is 3 * 4?"')
@@ -72,10 +67,9 @@ def prm(
 
     from agent.assemble import MINI, open_log
     from rl import prm as training
-    from rl.optimise import Progress
     from rl.sft import loss_plot
     from tui.evaluation import counter
-    from tui.progress import bar
+    from tui.progress import bar, drawing
 
     logging.disable_progress_bar()
     logging.set_verbosity_error()  # that the layer over the classes is new is the point of it
@@ -96,11 +90,7 @@ def prm(
         )
         trained = training.new_model(app_settings.model or str(MINI), ends)
         rows = training.tagged(learned, encode, trained.config.max_position_embeddings)
-
-        def report(progress: Progress) -> None:
-            rate, steps = progress.new_tokens / progress.seconds, training.step_count(rows, settings)
-            draw(steps, progress.step + 1, "training", f"loss {progress.loss:.3f}, {rate:.0f} tokens/s")
-
+        report = partial(drawing(draw, folder), training.step_count(rows, settings))
         training.train(trained, rows, encode.tag_id, settings, folder, report)
         found = training.finish(trained, encode, judged, folder, counter(draw, "calibrating", len(judged)))
     loss_plot(folder)
