@@ -129,7 +129,7 @@ def in_turn(
             with bar() as draw:
                 seed = how.seed * asking.rounds + turn
                 run_ids = asked(own, asking.suite, asking.questions, asking.effort, seed, draw)
-            lesson = Lesson(Wanted(run_ids=frozenset(run_ids)), asking.reward, files=files_in(asking.suite))
+            lesson = Lesson(Wanted(run_ids=run_ids), asking.reward, files=files_in(asking.suite))
             groups = partial(collected, settings, lesson)
             taught.append(learn(partial(opened, name), groups, replace(how, seed=seed), place))
         name = str(place / "model")
