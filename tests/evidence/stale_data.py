@@ -4,8 +4,8 @@
     python tests/evidence/stale_data.py OUT curves [--seeds 3] [--rounds 8] [--questions 24] [--held-out 50]
 
 ``gradients``: HOME has a log of training questions asked of the miniature (`ponder collect`), VERSION is the policy
-that answered. Some questions are put aside; GRPO learns from the others, and the policies after 0, 1, 4, 16 and 64 updates
-are kept. At each of them, the gradient of the logged attempts at the questions put aside, corrected as `ponder train
+that answered. Some questions are put aside; GRPO learns from the others, and the policies after 0, 1, 4, 16 and 64
+updates are kept. At each, the gradient of the logged attempts at the questions put aside, corrected as `ponder train
 grpo` does and with the weight taken to be 1, is compared with that of attempts at the same questions drawn anew from
 that policy through `run`, twice: how alike two fresh draws are is the most that can be had. Intervals: bootstrap over
 questions (95 %). Beside them, what ``staleness.Limits`` says of the logged groups. Takes 12 MB a gradient.
@@ -45,6 +45,7 @@ from rl.selection import Wanted
 from rl.staleness import Limits, mismatch, remembered
 from rl.tasks.suite import generate, task_of
 from rl.tasks.task import Task
+from rl.teach import refuse_nothing
 from rl.trainee import whole
 from tests.evidence.served_groups import SUITES, judge, points
 from tests.evidence.served_groups import Plan as Judging
@@ -85,7 +86,9 @@ def update(start: Path, groups: Groups, how: GRPOSettings, folder: Path, kept: M
     if all(place.is_dir() for place in kept.values()):
         return
     trainee = whole(str(start), torch.float32)
-    rows, _, _ = remembered(trainee.model, compared([*groups.values()], how)[0], Limits())
+    rows, constant = compared([*groups.values()], how)
+    refuse_nothing(len(rows), constant)
+    rows, _, _ = remembered(trainee.model, rows, Limits())
 
     def keep(progress: Progress) -> None:
         place = kept.get(progress.step + 1)
