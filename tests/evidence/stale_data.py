@@ -134,7 +134,9 @@ def measured(model: Any, logged: Groups, fresh: Sequence[Groups]) -> dict[str, A
         said["refused"] = str(error)
     said["dropped"] = sum(mismatch([row]).kl > Limits().mismatch for row in every)
     sets = [kept, [silent(row) for row in every]]
-    sets += [remembered(model, compared([*each.values()], GRPOSettings())[0], ANY)[0] for each in fresh]
+    for each in fresh:
+        told_apart, _ = compared([*each.values()], GRPOSettings())
+        sets.append(remembered(model, told_apart, ANY)[0] if told_apart else [])
     place = {logged[task_id].run_id: q for q, task_id in enumerate(logged)}
     for each in fresh:
         place |= {group.run_id: [*logged].index(task_id) for task_id, group in each.items()}
