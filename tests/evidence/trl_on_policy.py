@@ -181,7 +181,8 @@ def learn(plan: Plan) -> Path:
         rollout_func=partial(rollout, plan),
     )
     trainer.train(resume_from_checkpoint=last)
-    export(trainer.model, Renderer.load(MINI), model.with_suffix(".part"))
+    trained: Any = trainer.model
+    export(trained, Renderer.load(MINI), model.with_suffix(".part"))
     model.with_suffix(".part").rename(model)
     return model
 
