@@ -136,18 +136,18 @@ def begun(settings: Settings, place: Path) -> Incumbent:
     return Incumbent(then["model"], then["adapter"] and Path(then["adapter"]), then["version"])
 
 
-def learned_from(settings: Settings, place: Path, collected: Sequence[str]) -> frozenset[str]:
+def learned_from(settings: Settings, place: Path, collected: Sequence[str]) -> list[str]:
     """The runs that the turn learns from: what was collected, and what people have asked since the turn before.
 
-    They are noted, so that a turn that goes on learns from the same.
+    They are noted, so that a turn that goes on learns from the same, in the same order: that of the questions.
     """
     file = place / "runs.json"
     if not file.exists():
         known = {run for other in place.parent.glob("turn-*/runs.json") for run in json.loads(other.read_text())}
         with open_log(settings) as log:
-            people = [run.run_id for run in log.runs(RunFilter(tasks=False)) if run.run_id not in known]
+            people = [run.run_id for run in log.runs(RunFilter(tasks=False))[::-1] if run.run_id not in known]
         write(file, [*collected, *people])
-    return frozenset(json.loads(file.read_text()))
+    return json.loads(file.read_text())
 
 
 def write(file: Path, value: object) -> None:

@@ -7,7 +7,7 @@ whose thread or owner said ``train: no`` stays out, and so does the second of tw
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Awaitable, Callable, Collection, Container, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 
 from agent.records import Run
@@ -25,7 +25,7 @@ class Wanted:
     """Runs that every given field admits."""
 
     runs: RunFilter = field(default_factory=RunFilter)
-    run_ids: Container[str] | None = None  # None: whichever
+    run_ids: Sequence[str] | None = None  # these, in this order; None: whichever, the oldest first
     efforts: Sequence[str] = ()
     tags: Sequence[str] = ()  # all of which a run must have
     feedback: float | None = None  # the least that people said of it, on average; runs that nobody judged stay out
@@ -34,9 +34,9 @@ class Wanted:
 
 
 def chosen(log: Store, wanted: Wanted) -> tuple[list[Run], Counter[str]]:
-    """Runs without their nodes, oldest first, and why the others are left out."""
+    """Runs without their nodes, oldest first or in the order in which they are named, and why others are left out."""
     left_out: Counter[str] = Counter()
-    runs, kept = [run for run in log.runs(wanted.runs)[::-1] if named(wanted, run)], []
+    runs, kept = named(wanted, log.runs(wanted.runs)[::-1]), []
     silent = {run.thread_id for run in log.runs() if refuses(run)}
     for run in runs:
         if why := refused(log, run, wanted, silent):
@@ -46,8 +46,12 @@ def chosen(log: Store, wanted: Wanted) -> tuple[list[Run], Counter[str]]:
     return kept, left_out
 
 
-def named(wanted: Wanted, run: Run) -> bool:
-    return wanted.run_ids is None or run.run_id in wanted.run_ids
+def named(wanted: Wanted, runs: list[Run]) -> list[Run]:
+    """When a run was begun depends on what was killed; whoever names runs gets the same order every time."""
+    if wanted.run_ids is None:
+        return runs
+    known = {run.run_id: run for run in runs}
+    return [known[run_id] for run_id in dict.fromkeys(wanted.run_ids) if run_id in known]
 
 
 def refused(log: Store, run: Run, wanted: Wanted, silent: Iterable[str]) -> str | None:

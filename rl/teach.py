@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -73,12 +75,21 @@ def teach(
     folder.mkdir(parents=True, exist_ok=True)
     taken = train(trainee.model, rows, how, folder, lambda progress: watch.training(steps, progress), processes)
     if processes.first:
-        trainee.save(folder / "model")
+        written(trainee, folder / "model")
     members = [member for row in rows for member in row.group.members]
     tokens = sum(member.sampled for member in members)
     mixture = Counter(str(row.group.policy) for row in rows)
     left_out = found.left_out + constant + stale
     return Taught(len(rows), len(members), tokens, taken, taken < steps, left_out, mismatch, mixture, fingerprint(rows))
+
+
+def written(trainee: Trainee, place: Path) -> None:
+    """The model's folder, whole or not at all: a round of a training is over where its folder is there."""
+    part = place.with_suffix(".part")
+    for old in (part, place):
+        shutil.rmtree(old, ignore_errors=True)
+    trainee.save(part)
+    os.replace(part, place)
 
 
 def refuse_nothing(rows: int, left_out: Counter[str]) -> None:

@@ -140,7 +140,7 @@ def in_turn(
             with bar() as draw:
                 seed = how.seed * asking.rounds + turn
                 run_ids = asked(own, asking.suite, asking.questions, asking.effort, seed, draw)
-            wanted = Wanted(run_ids=frozenset(run_ids))
+            wanted = Wanted(run_ids=run_ids)
             lesson = Lesson(wanted, asking.reward, files=files_in(asking.suite), steps=how.step_weight > 0)
             groups = partial(collected, settings, lesson)
             taught.append(learn(partial(opened, name), groups, replace(how, seed=seed), place))

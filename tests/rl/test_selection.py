@@ -61,8 +61,13 @@ def test_runs_are_filtered_by_what_they_are(log: Store) -> None:
     assert ids(log, Wanted(families=["strings/3"])) == []
     assert ids(log, Wanted(families=["units"], task_ids=["strings/4/train/1/0"])) == ["03"]
     assert ids(log, Wanted(RunFilter(thread_id="x"))) == ["03"]
-    assert chosen(log, Wanted(run_ids={"01"}))[1] == {}  # nobody asked for the others
+    assert chosen(log, Wanted(run_ids=["01"]))[1] == {}  # nobody asked for the others
     assert ids(log, Wanted(RunFilter(since="2026-01-02", before="2026-01-03"))) == ["02"]
+
+
+def test_runs_that_are_named_come_in_that_order_whenever_they_were_begun(log: Store) -> None:
+    add(log, run_of("01"), run_of("02"), run_of("03"))
+    assert ids(log, Wanted(run_ids=["03", "01", "unknown", "03"])) == ["03", "01"]
 
 
 def test_what_people_said_counts_on_average(log: Store) -> None:

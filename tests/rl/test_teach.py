@@ -1,6 +1,7 @@
 """From groups to a model in a folder, with a word for everything that was left out."""
 
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -20,7 +21,11 @@ CONSTANT = group((1,), ((2,), 0.5), ((3,), 0.5))
 
 
 def trainee_of(saved: list[Path]) -> Trainee:
-    return Trainee(model_of("qwen3").float(), None, saved.append)  # type: ignore[arg-type] - nothing is rendered
+    def save(folder: Path) -> None:
+        folder.mkdir()
+        saved.append(folder)
+
+    return Trainee(model_of("qwen3").float(), None, save)  # type: ignore[arg-type] - nothing is rendered
 
 
 def test_what_was_learned_from_and_what_was_not_add_up(tmp_path: Path) -> None:
@@ -37,9 +42,28 @@ def test_what_was_learned_from_and_what_was_not_add_up(tmp_path: Path) -> None:
     assert taught.left_out == {"it is greedy": 2, "its rewards are all the same": 1}
     assert taught.mismatch.ess == pytest.approx(1)
     assert told == [(3, 3), (3, 0), (3, 1), (3, 2)]
-    assert saved == [tmp_path / "out/model"]
+    assert (len(saved), (tmp_path / "out/model").is_dir(), saved[0].exists()) == (1, True, False)
     assert taught.said()[0] == "3 groups of 7 attempts (14 sampled tokens), 3 steps."
     assert "  left out: 2 times: it is greedy" in taught.said()
+
+
+def test_a_model_that_was_not_written_whole_is_not_there_and_is_written_again(tmp_path: Path) -> None:
+    trainee = trainee_of([])
+    drawn = [row.group for row in drawn_by(trainee.model, compared(GROUPS, HOW)[0])]
+    found = Found(tuple(drawn), Counter())
+
+    def stopped(folder: Path) -> None:
+        folder.mkdir()
+        (folder / "config.json").write_text("{")
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        teach(replace(trainee, save=stopped), found, HOW, tmp_path)
+    assert not (tmp_path / "model").exists()
+    for _ in range(2):
+        teach(replace(trainee_of([]), save=trainee.save), found, HOW, tmp_path)
+        assert (tmp_path / "model").is_dir()
+        assert not any((tmp_path / "model").iterdir())
 
 
 def test_nothing_to_learn_from_is_said_with_the_reasons_and_leaves_no_folder(tmp_path: Path) -> None:
