@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, get_args
 
 import typer
 
@@ -48,11 +48,20 @@ def grpo(
     epochs: float = 1.0,
     batch: Annotated[int, typer.Option(min=1, help="Groups a step.")] = 16,
     learning_rate: float = 2e-5,
+    schedule: Annotated[str, typer.Option(help="Of the learning rate: trapezoid or cosine, after a warm-up.")] = (
+        "trapezoid"
+    ),
     clip_low: float = 0.2,
     clip_high: float = 0.2,
     kl: Annotated[float, typer.Option(min=0.0, help="Weight of the divergence from the model it begins with.")] = 0.0,
     leave_one_out: Annotated[
         bool, typer.Option("--leave-one-out", help="Compare with the mean of the others.")
+    ] = False,
+    micro_tokens: Annotated[
+        int, typer.Option(min=1, help="Tokens that go through the model at once, where a group has not more.")
+    ] = 4_000,
+    gradient_checkpointing: Annotated[
+        bool, typer.Option("--gradient-checkpointing", help="Compute layers again instead of keeping them.")
     ] = False,
     lora: Lora = 0,
     adapter: Adapter = None,
@@ -71,7 +80,8 @@ def grpo(
     from agent.assemble import MINI
     from agent.errors import SettingsError
     from rl.grpo import GRPOSettings
-    from rl.loss import LossSettings
+    from rl.loss import LossSettings, Variant
+    from rl.optimise import Schedule
     from rl.processes import launched
 
     if collect is not None and launched().count > 1:
@@ -79,12 +89,15 @@ def grpo(
     prepared(threads)
     settings = settings_for(model=model)
     how = GRPOSettings(
-        LossSettings(variant_named(variant), clip_low, clip_high, kl),
+        LossSettings(one_of(Variant, variant, "variant"), clip_low, clip_high, kl),
         baseline="leave_one_out" if leave_one_out else "mean",
         batch=batch,
         epochs=epochs,
+        micro_tokens=micro_tokens,
         learning_rate=learning_rate,
+        schedule=one_of(Schedule, schedule, "schedule"),
         seed=seed,
+        gradient_checkpointing=gradient_checkpointing,
     )
     opened = partial(trainee_of, lora, adapter)
     if collect is None:
@@ -146,15 +159,12 @@ def files_in(suite: str) -> list[str]:
     return [name for name in names_in(suite) if is_file(name)]
 
 
-def variant_named(name: str) -> Any:
-    """Raises ``SettingsError``."""
-    from typing import get_args
-
+def one_of(known: Any, name: str, what: str) -> Any:
+    """The name, which ``known``, a ``Literal``, has. Raises ``SettingsError``."""
     from agent.errors import SettingsError
-    from rl.loss import Variant
 
-    if name not in get_args(Variant):
-        raise SettingsError(f"There is no variant {name!r}; take one of {', '.join(get_args(Variant))}.")
+    if name not in get_args(known):
+        raise SettingsError(f"There is no {what} {name!r}; take one of {', '.join(get_args(known))}.")
     return name
 
 

@@ -98,3 +98,4 @@ def test_what_cannot_be_done_is_one_sentence(model: str, tmp_path: Path, flags: 
     done = ponder("train", "grpo", "out", "--model", model, *flags, folder=tmp_path)
     assert done.returncode != 0
     assert says in one_sentence(done)
+        (("--schedule", "step"), "There is no schedule 'step'; take one of trapezoid, cosine."),
