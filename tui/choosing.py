@@ -47,7 +47,9 @@ class Runs:
     thread: Thread = None
     policy: Annotated[str | None, typer.Option(help="Only runs of this version of a model.")] = None
     tags: Annotated[str | None, typer.Option(help="Only runs with all of these tags, by commas.")] = None
-    tasks: Annotated[str | None, typer.Option(help="Only these families, or files of questions, by commas.")] = None
+    tasks: Annotated[
+        str | None, typer.Option(help="Only these families, module:function, or files of questions, by commas.")
+    ] = None
     feedback: Annotated[
         float | None, typer.Option(min=-1.0, max=1.0, help="Only runs of which people said so much or more.")
     ] = None
@@ -167,7 +169,10 @@ def rewarding(settings: Settings, reward: str, known: Mapping[str, Task]) -> Rew
     return Rewarding(
         weights, verifiers, lambda task_id: known.get(task_id) or task_named(task_id), step_delimiter_of(settings)
     )
+    from rl.tasks.suite import add_families, add_functions
 
+    add_families(settings.tasks)
+    add_functions(name for name in lesson.wanted.families if not is_file(name))
 
 def tasks_in(names: Iterable[str]) -> list[Task]:
     """All questions of files and data sets; the first thousand of each tier of a generated suite."""
