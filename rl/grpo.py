@@ -24,7 +24,7 @@ from rl.loss import Batch, LossSettings, Step, policy_loss, summary
 from rl.optimise import Course, Learned, Progress, Schedule, adamw, follow, places, scheduled
 from rl.processes import ALONE, Processes
 from rl.tasks.task import digest
-from rl.trie import build, logprobs
+from rl.trie import build, logprobs, parts
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -130,16 +130,7 @@ def fingerprint(rows: Sequence[Compared]) -> str:
 
 def packed(rows: Sequence[Compared], most: int) -> list[list[Compared]]:
     """Parts whose trees have at most so many tokens, or are of one group."""
-    parts: list[list[Compared]] = []
-    room = 0
-    for row in rows:
-        size = len(build([member.token_ids for member in row.group.members]))
-        if not parts or size > room:
-            parts.append([])
-            room = most
-        parts[-1].append(row)
-        room -= size
-    return parts
+    return parts(rows, lambda row: [member.token_ids for member in row.group.members], most)
 
 
 def accumulate(

@@ -11,20 +11,17 @@ from typing import TYPE_CHECKING, Annotated, Any, get_args
 import typer
 
 from tui.choosing import (
-    Adapter,
+    Base,
     Folder,
     Lesson,
-    Lora,
     Reward,
     Runs,
-    Threads,
+    Weights,
     collected,
     names_in,
-    prepared,
-    trainee_of,
-    with_runs,
+    with_options,
 )
-from tui.options import ModelName, settings_for
+from tui.options import settings_for
 from tui.progress import Draw, bar, drawing
 
 if TYPE_CHECKING:
@@ -36,13 +33,12 @@ if TYPE_CHECKING:
 
 
 def add_to(app: typer.Typer, log_app: typer.Typer, train_app: typer.Typer) -> None:
-    train_app.command()(with_runs(grpo))
-    log_app.command()(with_runs(groups))
+    train_app.command()(with_options(grpo))
+    log_app.command()(with_options(groups))
 
 
 def grpo(
     folder: Folder,
-    model: ModelName = None,
     reward: Reward = "with_gold",
     variant: Annotated[str, typer.Option(help="grpo, dr_grpo, dapo, gspo or rloo.")] = "grpo",
     epochs: float = 1.0,
@@ -63,21 +59,18 @@ def grpo(
     gradient_checkpointing: Annotated[
         bool, typer.Option("--gradient-checkpointing", help="Compute layers again instead of keeping them.")
     ] = False,
-    lora: Lora = 0,
-    adapter: Adapter = None,
     collect: Annotated[
         str | None,
         typer.Option(help="Suites to ask questions of between trainings, instead of learning from the log as it is."),
     ] = None,
     rounds: Annotated[int, typer.Option(min=1, help="Of collecting and learning.")] = 4,
     questions: Annotated[int, typer.Option(min=1, help="Of each tier that a round collects.")] = 32,
-    seed: int = 0,
-    threads: Threads = 0,
     *,
+    base: Base,
+    weights: Weights,
     runs: Runs,
 ) -> None:
     """Train on the log's groups of attempts, sampling nothing. Resumes what is in FOLDER."""
-    from agent.assemble import MINI
     from agent.errors import SettingsError
     from rl.grpo import GRPOSettings
     from rl.loss import LossSettings, Variant
@@ -86,8 +79,7 @@ def grpo(
 
     if collect is not None and launched().count > 1:
         raise SettingsError("--collect asks in one process; collect with `ponder collect`, and leave the option out.")
-    prepared(threads)
-    settings = settings_for(model=model)
+    settings, name = base.begun()
     how = GRPOSettings(
         LossSettings(one_of(Variant, variant, "variant"), clip_low, clip_high, kl),
         baseline="leave_one_out" if leave_one_out else "mean",
@@ -96,16 +88,15 @@ def grpo(
         micro_tokens=micro_tokens,
         learning_rate=learning_rate,
         schedule=one_of(Schedule, schedule, "schedule"),
-        seed=seed,
+        seed=base.seed,
         gradient_checkpointing=gradient_checkpointing,
     )
-    opened = partial(trainee_of, lora, adapter)
     if collect is None:
-        groups = partial(collected, settings, Lesson(runs.wanted, reward, names_in(runs.held_out)))
-        taught = [learn(partial(opened, settings.model or str(MINI)), groups, how, folder)]
+        groups = partial(collected, settings, runs.lesson(reward))
+        taught = [learn(partial(weights.trainee, name), groups, how, folder)]
     else:
         asking = Collecting(collect, questions, rounds, runs.effort or "high", reward)
-        taught = in_turn(settings, asking, opened, how, folder)
+        taught = in_turn(settings, asking, weights.trainee, how, folder)
     if not launched().first:
         return
     print("\n".join(line for each in taught for line in each.said()))
@@ -199,7 +190,7 @@ def groups(
     if names not in PARTS:
         raise SettingsError(f"There are no columns of {names!r}; take one of {', '.join(PARTS)}.")
     with bar() as draw:
-        found = collected(settings_for(), Lesson(runs.wanted, reward, names_in(runs.held_out)), draw)
+        found = collected(settings_for(), runs.lesson(reward), draw)
     written = export_groups(found.groups, path, names)
     print(printable(f"{written} trajectories of {len(found.groups)} groups written to {path}"))
     for why, count in found.left_out.most_common():
