@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 from torch.utils.checkpoint import checkpoint
-from transformers import AttentionInterface
 
 from agent.policy.model import load_model, version_of
 from agent.policy.renderer import Renderer
@@ -30,7 +29,7 @@ from rl.processes import ALONE, Processes
 from rl.selection import Tell, Wanted, chosen
 from rl.tasks.task import Task, digest
 from rl.trainee import Trainee
-from rl.trie import ATTENTION, Trie, attention, build
+from rl.trie import build, hidden, parts
 from rl.winners import because
 
 if TYPE_CHECKING:
@@ -193,26 +192,12 @@ def accumulate(
 ) -> Learned:
     """Add the gradient of the mean divergence (nats) over all sampled tokens; each process works on some parts."""
     sampled, sums = sum(row.sampled for row in batch), Counter[str]()
-    for part in processes.share(packed(batch, most)):
+    for part in processes.share(parts(batch, lambda row: row.sequences, most)):
         loss, size = summed_divergence(model, teacher, part)
         (loss / sampled).backward()
         sums.update({"loss": loss.item(), "seen": size})
     total = processes.add_up(model, sums)
     return Learned(total["loss"] / sampled, round(total["seen"]))
-
-
-def packed(rows: Sequence[Drawn], most: int) -> list[list[Drawn]]:
-    """Parts whose trees have at most so many tokens, or are of one run."""
-    parts: list[list[Drawn]] = []
-    room = 0
-    for row in rows:
-        size = len(build(row.sequences))
-        if not parts or size > room:
-            parts.append([])
-            room = most
-        parts[-1].append(row)
-        room -= size
-    return parts
 
 
 def summed_divergence(
@@ -226,26 +211,15 @@ def summed_divergence(
     starts = [start for row in part for start in row.starts]
     after = [place for way, start in zip(trie.places, starts, strict=True) for place in way[start - 1 : -1]]
     after_W, times_W = torch.tensor(after, device=model.device).unique(return_counts=True)
-    ours_W_D = hidden(model, trie, after_W)
+    ours_W_D = hidden(model, trie)[after_W]
     with torch.no_grad():
-        theirs_W_D = hidden(teacher, trie, after_W)
+        theirs_W_D = hidden(teacher, trie)[after_W]
     total = torch.zeros((), device=model.device)
     for begin in range(0, len(after_W), CHUNK):
         at = slice(begin, begin + CHUNK)
         found: Any = checkpoint(divergence, model, ours_W_D[at], teacher, theirs_W_D[at], use_reentrant=False)
         total = total + (found * times_W[at]).sum()
     return total, len(trie)
-
-
-def hidden(model: PreTrainedModel, trie: Trie, at_W: torch.Tensor) -> torch.Tensor:
-    """What the model's head reads at those tokens of the tree, [W, D]."""
-    AttentionInterface.register(ATTENTION, attention)
-    model.set_attn_implementation(ATTENTION)
-    token_ids_N, depths_N = (torch.tensor(values, device=model.device) for values in (trie.token_ids, trie.depths))
-    states_1_N_D = model.base_model(
-        input_ids=token_ids_N[None], position_ids=depths_N[None], use_cache=False, trie=trie
-    ).last_hidden_state
-    return states_1_N_D[0, at_W]
 
 
 def divergence(

@@ -22,10 +22,10 @@ from numpy.typing import NDArray
 from rl.advantage import Baseline, Scale, advantages, step_advantages
 from rl.groups import Group, Member
 from rl.loss import Batch, LossSettings, Step, policy_loss, summary
-from rl.optimise import Course, Learned, Progress, adamw, follow, places, trapezoid
+from rl.optimise import Course, Learned, Progress, Schedule, adamw, follow, places, scheduled
 from rl.processes import ALONE, Processes
 from rl.tasks.task import digest
-from rl.trie import build, logprobs
+from rl.trie import build, logprobs, parts
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -45,12 +45,14 @@ class GRPOSettings:
     epochs: float = 1.0
     micro_tokens: int = 4_000  # most tokens of a tree that goes through the model at once; one group may have more
     learning_rate: float = 2e-5  # of AdamW, at its peak
+    schedule: Schedule = "trapezoid"
     warmup: int = 5
-    decay: float = 0.3
+    decay: float = 0.3  # of a trapezoid: the share of the steps, at the end, over which the rate falls to 0
     weight_decay: float = 0.0
     most_drift: float = 0.1  # nats a token from the policy that it began with; beyond it the training ends
     seed: int = 0
     checkpoint_every: int = 20
+    gradient_checkpointing: bool = False  # layers are computed a second time instead of kept: less memory, more time
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,7 +117,9 @@ def train(
     """
     steps = step_count(rows, settings)
     shape = asdict(settings) | {"rows": fingerprint(rows)}
-    del shape["checkpoint_every"], shape["micro_tokens"]
+    del shape["checkpoint_every"], shape["micro_tokens"], shape["gradient_checkpointing"]
+    if settings.gradient_checkpointing:
+        checkpointed(model)
     course = Course(
         steps,
         batch=lambda step: [rows[place] for place in places(step, settings.batch, len(rows), settings.seed)],
@@ -130,7 +134,12 @@ def train(
 
 
 def rate_at(step: int, steps: int, settings: GRPOSettings) -> float:
-    return settings.learning_rate * trapezoid(step, steps, settings.warmup, settings.decay)
+    return settings.learning_rate * scheduled(settings.schedule, step, steps, settings.warmup, settings.decay)
+
+
+def checkpointed(model: PreTrainedModel) -> None:
+    """While it trains, each layer keeps what it was given and no more (Chen et al. 2016); Transformers' own."""
+    model.gradient_checkpointing_enable({"use_reentrant": False})  # the other kind wants inputs with gradients
 
 
 def step_count(rows: Sequence[Compared], settings: GRPOSettings) -> int:
@@ -146,16 +155,7 @@ def fingerprint(rows: Sequence[Compared]) -> str:
 
 def packed(rows: Sequence[Compared], most: int) -> list[list[Compared]]:
     """Parts whose trees have at most so many tokens, or are of one group."""
-    parts: list[list[Compared]] = []
-    room = 0
-    for row in rows:
-        size = len(build([member.token_ids for member in row.group.members]))
-        if not parts or size > room:
-            parts.append([])
-            room = most
-        parts[-1].append(row)
-        room -= size
-    return parts
+    return parts(rows, lambda row: [member.token_ids for member in row.group.members], most)
 
 
 def accumulate(

@@ -122,7 +122,7 @@ def disputed(log: Store, limit: int, delimiter: str = "\n\n") -> list[Question]:
 def question_of(run: Run, delimiter: str) -> Question:
     attempts = run.trajectories()
     task = task_named(str(run.metadata["task_id"]))
-    right = None if task is None else tuple(is_right(task, attempt[-1].text) for attempt in attempts)
+    right = None if task is None or task.checker else tuple(is_right(task, attempt[-1].text) for attempt in attempts)
     return Question(tuple(case_of(run.question, attempt, delimiter) for attempt in attempts), right)
 
 

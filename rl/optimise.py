@@ -7,6 +7,7 @@ where its last checkpoint left it and ends as if it had not been killed.
 from __future__ import annotations
 
 import json
+import math
 import os
 import random
 import signal
@@ -18,7 +19,7 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from types import FrameType
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar
 
 import torch
 
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
 T = TypeVar("T")
+Schedule = Literal["trapezoid", "cosine"]  # of the learning rate
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,6 +167,17 @@ def trapezoid(step: int, steps: int, warmup: int, decay: float) -> float:
     Hägele et al. 2024. The plateau doesn't know how long the training is.
     """
     return min(1.0, (step + 1) / warmup, (steps - step) / max(1.0, decay * steps))
+
+
+def cosine(step: int, steps: int, warmup: int) -> float:
+    """A factor of the rates: linear warm-up, then half a wave from 1 towards 0 (Loshchilov & Hutter 2017)."""
+    share = max(0, step + 1 - warmup) / max(1, steps + 1 - warmup)
+    return min(1.0, (step + 1) / warmup) * (1 + math.cos(math.pi * share)) / 2
+
+
+def scheduled(schedule: Schedule, step: int, steps: int, warmup: int, decay: float) -> float:
+    """The factor of that schedule; a cosine knows no ``decay``."""
+    return cosine(step, steps, warmup) if schedule == "cosine" else trapezoid(step, steps, warmup, decay)
 
 
 def adamw(parameters: Iterable[torch.nn.Parameter], weight_decay: float) -> torch.optim.Optimizer:

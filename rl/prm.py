@@ -25,6 +25,7 @@ from agent.policy.steps import StepEncoder
 from agent.store import RunFilter, Store
 from rl.calibration import Floats, auc, calibration_error, fit_temperature, log_loss, reliability_plot, sigmoid
 from rl.checkpoints import TrainingError
+from rl.judging import task_named
 from rl.optimise import Course, Learned, Progress, follow, muon_and_adamw, places, trapezoid
 from rl.sft import causal, product_attention
 from rl.step_labels import Labelled, labelled
@@ -79,13 +80,16 @@ class Calibration:
 
 
 def examples(log: Store, delimiter: str, since: str | None, tell: Callable[[int, int], None]) -> list[Labelled]:
-    """Every logged attempt at a task of the training split, labelled. Held-out tasks stay out, whoever asked them."""
+    """Every logged attempt at a task of the training split, labelled. Held-out tasks stay out, whoever asked them, and
+    so do those that no family here makes, or that a checker grades.
+    """
     found: list[Labelled] = []
     runs = log.runs(RunFilter(tasks=True, status="finished", since=since))
     for i, run in enumerate(runs):
         task_id = str(run.metadata["task_id"])
-        if "/train/" in task_id:
-            found += labelled(log.run(run.run_id), task_of(task_id), delimiter)
+        task = task_named(task_id) if "/train/" in task_id else None
+        if task is not None and not task.checker:
+            found += labelled(log.run(run.run_id), task, delimiter)
         tell(i + 1, len(runs))
     return sorted(found, key=lambda each: (each.task_id, each.steps))
 

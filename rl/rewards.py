@@ -70,7 +70,7 @@ async def golds(run: Run, by: Rewarding) -> list[tuple[Verdict, ...]]:
     """What the task's checker says of each attempt; nothing where it has no say or there is no task."""
     attempts = run.trajectories()
     task = by.task_of(str(run.metadata["task_id"])) if GOLD in by.weights and "task_id" in run.metadata else None
-    if task is None:
+    if task is None or task.question != run.question:  # its generator has changed since
         return [()] * len(attempts)
     rights = await grade(task, [attempt[-1].text for attempt in attempts])
     return [(Verdict(GOLD, float(right)),) for right in rights]

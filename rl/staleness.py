@@ -17,7 +17,7 @@ import torch
 
 from rl.checkpoints import TrainingError
 from rl.grpo import Compared, Floats, packed, scored
-from rl.loss import MOST
+from rl.loss import MOST, k3
 from rl.processes import ALONE, Processes
 
 if TYPE_CHECKING:
@@ -105,7 +105,7 @@ def mismatch(rows: Sequence[Compared]) -> Mismatch:
     log_ratio = np.concatenate([(old - np.array(m.logprobs))[np.array(m.learn)] for m, old in members]).astype(float)
     weights = np.exp(np.clip(log_ratio, -MOST, MOST))
     return Mismatch(
-        float(np.mean(weights - log_ratio.clip(-MOST, MOST) - 1)),
+        float(k3(torch.from_numpy(log_ratio)).mean()),
         float(weights.sum() ** 2 / (len(weights) * (weights**2).sum())),
         float(np.abs(log_ratio).max()),
     )

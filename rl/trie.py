@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import torch
 from torch.nn.attention.flex_attention import BlockMask, create_block_mask, flex_attention
@@ -102,6 +102,23 @@ def segments_of(parents: Sequence[int]) -> Iterator[Segment]:
     yield from made
 
 
+T = TypeVar("T")
+
+
+def parts(rows: Sequence[T], sequences: Callable[[T], Sequence[Sequence[int]]], most: int) -> list[list[T]]:
+    """The rows in parts whose trees have at most so many tokens, or are of one row."""
+    found: list[list[T]] = []
+    room = 0
+    for row in rows:
+        size = len(build(sequences(row)))
+        if not found or size > room:
+            found.append([])
+            room = most
+        found[-1].append(row)
+        room -= size
+    return found
+
+
 # --- through the model ------------------------------------------------------------------------------------------------
 
 # Their names in Transformers' registry; with no mask of that name, the model makes none.
@@ -113,15 +130,18 @@ def logprobs(model: PreTrainedModel, trie: Trie, wanted_W: torch.Tensor, tempera
 
     ``wanted_W`` are indices of tokens that have a parent, ``temperature_W`` is what each was drawn at.
     """
-    token_ids_N, depths_N, parents_N = (
-        torch.tensor(values, device=model.device) for values in (trie.token_ids, trie.depths, trie.parents)
-    )
-    hidden_N_D = model.base_model(
+    token_ids_N, parents_N = (torch.tensor(values, device=model.device) for values in (trie.token_ids, trie.parents))
+    head: Any = model.get_output_embeddings()
+    logits_W_V = head(hidden(model, trie)[parents_N[wanted_W]]).float() / temperature_W[:, None]
+    return -torch.nn.functional.cross_entropy(logits_W_V, token_ids_N[wanted_W], reduction="none")
+
+
+def hidden(model: PreTrainedModel, trie: Trie) -> torch.Tensor:
+    """What the model's head reads at each token of the tree, [N, D]."""
+    token_ids_N, depths_N = (torch.tensor(values, device=model.device) for values in (trie.token_ids, trie.depths))
+    return model.base_model(
         input_ids=token_ids_N[None], position_ids=depths_N[None], use_cache=False, **attend_with(model, trie)
     ).last_hidden_state[0]
-    head: Any = model.get_output_embeddings()
-    logits_W_V = head(hidden_N_D[parents_N[wanted_W]]).float() / temperature_W[:, None]
-    return -torch.nn.functional.cross_entropy(logits_W_V, token_ids_N[wanted_W], reduction="none")
 
 
 def attend_with(model: PreTrainedModel, trie: Trie) -> dict[str, Any]:

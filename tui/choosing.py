@@ -1,6 +1,7 @@
 """What every training on the log asks a person: which runs to learn from, what is rewarded, what is trained.
 
-``with_runs`` gives a command the options that choose runs; the rest are types of options, and what is made of them.
+``with_options`` gives a command those that several have, ``Runs``, ``Base`` and ``Weights``; the rest are types of
+options, and what is made of them.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
 import typer
 
 from tui.log import Thread, day
+from tui.options import ModelName, settings_for
 from tui.progress import Draw
 
 if TYPE_CHECKING:
@@ -32,9 +34,6 @@ GENERATED = 1000  # of a generated suite, which training questions have nothing 
 RANK = 16  # of an adapter, where none is said
 
 Reward = Annotated[str, typer.Option(help="with_gold, label_free, or verifiers and weights: gold,format=0.1.")]
-Lora = Annotated[int, typer.Option(min=0, help="The rank of an adapter to train instead of all weights.")]
-Adapter = Annotated[Path | None, typer.Option(help="A folder with an adapter to continue.")]
-Threads = Annotated[int, typer.Option(help="0: what PyTorch chooses.")]
 Folder = Annotated[Path, typer.Argument(help="Where checkpoints, metrics, the plot and the model go.")]
 
 
@@ -48,7 +47,9 @@ class Runs:
     thread: Thread = None
     policy: Annotated[str | None, typer.Option(help="Only runs of this version of a model.")] = None
     tags: Annotated[str | None, typer.Option(help="Only runs with all of these tags, by commas.")] = None
-    tasks: Annotated[str | None, typer.Option(help="Only these families, or files of questions, by commas.")] = None
+    tasks: Annotated[
+        str | None, typer.Option(help="Only these families, module:function, or files of questions, by commas.")
+    ] = None
     feedback: Annotated[
         float | None, typer.Option(min=-1.0, max=1.0, help="Only runs of which people said so much or more.")
     ] = None
@@ -69,25 +70,67 @@ class Runs:
             families=names_in(self.tasks),
         )
 
+    def lesson(self, reward: str) -> Lesson:
+        return Lesson(self.wanted, reward, names_in(self.held_out))
 
-def with_runs(command: Callable[..., None]) -> Callable[..., None]:
-    """The command with an option for each field of ``Runs``, which it is given as ``runs``."""
-    hints = get_type_hints(Runs, include_extras=True)
-    chosen = [
-        Parameter(each.name, Parameter.KEYWORD_ONLY, default=each.default, annotation=hints[each.name])
-        for each in fields(Runs)
-    ]
-    own = [each for each in signature(command, eval_str=True).parameters.values() if each.name != "runs"]
+
+@dataclass(frozen=True, slots=True)
+class Base:
+    """What every training is told; each field is an option."""
+
+    model: ModelName = None
+    seed: int = 0
+    threads: Annotated[int, typer.Option(help="0: what PyTorch chooses.")] = 0
+
+    def begun(self) -> tuple[Settings, str]:
+        """The settings, and the model that the training begins with. PyTorch and its libraries are prepared."""
+        from agent.assemble import MINI
+
+        prepared(self.threads)
+        settings = settings_for(model=self.model)
+        return settings, settings.model or str(MINI)
+
+
+@dataclass(frozen=True, slots=True)
+class Weights:
+    """Which weights are trained; each field is an option."""
+
+    lora: Annotated[int, typer.Option(min=0, help="The rank of an adapter to train instead of all weights.")] = 0
+    adapter: Annotated[Path | None, typer.Option(help="A folder with an adapter to continue.")] = None
+
+    def trainee(self, name: str) -> Trainee:
+        from rl.trainee import adapted, whole
+
+        return adapted(name, self.lora or RANK, self.adapter) if self.lora or self.adapter else whole(name)
+
+
+def with_options(command: Callable[..., None]) -> Callable[..., None]:
+    """The command with an option for each field of its keyword arguments, which are dataclasses such as ``Runs``."""
+    given_to = signature(command, eval_str=True).parameters.values()
+    own = [each for each in given_to if each.kind is not Parameter.KEYWORD_ONLY]
+    several = {each.name: each.annotation for each in given_to if each.kind is Parameter.KEYWORD_ONLY}
+    options = {name: options_of(kind) for name, kind in several.items()}
 
     @wraps(command)
     def whole(**given: Any) -> None:
-        runs = Runs(**{each.name: given.pop(each.name) for each in chosen})
-        command(**given, runs=runs)
+        made = {
+            name: kind(**{each.name: given.pop(each.name) for each in options[name]}) for name, kind in several.items()
+        }
+        command(**given, **made)
 
-    everything = Signature([*own, *chosen])
+    everything = Signature([*own, *(option for each in options.values() for option in each)])
     whole.__signature__ = everything  # type: ignore[attr-defined] - where inspect, and with it Typer, looks first
     whole.__annotations__ = {name: each.annotation for name, each in everything.parameters.items()}
     return whole
+
+
+def options_of(kind: type) -> list[Parameter]:
+    """A keyword for each field of a dataclass."""
+    hints = get_type_hints(kind, include_extras=True)
+    return [
+        Parameter(each.name, Parameter.KEYWORD_ONLY, default=each.default, annotation=hints[each.name])
+        for each in fields(kind)
+    ]
 
 
 def names_in(text: str | None) -> list[str]:
@@ -107,12 +150,6 @@ def prepared(threads: int) -> None:
     logging.set_verbosity_error()
     if threads:
         torch.set_num_threads(threads)
-
-
-def trainee_of(lora: int, adapter: Path | None, name: str) -> Trainee:
-    from rl.trainee import adapted, whole
-
-    return adapted(name, lora or RANK, adapter) if lora or adapter else whole(name)
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,7 +172,10 @@ def collected(settings: Settings, lesson: Lesson, draw: Draw) -> Found:
     from rl.selection import learnable
     from rl.step_rewards import step_rewards_of
     from rl.suites.named import is_file
+    from rl.tasks.suite import add_families, add_functions
 
+    add_families(settings.tasks)
+    add_functions(name for name in lesson.wanted.families if not is_file(name))
     own = {task.task_id: task for task in tasks_in(filter(is_file, lesson.wanted.families))}
     known = own | {task.task_id: task for task in tasks_in(lesson.files)}
     families = [name for name in lesson.wanted.families if not is_file(name)]

@@ -21,7 +21,9 @@ Questions = Annotated[int, typer.Option(min=1, help="Of each tier; of a file, a 
 
 
 def collect(
-    suite: Annotated[str, typer.Argument(help="A family, or family/tier; all; hard; FILE.jsonl. By commas.")],
+    suite: Annotated[
+        str, typer.Argument(help="A family, or family/tier; all; hard; FILE.jsonl; module:function. By commas.")
+    ],
     questions: Questions = 100,
     effort: Annotated[str, typer.Option("--effort", "-e", help="low, medium, high, max or auto.")] = "high",
     seed: Annotated[int, typer.Option(help="Which questions are generated, or drawn from a file.")] = 1,

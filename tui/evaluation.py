@@ -32,7 +32,8 @@ def evaluate(
     suite: Annotated[
         str,
         typer.Argument(
-            help="A family, or family/tier; all; hard; handwritten; FILE.jsonl; hf:OWNER/NAME:CONFIG:SPLIT. By commas."
+            help="A family, or family/tier; all; hard; handwritten; FILE.jsonl; hf:OWNER/NAME:CONFIG:SPLIT; "
+            "module:function. By commas."
         ),
     ],
     questions: Annotated[int, typer.Option(min=1, help="Questions of each tier; of a file, a sample.")] = 100,
@@ -195,8 +196,9 @@ def suites_named(names: str) -> list[tuple[str, int]]:
     """(family, tier) for ``arithmetic``, ``lookup/2``, ``handwritten`` and commas between; for ``all`` and ``hard``."""
     from agent.errors import SettingsError
     from rl.tasks import handwritten
-    from rl.tasks.suite import FAMILIES, HARD_TIERS
+    from rl.tasks.suite import FAMILIES, HARD_TIERS, add_functions
 
+    add_functions(names.split(","))
     if names == "hard":
         return [(family, tier) for family, tiers in HARD_TIERS.items() for tier in tiers]
     suites = {name: family.TIERS for name, family in FAMILIES.items()} | {"handwritten": handwritten.TIERS}
@@ -210,7 +212,7 @@ def suites_named(names: str) -> list[tuple[str, int]]:
             known = ", ".join(["all", "hard", *suites])
             raise SettingsError(
                 f"There is no suite {part!r}; take one of {known}, with /tier or without, or name a file "
-                "(.jsonl, .csv, .parquet) or hf:OWNER/NAME:CONFIG:SPLIT."
+                "(.jsonl, .csv, .parquet), hf:OWNER/NAME:CONFIG:SPLIT or a function, module:function."
             )
         found += [(family, t) for t in tiers]
     return found

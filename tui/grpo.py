@@ -3,28 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, get_args
 
 import typer
 
 from tui.choosing import (
-    Adapter,
+    Base,
     Folder,
     Lesson,
-    Lora,
     Reward,
     Runs,
-    Threads,
+    Weights,
     collected,
     names_in,
-    prepared,
-    trainee_of,
-    with_runs,
+    with_options,
 )
-from tui.options import ModelName, settings_for
+from tui.options import settings_for
 from tui.progress import Draw, bar, drawing
 
 if TYPE_CHECKING:
@@ -36,18 +33,20 @@ if TYPE_CHECKING:
 
 
 def add_to(app: typer.Typer, log_app: typer.Typer, train_app: typer.Typer) -> None:
-    train_app.command()(with_runs(grpo))
-    log_app.command()(with_runs(groups))
+    train_app.command()(with_options(grpo))
+    log_app.command()(with_options(groups))
 
 
 def grpo(
     folder: Folder,
-    model: ModelName = None,
     reward: Reward = "with_gold",
     variant: Annotated[str, typer.Option(help="grpo, dr_grpo, dapo, gspo or rloo.")] = "grpo",
     epochs: float = 1.0,
     batch: Annotated[int, typer.Option(min=1, help="Groups a step.")] = 16,
     learning_rate: float = 2e-5,
+    schedule: Annotated[str, typer.Option(help="Of the learning rate: trapezoid or cosine, after a warm-up.")] = (
+        "trapezoid"
+    ),
     clip_low: float = 0.2,
     clip_high: float = 0.2,
     kl: Annotated[float, typer.Option(min=0.0, help="Weight of the divergence from the model it begins with.")] = 0.0,
@@ -60,48 +59,52 @@ def grpo(
     leave_one_out: Annotated[
         bool, typer.Option("--leave-one-out", help="Compare with the mean of the others.")
     ] = False,
-    lora: Lora = 0,
-    adapter: Adapter = None,
+    micro_tokens: Annotated[
+        int, typer.Option(min=1, help="Tokens that go through the model at once, where a group has not more.")
+    ] = 4_000,
+    gradient_checkpointing: Annotated[
+        bool, typer.Option("--gradient-checkpointing", help="Compute layers again instead of keeping them.")
+    ] = False,
     collect: Annotated[
         str | None,
         typer.Option(help="Suites to ask questions of between trainings, instead of learning from the log as it is."),
     ] = None,
     rounds: Annotated[int, typer.Option(min=1, help="Of collecting and learning.")] = 4,
     questions: Annotated[int, typer.Option(min=1, help="Of each tier that a round collects.")] = 32,
-    seed: int = 0,
-    threads: Threads = 0,
     *,
+    base: Base,
+    weights: Weights,
     runs: Runs,
 ) -> None:
     """Train on the log's groups of attempts, sampling nothing. Resumes what is in FOLDER."""
-    from agent.assemble import MINI
     from agent.errors import SettingsError
     from rl.grpo import GRPOSettings
-    from rl.loss import LossSettings
+    from rl.loss import LossSettings, Variant
+    from rl.optimise import Schedule
     from rl.processes import launched
 
     if collect is not None and launched().count > 1:
         raise SettingsError("--collect asks in one process; collect with `ponder collect`, and leave the option out.")
-    prepared(threads)
-    settings = settings_for(model=model)
+    settings, name = base.begun()
     how = GRPOSettings(
-        LossSettings(variant_named(variant), clip_low, clip_high, kl),
+        LossSettings(one_of(Variant, variant, "variant"), clip_low, clip_high, kl),
         baseline="leave_one_out" if leave_one_out else "mean",
         step_weight=step_weight,
         most_drift=most_drift,
         batch=batch,
         epochs=epochs,
+        micro_tokens=micro_tokens,
         learning_rate=learning_rate,
-        seed=seed,
+        schedule=one_of(Schedule, schedule, "schedule"),
+        seed=base.seed,
+        gradient_checkpointing=gradient_checkpointing,
     )
-    opened = partial(trainee_of, lora, adapter)
     if collect is None:
-        lesson = Lesson(runs.wanted, reward, names_in(runs.held_out), steps=step_weight > 0)
-        groups = partial(collected, settings, lesson)
-        taught = [learn(partial(opened, settings.model or str(MINI)), groups, how, folder)]
+        lesson = replace(runs.lesson(reward), steps=step_weight > 0)
+        taught = [learn(partial(weights.trainee, name), partial(collected, settings, lesson), how, folder)]
     else:
         asking = Collecting(collect, questions, rounds, runs.effort or "high", reward)
-        taught = in_turn(settings, asking, opened, how, folder)
+        taught = in_turn(settings, asking, weights.trainee, how, folder)
     if not launched().first:
         return
     print("\n".join(line for each in taught for line in each.said()))
@@ -126,8 +129,6 @@ def in_turn(
 
     A round whose model is there is not done again.
     """
-    from dataclasses import replace
-
     from agent.assemble import MINI
     from rl.selection import Wanted
     from tui.collecting import asked
@@ -156,15 +157,12 @@ def files_in(suite: str) -> list[str]:
     return [name for name in names_in(suite) if is_file(name)]
 
 
-def variant_named(name: str) -> Any:
-    """Raises ``SettingsError``."""
-    from typing import get_args
-
+def one_of(known: Any, name: str, what: str) -> Any:
+    """The name, which ``known``, a ``Literal``, has. Raises ``SettingsError``."""
     from agent.errors import SettingsError
-    from rl.loss import Variant
 
-    if name not in get_args(Variant):
-        raise SettingsError(f"There is no variant {name!r}; take one of {', '.join(get_args(Variant))}.")
+    if name not in get_args(known):
+        raise SettingsError(f"There is no {what} {name!r}; take one of {', '.join(get_args(known))}.")
     return name
 
 
@@ -199,7 +197,7 @@ def groups(
     if names not in PARTS:
         raise SettingsError(f"There are no columns of {names!r}; take one of {', '.join(PARTS)}.")
     with bar() as draw:
-        found = collected(settings_for(), Lesson(runs.wanted, reward, names_in(runs.held_out)), draw)
+        found = collected(settings_for(), runs.lesson(reward), draw)
     written = export_groups(found.groups, path, names)
     print(printable(f"{written} trajectories of {len(found.groups)} groups written to {path}"))
     for why, count in found.left_out.most_common():

@@ -9,22 +9,17 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from tui.choosing import (
-    Adapter,
+    Base,
     Folder,
-    Lesson,
-    Lora,
     Reward,
     Runs,
-    Threads,
+    Weights,
     collected,
     names_in,
-    prepared,
     tasks_in,
     told,
-    trainee_of,
-    with_runs,
+    with_options,
 )
-from tui.options import ModelName, settings_for
 from tui.progress import Draw, bar, drawing, speaks
 
 if TYPE_CHECKING:
@@ -38,15 +33,14 @@ AtOnce = Annotated[int, typer.Option(min=1, help="Of those, how many go through 
 
 
 def add_to(app: typer.Typer, log_app: typer.Typer, train_app: typer.Typer) -> None:
-    train_app.command()(with_runs(star))
-    train_app.command()(with_runs(dpo))
-    train_app.command("reward")(with_runs(reward_model))
-    train_app.command()(with_runs(distill))
+    train_app.command()(with_options(star))
+    train_app.command()(with_options(dpo))
+    train_app.command("reward")(with_options(reward_model))
+    train_app.command()(with_options(distill))
 
 
 def star(
     folder: Folder,
-    model: ModelName = None,
     reward: Reward = "with_gold",
     least: Annotated[float, typer.Option(min=0.0, max=1.0, help="The reward that a winner has.")] = 0.5,
     a_group: Annotated[int, typer.Option(min=1, help="Winners of a group, at most.")] = 1,
@@ -54,24 +48,20 @@ def star(
     batch: Batch = 16,
     at_once: AtOnce = 4,
     learning_rate: float = 1e-5,
-    lora: Lora = 0,
-    adapter: Adapter = None,
-    seed: int = 0,
-    threads: Threads = 0,
     *,
+    base: Base,
+    weights: Weights,
     runs: Runs,
 ) -> None:
     """Learn the log's winners by heart: the best attempt of each group, if it is good. Resumes what is in FOLDER."""
-    from agent.assemble import MINI
     from rl.engine import EngineSettings
     from rl.winners import Standard, learn, winners
 
-    prepared(threads)
-    settings = settings_for(model=model)
-    how = EngineSettings(epochs, batch, at_once, learning_rate, seed=seed)
+    settings, name = base.begun()
+    how = EngineSettings(epochs, batch, at_once, learning_rate, seed=base.seed)
     with bar() as draw:
-        groups = collected(settings, Lesson(runs.wanted, reward, names_in(runs.held_out)), draw)
-        trainee = trainee_of(lora, adapter, settings.model or str(MINI))
+        groups = collected(settings, runs.lesson(reward), draw)
+        trainee = weights.trainee(name)
         longest = trainee.model.config.max_position_embeddings
         found = winners(groups.groups, Standard(least, a_group), trainee.renderer.decode, longest)
         steps = learn(trainee, found, how, folder, drawing(draw, folder))
@@ -82,7 +72,6 @@ def star(
 
 def dpo(
     folder: Folder,
-    model: ModelName = None,
     reward: Reward = "with_gold",
     margin: Margin = 0.1,
     a_group: APair = 1,
@@ -91,32 +80,27 @@ def dpo(
     batch: Batch = 16,
     at_once: AtOnce = 4,
     learning_rate: float = 1e-6,
-    lora: Lora = 0,
-    adapter: Adapter = None,
-    seed: int = 0,
-    threads: Threads = 0,
     *,
+    base: Base,
+    weights: Weights,
     runs: Runs,
 ) -> None:
     """Train on pairs of attempts, the better against the worse, by rewards and by people. Resumes what is in FOLDER."""
-    from agent.assemble import MINI
     from rl.dpo import learn
     from rl.engine import EngineSettings
     from rl.preference import Contrast
 
-    prepared(threads)
-    settings = settings_for(model=model)
-    how = EngineSettings(epochs, batch, at_once, learning_rate, seed=seed)
+    settings, name = base.begun()
+    how = EngineSettings(epochs, batch, at_once, learning_rate, seed=base.seed)
     with bar() as draw:
         found = pairs_of(settings, runs, reward, Contrast(margin, a_group), draw)
-        trainee = trainee_of(lora, adapter, settings.model or str(MINI))
+        trainee = weights.trainee(name)
         pairs, steps = learn(trainee, found, how, beta, folder, drawing(draw, folder))
     finished(folder, f"{len(pairs.pairs)} pairs, {steps} steps.", pairs.left_out, asked_with(folder))
 
 
 def reward_model(
     folder: Folder,
-    model: ModelName = None,
     reward: Reward = "with_gold",
     margin: Margin = 0.1,
     a_group: APair = 1,
@@ -124,25 +108,22 @@ def reward_model(
     batch: Batch = 16,
     at_once: AtOnce = 4,
     learning_rate: float = 1e-5,
-    seed: int = 0,
-    threads: Threads = 0,
     *,
+    base: Base,
     runs: Runs,
 ) -> None:
     """Train a model that says how good a finished attempt is, on pairs as of dpo. Resumes what is in FOLDER."""
-    from agent.assemble import MINI, open_log
+    from agent.assemble import open_log
     from agent.policy.attempts import AttemptEncoder
     from rl.engine import EngineSettings
     from rl.preference import Contrast
     from rl.reward_model import comparisons, learn, new_model
 
-    prepared(threads)
-    settings = settings_for(model=model)
-    base = settings.model or str(MINI)
-    how, encode = EngineSettings(epochs, batch, at_once, learning_rate, seed=seed), AttemptEncoder.load(base)
+    settings, name = base.begun()
+    how, encode = EngineSettings(epochs, batch, at_once, learning_rate, seed=base.seed), AttemptEncoder.load(name)
     with bar() as draw:
         pairs = pairs_of(settings, runs, reward, Contrast(margin, a_group), draw)
-        trained = new_model(base)
+        trained = new_model(name)
         with open_log(settings) as log:
             found = comparisons(log, pairs, encode, trained.config.max_position_embeddings)
         judged = learn(trained, encode, found, how, folder, drawing(draw, folder))
@@ -156,11 +137,10 @@ def pairs_of(settings: Settings, runs: Runs, reward: str, contrast: Contrast, dr
     from agent.assemble import open_log
     from rl.preference import Pairs, rewarded, said
 
-    held_out = names_in(runs.held_out)
-    groups = collected(settings, Lesson(runs.wanted, reward, held_out), draw)
+    groups = collected(settings, runs.lesson(reward), draw)
     by_reward = rewarded(groups.groups, contrast)
     with open_log(settings) as log:
-        by_people = said(log, runs.wanted, contrast, tasks_in(held_out))
+        by_people = said(log, runs.wanted, contrast, tasks_in(names_in(runs.held_out)))
     left_out = groups.left_out + by_reward.left_out + by_people.left_out
     return Pairs(by_people.pairs + by_reward.pairs, left_out)
 
@@ -168,34 +148,30 @@ def pairs_of(settings: Settings, runs: Runs, reward: str, contrast: Contrast, dr
 def distill(
     folder: Folder,
     teacher: Annotated[str, typer.Option(help="A folder of weights with the student's tokenizer.")],
-    model: ModelName = None,
     epochs: float = 1.0,
     batch: Annotated[int, typer.Option(min=1, help="Runs a step.")] = 8,
     learning_rate: float = 1e-5,
-    lora: Lora = 0,
-    adapter: Adapter = None,
-    seed: int = 0,
-    threads: Threads = 0,
     *,
+    base: Base,
+    weights: Weights,
     runs: Runs,
 ) -> None:
     """Make the model more like a teacher, at every token that it sampled into the log. Resumes what is in FOLDER."""
-    from agent.assemble import MINI, open_log
+    from agent.assemble import open_log
     from rl.distill import DistillSettings, learn, samples, teacher_of
     from rl.processes import launched
 
-    prepared(threads)
-    settings = settings_for(model=model)
-    how = DistillSettings(batch, epochs, learning_rate=learning_rate, seed=seed)
+    settings, name = base.begun()
+    how = DistillSettings(batch, epochs, learning_rate=learning_rate, seed=base.seed)
     with bar() as draw:
-        trainee = trainee_of(lora, adapter, settings.model or str(MINI))
+        trainee = weights.trainee(name)
         other = teacher_of(teacher, trainee.renderer)
         longest = min(each.config.max_position_embeddings for each in (trainee.model, other))
         apart = tasks_in(names_in(runs.held_out))
         with open_log(settings) as log:
             found = samples(log, runs.wanted, longest, apart, lambda done, total: told(draw, done, total))
         steps = learn(trainee, other, found, how, folder, drawing(draw, folder), launched())
-    by = ", ".join(f"{name} ({count})" for name, count in found.policies.most_common())
+    by = ", ".join(f"{who} ({count})" for who, count in found.policies.most_common())
     said = f"{found.policies.total()} samples of {len(found.rows)} runs, {steps} steps; drawn by {by}."
     finished(folder, said, found.left_out, asked_with(folder))
 

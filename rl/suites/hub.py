@@ -16,6 +16,7 @@ from typing import TypeVar
 
 from rl.suites.files import SUFFIXES, SuiteError
 
+HUB = "hf:"  # what the name of such a suite begins with
 PATIENCE = 30.0  # seconds for the list of a data set's files
 T = TypeVar("T")
 

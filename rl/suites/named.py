@@ -9,9 +9,8 @@ from pathlib import Path
 from rl.evaluate import Suite
 from rl.suites import hub
 from rl.suites.files import SUFFIXES, SuiteError, Tell
+from rl.suites.hub import HUB
 from rl.suites.sample import sampled
-
-HUB = "hf:"
 
 
 def is_file(name: str) -> bool:

@@ -7,7 +7,10 @@ from dataclasses import replace
 from itertools import count
 from typing import Protocol, TypeVar
 
+from agent.errors import SettingsError
 from agent.loading import load
+from rl.suites.function import FunctionFamily
+from rl.suites.hub import HUB
 from rl.tasks import arithmetic, injection, lookup, programs, smalltalk, strings, sums, units
 from rl.tasks.redraw import WAYS, Change, Recording, redrawn
 from rl.tasks.task import SPLITS, Draw, Split, Task
@@ -49,10 +52,23 @@ SHARES = {
 def add_families(specs: Iterable[str]) -> None:
     """Families of a person's own, by ``module:object`` or as entry points in the group ``ponder.tasks``.
 
-    A family is called what its object is called. None of them is in the mixture. Raises ``SettingsError``.
+    A family is called what its object is called; a plain function of (seed, index) is called ``module:function``. None
+    of them is in the mixture. Raises ``SettingsError``.
     """
     for spec in specs:
-        FAMILIES[spec.rpartition(":")[2]] = load(spec, "ponder.tasks")
+        found = load(spec, "ponder.tasks")
+        if hasattr(found, "TIERS"):
+            FAMILIES[spec.rpartition(":")[2]] = found
+        elif callable(found):
+            FAMILIES[spec] = FunctionFamily(spec, found)
+        else:
+            raise SettingsError(f"{spec} is no family and no function of (seed, index); name one that is.")
+
+
+def add_functions(suites: Iterable[str]) -> None:
+    """Those among the names of suites that say ``module:function``. Raises ``SettingsError``."""
+    named = {name.partition("/")[0] for name in suites if not name.startswith(HUB)}
+    add_families(name for name in sorted(named) if ":" in name and name not in FAMILIES)
 
 
 def generate(family: str, tier: int, split: Split, seed: int, index: int) -> Task:

@@ -25,7 +25,6 @@ from rl.distill import (
     Samples,
     accumulate,
     learn,
-    packed,
     samples,
     summed_divergence,
     teacher_of,
@@ -105,17 +104,6 @@ def test_tokens_that_only_one_of_them_has_are_not_compared() -> None:
     larger.resize_token_embeddings(16)
     assert float(summed_divergence(model, larger, ROWS)[0].detach()) == pytest.approx(float(loss.detach()), abs=1e-6)
     assert size == 11
-
-
-@given(drawn_rows, st.integers(1, 30))
-def test_parts_hold_all_runs_in_at_most_so_many_tokens(rows: list[Drawn], most: int) -> None:
-    parts = packed(rows, most)
-    assert [row for part in parts for row in part] == rows
-    assert all(len(part) == 1 or sum(tree_size(row) for row in part) <= most for part in parts)
-
-
-def tree_size(row: Drawn) -> int:
-    return len({way[: i + 1] for way in row.sequences for i in range(len(way))})
 
 
 # --- training ---------------------------------------------------------------------------------------------------------

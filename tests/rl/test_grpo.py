@@ -1,5 +1,6 @@
 """GRPO on groups: the tree's gradient is that of padded rows, and what was better becomes likelier."""
 
+from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,7 +14,7 @@ from transformers import PreTrainedModel
 from agent.records import PolicyVersion
 from rl.checkpoints import TrainingError
 from rl.groups import Group, Member
-from rl.grpo import Compared, GRPOSettings, accumulate, compared, packed, train
+from rl.grpo import Compared, GRPOSettings, accumulate, checkpointed, compared, packed, train
 from rl.loss import Batch, LossSettings, Step, Variant, policy_loss
 from rl.optimise import Progress
 from tests.rl.test_trie import gradient, model_of
@@ -92,6 +93,36 @@ def test_the_trees_loss_and_gradient_are_those_of_padded_rows(variant: Variant, 
     theirs = gradient(model)
     assert learned.loss == pytest.approx(loss.item(), abs=1e-6)
     assert (mine - theirs).norm() <= 1e-5 * theirs.norm()
+
+
+@pytest.mark.parametrize("family", ["qwen3", "llama"])
+def test_layers_that_are_computed_again_give_the_same_gradient(family: str) -> None:
+    rows, _ = compared(GROUPS, HOW)
+    calls = Counter[str]()
+
+    def learned(model: PreTrainedModel, name: str) -> torch.Tensor:
+        attention = model.base_model.layers[0].self_attn  # type: ignore[union-attr] - these families have layers
+        attention.register_forward_hook(lambda *_: calls.update([name]))
+        accumulate(model.train(), rows, HOW)
+        return gradient(model)
+
+    kept = learned(model_of(family), "kept")
+    model = model_of(family)
+    checkpointed(model)
+    torch.testing.assert_close(learned(model, "again"), kept, rtol=1e-12, atol=1e-12)
+    assert calls["again"] == 2 * calls["kept"] > 0
+
+
+def test_a_training_goes_on_with_its_schedule_and_with_layers_computed_again_or_not(tmp_path: Path) -> None:
+    rows, _ = compared(GROUPS, HOW)
+    with pytest.raises(Killed):
+        run(tmp_path, kill_at=12)
+    with pytest.raises(TrainingError, match="schedule trapezoid, not cosine"):
+        train(model_of("qwen3").float(), rows, replace(HOW, schedule="cosine"), tmp_path, lambda progress: None)
+    told: list[int] = []
+    again = replace(HOW, gradient_checkpointing=True)
+    train(model_of("qwen3").float(), rows, again, tmp_path, lambda progress: told.append(progress.step))
+    assert told[0] == 10
 
 
 class Killed(Exception):

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import torch
 
-from rl.optimise import Course, Learned, Progress, follow, places, trapezoid
+from rl.optimise import Course, Learned, Progress, cosine, follow, places, scheduled, trapezoid
 
 
 def test_rates_warm_up_stay_and_fall_to_nothing() -> None:
@@ -17,6 +17,20 @@ def test_rates_warm_up_stay_and_fall_to_nothing() -> None:
     assert factors[70:] == sorted(factors[70:], reverse=True)
     assert factors[85] == pytest.approx(0.5)
     assert factors[100] == 0
+
+
+def test_a_cosine_warms_up_and_falls_in_half_a_wave() -> None:
+    factors = [cosine(step, 100, warmup=10) for step in range(101)]
+    assert factors[:10] == pytest.approx([0.1 * (step + 1) for step in range(10)])
+    assert factors[9:] == sorted(factors[9:], reverse=True)
+    assert factors[9] == 1
+    assert factors[9 + 91 // 2] == pytest.approx(0.5, abs=0.02)
+    assert factors[99] > factors[100] == pytest.approx(0)
+
+
+def test_a_schedule_is_chosen_by_its_name() -> None:
+    assert scheduled("cosine", 40, 100, 10, 0.3) == cosine(40, 100, 10)
+    assert scheduled("trapezoid", 85, 100, 10, 0.3) == trapezoid(85, 100, 10, 0.3) != cosine(85, 100, 10)
 
 
 def test_an_epoch_has_each_row_once_in_an_order_of_its_own() -> None:

@@ -10,7 +10,7 @@ from tests.tui.commands import one_sentence, ponder
 
 pytestmark = pytest.mark.timeout(600)
 
-VERIFIER = """
+MINE = """
 from verifiers.verdict import Verdict
 
 class Length:
@@ -19,13 +19,16 @@ class Length:
     async def verify(self, cases):
         lengths = [len(case.answer + case.thought) for case in cases]
         return [Verdict(self.name, length % 97 / 97) for length in lengths]
+
+def words(seed, index):
+    return f"How many e are in the word {chr(97 + index % 26)}{seed}{index}?", 0
 """
 
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     """Where a verifier of the person's own lies, whose questions are two."""
-    (tmp_path / "mine.py").write_text(VERIFIER)
+    (tmp_path / "mine.py").write_text(MINE)
     questions = [{"question": f"How many e are in {word}?", "answer": "1"} for word in ("tree", "bed")]
     (tmp_path / "words.jsonl").write_text("".join(json.dumps(each) + "\n" for each in questions))
     return tmp_path
@@ -86,10 +89,22 @@ def test_a_log_with_nothing_to_learn_from_says_why_and_leaves_no_folder(model: s
     assert not (folder / "out").exists()
 
 
+def test_questions_of_a_function_are_asked_and_their_answers_found_again(model: str, folder: Path) -> None:
+    said = run(folder, "collect", "mine:words", "--questions", "2", "--effort", "medium", "--model", model)
+    assert said.startswith("2 questions are in the log")
+    how = ("train", "grpo", "out", "--model", model, "--reward", "gold")
+    path = f"{Path(__file__).parents[2]}:{folder}"
+    done = ponder(*how, "--tasks", "mine:words", folder=folder, PYTHONPATH=path)
+    assert "(2 times: its rewards are all the same)" in one_sentence(done)
+    done = ponder(*how, folder=folder, PYTHONPATH=path)
+    assert "nobody could judge it" in one_sentence(done)
+
+
 @pytest.mark.parametrize(
     ("flags", "says"),
     [
         (("--variant", "ppo"), "There is no variant 'ppo'; take one of grpo, dr_grpo, dapo, gspo, rloo."),
+        (("--schedule", "step"), "There is no schedule 'step'; take one of trapezoid, cosine."),
         (("--reward", "gold=0"), "'gold=0' is no reward"),
         (("--reward", "nosuch"), "There is no verifier called 'nosuch'"),
     ],
