@@ -164,7 +164,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--epochs", type=float, default=8)
     parser.add_argument("--rate", type=float, default=2e-4)
     plan = Plan(**vars(parser.parse_args(arguments)))
-    jobs = [(seed, arm) for seed in range(plan.seeds) for arm in ARMS]
+    jobs = [(seed, arm) for arm in ARMS for seed in range(plan.seeds)]
     with ThreadPoolExecutor(
         os.cpu_count()
     ) as workers:  # a small model keeps one processor busy; first come, first served

@@ -1,10 +1,15 @@
 """``ponder collect`` and ``ponder train grpo``, on a model that answers nonsense and is rewarded for its length."""
 
 import json
+import os
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
+import torch
+from safetensors.torch import load_file
 
 from tests.tui.commands import one_sentence, ponder
 
@@ -56,21 +61,32 @@ def test_what_was_collected_is_learned_from_and_a_second_call_has_nothing_left_t
     assert len((folder / "out/metrics.jsonl").read_text().splitlines()) == 1
 
 
-def test_collecting_and_learning_take_turns_and_go_on_where_they_stopped(model: str, folder: Path) -> None:
-    how = (
-        "train",
-        "grpo",
-        "out",
-        "--model",
-        model,
-        "--reward",
-        "mine:Length",
-        "--collect",
-        "words.jsonl",
-        "--threads",
-        "1",
+def test_two_processes_under_accelerate_make_the_model_of_one_and_speak_once(model: str, folder: Path) -> None:
+    run(folder, "collect", "words.jsonl", "--effort", "medium", "--model", model)
+    how = ("--model", model, "--reward", "mine:Length", "--learning-rate", "0.001", "--micro-tokens", "1")
+    said = run(folder, "train", "grpo", "one", *how, "--threads", "1")
+    launch = "-m accelerate.commands.launch --multi_gpu --num_processes 2 --num_machines 1 --mixed_precision no"
+    launch += f" --dynamo_backend no --main_process_port 0 {Path(sys.executable).parent / 'ponder'} train grpo two"
+    environment = os.environ | {"PYTHONPATH": f"{Path(__file__).parents[2]}:{folder}", "PONDER_MOST_TOKENS": "400"}
+    done = subprocess.run(
+        [sys.executable, *launch.split(), *how, "--threads", "1"],
+        cwd=folder, env=environment, capture_output=True, text=True, timeout=500,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert done.stdout == said.replace("one/model", "two/model")
+    [line], [both] = (
+        [json.loads(each) for each in (folder / name / "metrics.jsonl").read_text().splitlines()]
+        for name in ("one", "two")
     )
-    how += ("--effort", "medium", "--rounds", "2", "--learning-rate", "0.001")
+    assert both["loss"] == pytest.approx(line["loss"], abs=1e-6)
+    assert both["tokens"] == line["tokens"]
+    one, two = (load_file(folder / name / "model/model.safetensors") for name in ("one", "two"))
+    assert all(torch.allclose(one[name].float(), two[name].float(), atol=1e-2) for name in one)
+
+
+def test_collecting_and_learning_take_turns_and_go_on_where_they_stopped(model: str, folder: Path) -> None:
+    how = ("train", "grpo", "out", "--model", model, "--reward", "mine:Length", "--collect", "words.jsonl")
+    how += ("--threads", "1", "--effort", "medium", "--rounds", "2", "--learning-rate", "0.001")
     said = run(folder, *how)
     assert len(re.findall("groups of", said)) == 2
     weights = [(folder / f"out/{place}/model.safetensors").read_bytes() for place in ("round-0/model", "round-1/model")]
