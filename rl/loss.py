@@ -117,7 +117,7 @@ def sums(
         "weight_squared": weight**2,
         "truncated": (weight >= settings.truncate).float(),
         "mismatch_kl": k3(staleness),
-        "drift": k3(moved),
+        "drift": moved.clamp(-MOST, MOST) ** 2 / 2,  # k2: one token that became much likelier does not make all of it
     }
     return {name: float(torch.where(batch.learn, values, 0.0).sum()) for name, values in of.items()}
 
