@@ -54,8 +54,9 @@ def grpo(
         float, typer.Option(min=0.0, help="Of what the process reward model says of each step, beside the outcome.")
     ] = 0.0,
     most_drift: Annotated[
-        float, typer.Option(help="Nats a token from the model it begins with, beyond which the training ends.")
-    ] = 0.1,
+        float | None,
+        typer.Option(min=0.0, help="Nats a token from the model it begins with, beyond which the training ends."),
+    ] = None,
     leave_one_out: Annotated[
         bool, typer.Option("--leave-one-out", help="Compare with the mean of the others.")
     ] = False,

@@ -98,8 +98,7 @@ def update(start: Path, groups: Groups, how: GRPOSettings, folder: Path, kept: M
         print(f"{folder}: update {progress.step + 1} of {max(kept)}, {progress.seconds:.0f} s", flush=True)
 
     epochs = max(kept) * how.batch / len(rows)
-    on = replace(how, epochs=epochs, warmup=1, decay=0.0, checkpoint_every=4, most_drift=float("inf"))
-    train(trainee.model, rows, on, folder, keep)
+    train(trainee.model, rows, replace(how, epochs=epochs, warmup=1, decay=0.0, checkpoint_every=4), folder, keep)
 
 
 # --- gradients --------------------------------------------------------------------------------------------------------

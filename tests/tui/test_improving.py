@@ -24,7 +24,7 @@ HOW = GRPOSettings(epochs=2, learning_rate=1e-3, batch=2)
 
 @pytest.fixture
 def settings(model: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Settings:
-    verifier = "from tests.tui.test_grpo import VERIFIER\nexec(VERIFIER)\n"
+    verifier = "from tests.tui.test_grpo import MINE\nexec(MINE)\n"
     (tmp_path / "mine_of_improving.py").write_text(verifier)
     monkeypatch.syspath_prepend(str(tmp_path))
     return Settings(home=tmp_path / "home", model=model, encoder="none")
