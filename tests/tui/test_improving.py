@@ -54,9 +54,9 @@ def test_a_turn_leaves_a_candidate_and_its_decision_and_is_not_taken_again(setti
 def test_with_an_adapter_it_asks_and_judges_by_the_server_that_runs_vllm(
     settings: Settings, vllm: Note, tmp_path: Path
 ) -> None:
-    turn = Turn("sums/1", 3, "medium", "mine_of_improving:Length", 4)
+    turn = Turn("strings/4", 3, "high", "mine_of_improving:Length", 4)
     own = settings.model_copy(update={"model": vllm.model})
-    with note.left(own.home, replace(vllm, root=vllm.model)):
+    with note.left(own.home, replace(vllm, root=vllm.model, starting_since=None)):
         take(own, tmp_path / "loop/turn-0", 0, turn, HOW, RULES)
     [version] = registry.versions(own.home)
     with open_log(own) as log:
