@@ -158,7 +158,7 @@ def torn(home: Path) -> list[str]:
     return problems
 
 
-def quiet(total: int, done: int, label: str, note: str = "") -> None:
+def quiet(*_: object, **__: object) -> None:
     """No bar."""
 
 

@@ -57,7 +57,7 @@ RESAMPLES, ANY = 2_000, Limits(mismatch=float("inf"), least_ess=0.0)
 Groups = dict[str, Group]  # by the id of the task
 
 
-def quiet(total: int, done: int, label: str, note: str = "") -> None:
+def quiet(*_: object, **__: object) -> None:
     """No bar."""
 
 

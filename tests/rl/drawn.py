@@ -25,7 +25,7 @@ def drawn_groups(model: PreTrainedModel, temperature: float, tools: bool = True,
         made = [drawn_member(draw, prompt, i, tools) for i in range(4)]
         groups.append(Group(f"r{number}", (), PolicyVersion("m"), temperature, number, tuple(made), True))
     with torch.no_grad():
-        found = iter(scored(model, [Compared(group, (0.0,) * 4, (), ()) for group in groups]).logprobs.tolist())
+        found = iter(scored(model, [Compared(group, (), (), ()) for group in groups]).logprobs.tolist())
     return [
         replace(group, members=tuple(replace(m, logprobs=tuple(next(found)[: len(m.learn)])) for m in group.members))
         for group in groups

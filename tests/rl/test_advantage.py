@@ -53,7 +53,7 @@ scores = st.lists(st.lists(st.floats(0, 1), max_size=5), min_size=2, max_size=5)
 @given(scores)
 def test_a_step_has_what_it_and_all_later_ones_earned_above_the_mean_step(members: list[list[float]]) -> None:
     found = step_advantages([np.array(own) for own in members], "none")
-    mean = np.mean([each for own in members for each in own]) if any(members) else 0.0
+    mean = float(np.mean([each for own in members for each in own])) if any(members) else 0.0
     for own, of_steps in zip(members, found, strict=True):
         np.testing.assert_allclose(of_steps, [sum(own[i:]) - mean * len(own[i:]) for i in range(len(own))], atol=1e-8)
 
