@@ -49,7 +49,7 @@ class GRPOSettings:
     warmup: int = 5
     decay: float = 0.3  # of a trapezoid: the share of the steps, at the end, over which the rate falls to 0
     weight_decay: float = 0.0
-    most_drift: float | None = None  # nats a token from the policy that it began with; beyond it the training ends; None: never
+    most_drift: float | None = None  # nats a token from where it began, beyond which the training ends; None: never
     seed: int = 0
     checkpoint_every: int = 20
     gradient_checkpointing: bool = False  # layers are computed a second time instead of kept: less memory, more time
