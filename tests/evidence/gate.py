@@ -1,17 +1,20 @@
 """What does the gate do with real candidates: how many useless, harmful and better ones does it promote?
 
     python tests/evidence/gate.py noise MODEL FOLDER COUNT SCALE     # candidates: MODEL with noise in its weights
-    python tests/evidence/gate.py record INCUMBENT FOLDER OUT [QUESTIONS] [GUARDED]
+    python tests/evidence/gate.py record INCUMBENT FOLDER OUT [QUESTIONS] [GUARDED] [PROCESSES]
     python tests/evidence/gate.py report OUT [GATES] [EFFECT]
 
 ``record`` asks the incumbent and every model in FOLDER the same held-out questions and keeps the outcomes in OUT, a
 file of JSON lines each; what is there already is not asked again. INCUMBENT is a folder, or NAME@BASE_URL; so is each
 line of FOLDER/served.txt, where there is one. A candidate's kind is its name up to the first dash (null-3, harmful-1).
+GUARDED is how many questions of each guard, 0 for none: the primary suite alone promotes at least as many as the gate.
 
-``report`` draws questions from those of each candidate again (with replacement), GATES gates of each, and prints the
-share promoted with the exact 95 % interval of all gates of its kind. Gates of one candidate share its questions, so
-that an interval over few candidates is too narrow. Then the same with fair coins deciding whose answers are whose (a
-null that is exact), and with coins that lean so far that the mean difference is EFFECT.
+``report`` decides once on the questions as they were asked, the gate of each candidate, and prints how many passed of
+each kind. Then it draws questions again (with replacement), GATES gates of each, and prints the share promoted
+with the exact 95 % interval of all gates of its kind. Gates of one candidate share its questions, so that an interval
+over few candidates is too narrow. Then the same with fair coins deciding whose answers are whose (a null that
+is exact), and with coins that lean so far that the mean difference is EFFECT. No gate has more questions than were
+asked.
 """
 
 from __future__ import annotations
@@ -20,7 +23,10 @@ import asyncio
 import json
 import sys
 from collections import defaultdict
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import replace
+from functools import partial
+from multiprocessing import get_context
 from pathlib import Path
 
 import numpy as np
@@ -78,6 +84,10 @@ async def record(model: str, out: Path, questions: int, guarded: int) -> None:
                 print(f"{file.stem} {suite.name} {wanted.stop}: {found.right_N_S.mean():.3f}", flush=True)
 
 
+def recorded(model: str, out: Path, questions: int, guarded: int) -> None:
+    asyncio.run(record(model, out, questions, guarded))
+
+
 def rows_of(file: Path) -> list[dict[str, object]]:
     return [json.loads(line) for line in file.read_text().splitlines()] if file.exists() else []
 
@@ -93,6 +103,23 @@ def outcomes_of(file: Path) -> Outcomes:
 
 def rows(answers: Answers, places: np.ndarray) -> Answers:
     return Answers(answers.right_N_S[places], answers.formed_N_S[places], answers.tokens_N_S[places])
+
+
+def asked(rules: GateSettings, outcomes: Outcomes) -> GateSettings:
+    """The rules, with no more questions and guards than were asked."""
+    guards = tuple(guard for guard in rules.guards if guard.name in outcomes)
+    return replace(rules, most=min(rules.most, len(outcomes[rules.primary.name].right_N_S)), guards=guards)
+
+
+def gate_once(one: Outcomes, other: Outcomes, rules: GateSettings) -> Decision:
+    """On the questions as they were asked, those of guards again where they do not suffice."""
+
+    def answer(wanted: Wanted) -> Pair:
+        mine, theirs = one[wanted.suite.name], other[wanted.suite.name]
+        places = np.arange(wanted.start, wanted.stop) % len(mine.right_N_S)
+        return Pair(rows(mine, places), rows(theirs, places))
+
+    return decided(rules, Contest("candidate", "incumbent", 0), answer)
 
 
 def gate_of(one: Outcomes, other: Outcomes, seed: int, lean: float | None, rules: GateSettings) -> Decision:
@@ -132,16 +159,22 @@ def told(label: str, decisions: list[Decision]) -> None:
 def report(out: Path, gates: int, effect: float) -> None:
     incumbent = outcomes_of(out / "incumbent.jsonl")
     kinds: dict[str, list[Decision]] = defaultdict(list)
-    alone = replace(RULES, guards=())
     for file in sorted(out.glob("*-*.jsonl")):
         one = outcomes_of(file)
+        rules = asked(RULES, one)
+        alone = replace(rules, guards=())
         pair = Pair(one[RULES.primary.name], incumbent[RULES.primary.name])
         differences = pair.differences()
         print(
             f"{file.stem}: {differences.mean():+.3f} on {pair.items} questions, "
-            f"mean square {(differences**2).mean():.3f}"
+            f"mean square {(differences**2).mean():.3f}; {pair.candidate.tokens_N_S.mean():.0f} tokens an attempt, not "
+            f"{pair.incumbent.tokens_N_S.mean():.0f}; form {pair.candidate.formed_N_S.mean():.3f}, not "
+            f"{pair.incumbent.formed_N_S.mean():.3f}"
         )
-        made = [gate_of(one, incumbent, seed, None, RULES) for seed in range(gates)]
+        once = gate_once(one, incumbent, rules)
+        kinds[f"{file.stem.partition('-')[0]}, really"].append(once)
+        print(f"  as asked: {'promoted' if once.promote else 'refused'}; {' '.join(once.reasons)}")
+        made = [gate_of(one, incumbent, seed, None, rules) for seed in range(gates)]
         told(f"  {file.stem}", made)
         kinds[file.stem.partition("-")[0]] += made
         told("  fair coins", [gate_of(one, incumbent, seed, 0.5, alone) for seed in range(gates)])
@@ -161,10 +194,10 @@ def main(command: str, *given: str) -> None:
         place = Path(out)
         place.mkdir(parents=True, exist_ok=True)
         served = folder_lines(Path(folder) / "served.txt")
-        models = [*map(str, sorted(p for p in Path(folder).iterdir() if p.is_dir())), *served]
-        questions, guarded = [*map(int, sizes), *(1200, 600)[len(sizes) :]]
-        for model in [incumbent, *models]:
-            asyncio.run(record(model, place, questions, guarded))
+        models = [incumbent, *map(str, sorted(p for p in Path(folder).iterdir() if p.is_dir())), *served]
+        questions, guarded, processes = [*map(int, sizes), *(1200, 600, 1)[len(sizes) :]]
+        with ProcessPoolExecutor(processes, get_context("spawn")) as pool:
+            list(pool.map(partial(recorded, out=place, questions=questions, guarded=guarded), models))
         incumbent_file = place / f"{Path(incumbent.partition('@')[0]).name}.jsonl"
         (place / "incumbent.jsonl").write_text(incumbent_file.read_text())
     else:
