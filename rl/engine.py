@@ -19,6 +19,7 @@ from transformers import PrinterCallback, Trainer, TrainerCallback
 
 from rl.checkpoints import TrainingError, trained
 from rl.optimise import Progress, forget_after, held
+from rl.processes import launched
 
 WEIGHTS, SETTINGS = "trained.pt", "training.json"
 CHECKPOINTS = "checkpoints"  # the folder of them
@@ -29,16 +30,19 @@ class EngineSettings:
     """How to train. AdamW, a linear warm-up and fall."""
 
     epochs: float = 1.0
-    batch: int = 16  # rows a step
-    at_once: int = 4  # of those, how many go through the model together
+    batch: int = 16  # rows a step, of all processes
+    at_once: int = 4  # of those, how many go through the model together, in each process
     learning_rate: float = 1e-5  # at its peak
     warmup: float = 0.1  # the share of the steps
     seed: int = 0
     checkpoint_every: int = 50  # steps
 
     def __post_init__(self) -> None:
-        if self.batch % self.at_once:
-            raise TrainingError(f"{self.batch} rows a step are not so many times {self.at_once}; change one of them.")
+        if self.batch % (self.at_once * launched().count):
+            raise TrainingError(
+                f"{self.batch} rows a step are not so many times {self.at_once} at once in {launched().count} "
+                f"process{'es' * (launched().count > 1)}; change one of them."
+            )
 
     def arguments(self, folder: Path) -> dict[str, Any]:
         """As TRL calls them; the configurations of all its trainers take these."""
@@ -47,7 +51,7 @@ class EngineSettings:
             "output_dir": str(folder / CHECKPOINTS),
             "num_train_epochs": self.epochs,
             "per_device_train_batch_size": self.at_once,
-            "gradient_accumulation_steps": self.batch // self.at_once,
+            "gradient_accumulation_steps": self.batch // (self.at_once * launched().count),
             "learning_rate": self.learning_rate,
             "lr_scheduler_type": "linear",
             "warmup_steps": self.warmup,

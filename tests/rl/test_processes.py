@@ -17,6 +17,7 @@ from rl.processes import ALONE, Processes, launched
 from rl.staleness import Limits, remembered
 from tests.rl.test_grpo import GROUPS
 from tests.rl.test_trie import model_of
+from tests.tui.commands import LAUNCH
 
 HOW = GRPOSettings(batch=3, epochs=3, learning_rate=0.01, warmup=1, micro_tokens=8)  # parts of one group
 ANYBODYS = Limits(mismatch=math.inf, least_ess=0.0, micro_tokens=8)
@@ -41,9 +42,8 @@ def test_every_part_has_one_process(parts: list[int], count: int) -> None:
 @pytest.mark.timeout(300)
 def test_two_processes_have_the_losses_and_the_weights_of_one(tmp_path: Path) -> None:
     weights, told, old = training(tmp_path / "one", ALONE)
-    launch = "-m accelerate.commands.launch --multi_gpu --num_processes 2 --num_machines 1 --mixed_precision no"
-    launch += " --dynamo_backend no --main_process_port 0 -m tests.rl.test_processes"
-    done = subprocess.run([sys.executable, *launch.split(), str(tmp_path)], capture_output=True, text=True, timeout=280)
+    launch = [sys.executable, *LAUNCH.split(), "-m", "tests.rl.test_processes", str(tmp_path)]
+    done = subprocess.run(launch, capture_output=True, text=True, timeout=280)
     assert done.returncode == 0, done.stderr
     both = [json.loads((tmp_path / f"{index}.json").read_text()) for index in (0, 1)]
     assert both[0]["losses"] == pytest.approx([each.loss for each in told], abs=1e-6)

@@ -150,5 +150,5 @@ def test_nobody_is_told_that_somebody_trains(base: Path, tmp_path: Path, monkeyp
 
 
 def test_rows_a_step_are_so_many_times_those_at_once() -> None:
-    with pytest.raises(TrainingError, match="16 rows a step are not so many times 3"):
+    with pytest.raises(TrainingError, match="16 rows a step are not so many times 3 at once in 1 process;"):
         EngineSettings(at_once=3)

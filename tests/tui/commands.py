@@ -6,10 +6,14 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
 COMMAND = [sys.executable, "-c", "from tui.cli import main; main()"]
+LAUNCH = "-m accelerate.commands.launch --multi_gpu --num_processes 2 --num_machines 1 --mixed_precision no"
+LAUNCH += " --dynamo_backend no --main_process_port 0"
+TWO_PROCESSES = [sys.executable, *LAUNCH.split(), str(Path(sys.executable).parent / "ponder")]
 DEADLINE = 240  # seconds: a busy machine takes 30 to import what an answer needs
 # What moves a cursor or restyles a terminal: every control character but a newline and a tab.
 CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
@@ -21,11 +25,15 @@ def environment(**changes: str) -> dict[str, str]:
 
 
 def ponder(
-    *arguments: str | bytes, folder: Path, stdin: bytes = b"", **variables: str
+    *arguments: str | bytes,
+    folder: Path,
+    stdin: bytes = b"",
+    command: Sequence[str] = COMMAND,
+    **variables: str,
 ) -> subprocess.CompletedProcess[str]:
     """Run a command to its end in ``folder``."""
     done = subprocess.run(
-        [*COMMAND, *arguments],
+        [*command, *arguments],
         cwd=folder,
         env=environment(**variables),
         input=stdin,

@@ -8,7 +8,7 @@ import pytest
 
 from agent.records import Ending, Feedback, Node, PolicyVersion, Run, Sample, SamplingParams
 from agent.store import Store
-from tests.tui.commands import one_sentence, ponder
+from tests.tui.commands import TWO_PROCESSES, one_sentence, ponder
 
 pytestmark = pytest.mark.timeout(400)
 POLICY = PolicyVersion("tiny", version="v1")
@@ -56,6 +56,19 @@ def test_winners_are_learned_and_what_was_not_is_said(model: str, groups: Path, 
     assert made == {"checkpoints", "metrics.jsonl", "model", "training.json", "training.png"}
     losses = [json.loads(line)["loss"] for line in (tmp_path / "out/metrics.jsonl").read_text().splitlines()]
     assert len(losses) == 2
+
+
+def test_two_processes_under_accelerate_learn_what_one_does(model: str, groups: Path, tmp_path: Path) -> None:
+    how = ("--model", model, *HOW, "--learning-rate", "0.001")
+    said = ponder("train", "star", "one", *how, folder=tmp_path).stdout
+    done = ponder("train", "star", "two", *how, folder=tmp_path, command=TWO_PROCESSES)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout == said.replace("one/model", "two/model")
+    files = (tmp_path / name / "metrics.jsonl" for name in ("one", "two"))
+    one, two = ([json.loads(line) for line in file.read_text().splitlines()] for file in files)
+    assert len(one) == len(two) == 2
+    assert two[0]["loss"] == pytest.approx(one[0]["loss"], rel=1e-5)  # the last step has a row less, or one twice
+    assert two[0]["grad_norm"] == pytest.approx(one[0]["grad_norm"], rel=1e-4)
 
 
 def test_a_log_without_winners_is_told_of(model: str, groups: Path, tmp_path: Path) -> None:
