@@ -120,7 +120,7 @@ class RunContext:
 def candidate_of(trajectory: Sequence[Node], question: str, weights: Mapping[str, float], first: int = 1) -> Candidate:
     """The end of a growth as a strategy sees it; its first node is the ``first`` of the trajectory."""
     leaf = trajectory[-1]
-    answer = final_answer(leaf.text) or leaf.text
+    answer = final_answer(leaf.said) or leaf.said
     score = combine(leaf.verdicts, weights).value
     logprobs = [logprob for node in trajectory for logprob in node.sample.logprobs]
     return Candidate(

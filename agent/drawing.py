@@ -212,5 +212,6 @@ def ending_of(sample: Sample, reading: Reading, drawing: Drawing) -> Ending:
     if reading.bad_calls:
         return Ending.BAD_CALL
     if reading.calls:
-        return Ending.TOOL_CALL
+        handed_over = any(drawing.context.agent.toolbox.is_callers(str(call["name"])) for call in reading.calls)
+        return Ending.HANDED_OVER if handed_over else Ending.TOOL_CALL
     return Ending.ANSWER if reading.text else Ending.EMPTY

@@ -19,7 +19,7 @@ from langgraph.types import Send
 
 from agent import events, react
 from agent.context import RunContext
-from agent.records import Ending, Node, Path
+from agent.records import ANSWERED, Ending, Node, Path
 from agent.search.strategy import OPEN
 from agent.state import RUN, AttemptState, Ended, RunState, growths, key, path_of
 from verifiers.registry import judge
@@ -133,11 +133,11 @@ def case_of(question: str, attempt: Sequence[Node], delimiter: str) -> Case:
     leaf = attempt[-1]
     return Case(
         question=question,
-        answer=leaf.text,
+        answer=leaf.said,
         thought="\n".join(node.thought for node in attempt if node.thought and node.ending is not Ending.ERROR),
         steps=steps_of(attempt, delimiter),
         passages=tuple(p for node in attempt for result in node.tool_results for p in result.passages),
-        finished=leaf.ending is Ending.ANSWER,
+        finished=leaf.ending in ANSWERED,
         outcome=leaf.ending.value,
     )
 

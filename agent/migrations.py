@@ -56,7 +56,12 @@ def add_bridge(db: sqlite3.Connection) -> None:
     db.execute("ALTER TABLE nodes ADD COLUMN bridge TEXT NOT NULL DEFAULT ''")
 
 
-MIGRATIONS: Sequence[Callable[[sqlite3.Connection], None]] = (create_log, add_bridge)
+def add_supplied(db: sqlite3.Connection) -> None:
+    """The conversation and the tools of a caller who keeps them itself."""
+    db.execute("ALTER TABLE runs ADD COLUMN supplied TEXT NOT NULL DEFAULT '{}'")
+
+
+MIGRATIONS: Sequence[Callable[[sqlite3.Connection], None]] = (create_log, add_bridge, add_supplied)
 
 
 def version(db: sqlite3.Connection) -> int:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from agent.context import Agent, Opening
@@ -11,6 +11,8 @@ from agent.policy.policy import ContextTooLong
 from agent.prompting import ROOM
 from agent.records import Ending, Run
 from agent.store import RunFilter
+
+SYSTEM = ("system", "developer")
 
 
 def opening_of(agent: Agent, run: Run) -> Opening:
@@ -56,10 +58,21 @@ def newest_within(agent: Agent, earlier: Sequence[Run], tokens: int) -> int:
 
 def messages_of(agent: Agent, run: Run, earlier: Sequence[Run]) -> list[dict[str, Any]]:
     """The system prompt, what the thread said before (newest first), and the question."""
+    if run.supplied.messages:
+        return supplied_messages(agent, run.supplied.messages)
     messages: list[dict[str, Any]] = [{"role": "system", "content": agent.system_prompt.text}]
     for past in reversed(earlier):
         messages += [{"role": "user", "content": past.question}, {"role": "assistant", "content": past.answer or ""}]
     return [*messages, {"role": "user", "content": run.question}]
+
+
+def supplied_messages(agent: Agent, messages: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """The caller's conversation. What it says as system stands behind the agent's own prompt, in one message: most
+    templates know no other place for it.
+    """
+    told = [str(message["content"]) for message in messages if message["role"] in SYSTEM]
+    rest = [dict(message) for message in messages if message["role"] not in SYSTEM]
+    return [{"role": "system", "content": "\n\n".join([agent.system_prompt.text, *told])}, *rest]
 
 
 class QuestionTooLong(QuestionError, ContextTooLong):

@@ -6,6 +6,7 @@ show uses these same names.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -30,6 +31,10 @@ class Ending(StrEnum):
     BUDGET = "budget"  # its token limit ended it
     CANCELLED = "cancelled"  # somebody stopped it: the person, or a search that no longer needed it
     ERROR = "error"  # the policy failed; the node holds what had arrived
+    HANDED_OVER = "handed_over"  # it called a tool of the caller's, who makes the call and asks again with its result
+
+
+ANSWERED = frozenset({Ending.ANSWER, Ending.HANDED_OVER})  # nothing is missing: whoever asked goes on
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +101,11 @@ class Node:
     def parent(self) -> Path:
         return self.path[:-1]
 
+    @property
+    def said(self) -> str:
+        """What it came to, as text: the answer, or the calls that the caller is to make."""
+        return json.dumps(self.calls) if self.ending is Ending.HANDED_OVER else self.text
+
 
 @dataclass(frozen=True, slots=True)
 class Usage:
@@ -114,6 +124,14 @@ class Usage:
     @property
     def total_tokens(self) -> int:
         return self.sampled_tokens + self.verifier_tokens
+
+
+@dataclass(frozen=True, slots=True)
+class Supplied:
+    """What a caller brings along who keeps the conversation itself, as clients of OpenAI's API do."""
+
+    messages: tuple[Mapping[str, Any], ...] = ()  # the whole conversation, in OpenAI's form; (): the thread in the log
+    tools: tuple[Mapping[str, Any], ...] = ()  # function schemas of tools that the caller has
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,6 +157,7 @@ class Run:
     error: str | None = None  # one sentence, where the run ended without an answer or short of its plan
     reference: bool = False  # drawn with fixed N and nothing cancelled: the unbiased one in ten
     metadata: Mapping[str, Any] = field(default_factory=dict)  # task id, tags, consent
+    supplied: Supplied = field(default_factory=Supplied)
 
     def node(self, path: Path) -> Node | None:
         return next((node for node in self.nodes if node.path == path), None)

@@ -14,7 +14,7 @@ from pydantic import TypeAdapter
 from pydantic_core import to_jsonable_python
 
 from agent.packing import pack_floats, pack_ids, pack_text, unpack_floats, unpack_text
-from agent.records import Ending, Feedback, Node, Path, PolicyVersion, Run, Sample, SamplingParams, Usage
+from agent.records import Ending, Feedback, Node, Path, PolicyVersion, Run, Sample, SamplingParams, Supplied, Usage
 from tools.tool import ToolResult
 from verifiers.verdict import Verdict
 
@@ -22,6 +22,7 @@ _USAGE = TypeAdapter(Usage)
 _POLICY = TypeAdapter(PolicyVersion)
 _PARAMS = TypeAdapter(SamplingParams)
 _VERDICTS = TypeAdapter(tuple[Verdict, ...])
+_SUPPLIED = TypeAdapter(Supplied)
 _RESULT = TypeAdapter(ToolResult)
 
 
@@ -60,6 +61,7 @@ def run_row(run: Run) -> dict[str, Any]:
         "error": run.error,
         "reference": int(run.reference),
         "metadata": json_text(run.metadata),
+        "supplied": json_text(run.supplied),
     }
 
 
@@ -84,6 +86,7 @@ def run_from(row: Row, nodes: tuple[Node, ...]) -> Run:
         error=row["error"],
         reference=bool(row["reference"]),
         metadata=json.loads(row["metadata"]),
+        supplied=_SUPPLIED.validate_python(json.loads(row["supplied"])),
     )
 
 

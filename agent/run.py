@@ -24,10 +24,10 @@ from agent.budget import Budget, Meter
 from agent.context import Agent, RunContext
 from agent.drawing import turn_before
 from agent.effort import EFFORTS, Effort, chosen_by
-from agent.errors import NotInLog, PonderError, QuestionError, StoreError
+from agent.errors import NotInLog, PonderError, QuestionError, SettingsError, StoreError
 from agent.events import Event, Finished, RunStarted
 from agent.opening import QuestionTooLong, opening_of
-from agent.records import Ending, Node, Run, Usage, usage_of
+from agent.records import Ending, Node, Run, Supplied, Usage, usage_of
 from agent.search.attempts import AdaptiveBestOfN
 from agent.search.registry import strategy_from
 from agent.search.strategy import Strategy, breadth
@@ -56,12 +56,23 @@ class Ask:
         default_factory=dict
     )  # task id, tags; "train": "no" where nobody may learn of it
     reference_share: float = REFERENCE_SHARE  # of adaptive runs, drawn with fixed N: the unbiased reference
+    supplied: Supplied = field(default_factory=Supplied)  # where the caller keeps the conversation itself
 
 
 def asked_by(settings: Settings, effort: Effort, thread_id: str | None = None, seed: int | None = None) -> Ask:
     """How a person with these settings asks."""
     consent = {} if settings.train else {"train": "no"}
     return Ask(effort, thread_id, seed, consent, settings.reference_share)
+
+
+def within(settings: Settings, effort: Effort) -> Effort:
+    """An effort within what the settings allow a run to spend. Raises ``SettingsError``."""
+    if settings.most_cost is not None and not (settings.prompt_price or settings.sampled_price):
+        raise SettingsError("A limit in money needs prices: set prompt_price and sampled_price, of a million tokens.")
+    limits = {"tokens": settings.most_tokens, "seconds": settings.most_seconds, "cost": settings.most_cost}
+    limits |= {"prompt_price": settings.prompt_price, "sampled_price": settings.sampled_price}
+    given = {name: limit for name, limit in limits.items() if limit is not None}
+    return replace(effort, budget=replace(effort.budget, **given))
 
 
 async def ask(agent: Agent, question: str, how: Ask | None = None) -> Run:
@@ -110,8 +121,9 @@ def begin(agent: Agent, question: str, how: Ask) -> Run:
     """The run's record, not yet in the log."""
     refuse_empty(question)
     refuse_unjudged(agent, how.effort.strategy)
-    if len(question) > LONGEST_TOKEN * agent.policy.context_length:
-        raise QuestionTooLong(f"{len(question)} characters", agent.policy.context_length)
+    length = len(question) + sum(len(str(message.get("content") or "")) for message in how.supplied.messages)
+    if length > LONGEST_TOKEN * agent.policy.context_length:
+        raise QuestionTooLong(f"{length} characters", agent.policy.context_length)
     root_seed = secrets.randbits(31) if how.seed is None else how.seed
     effort, reference = carried_out(agent, how.effort), False
     if isinstance(effort.strategy, AdaptiveBestOfN) and random.Random(root_seed).random() < how.reference_share:
@@ -129,6 +141,7 @@ def begin(agent: Agent, question: str, how: Ask) -> Run:
         started_at=datetime.now(UTC).isoformat(),
         reference=reference,
         metadata=dict(how.metadata),
+        supplied=how.supplied,
     )
 
 
@@ -255,16 +268,16 @@ def finish(context: RunContext, state: RunState) -> None:
     logged = context.logged()
     leaf = logged.node(tuple(state["chosen"])) if state["chosen"] is not None else None
     answer = answer_of(leaf) if leaf else None
-    problems = [*state["failures"], *shortfall(state, leaf if answer else None)]
+    problems = [*state["failures"], *shortfall(state, leaf if answer is not None else None)]
     if answer is None and not problems:
         problems = ["No attempt came to an answer; ask again, or with more effort."]
     context.agent.store.finish(
         replace(
             logged,
             status="failed" if answer is None else "finished",
-            chosen=leaf.path if leaf and answer else None,
+            chosen=leaf.path if leaf and answer is not None else None,
             answer=answer,
-            verdicts=leaf.verdicts if leaf and answer else (),
+            verdicts=leaf.verdicts if leaf and answer is not None else (),
             usage=spent(context, logged),
             error=" ".join(dict.fromkeys(problems)) or None,
         )
@@ -272,7 +285,9 @@ def finish(context: RunContext, state: RunState) -> None:
 
 
 def answer_of(leaf: Node) -> str | None:
-    """What a person reads: an answer, or as much of one as the budget allowed."""
+    """What a person reads: an answer, or as much of one as the budget allowed. Calls for the caller may stand alone."""
+    if leaf.ending is Ending.HANDED_OVER:
+        return leaf.text
     if leaf.ending is Ending.BUDGET:
         return whole_part(leaf.text) or None
     return leaf.text or None if leaf.ending is Ending.ANSWER else None
@@ -320,6 +335,8 @@ def context_of(agent: Agent, run: Run, effort: Effort, emit: Any) -> RunContext:
     meter = Meter(
         effort.budget, so_far.total_tokens, so_far.prompt_tokens, so_far.tool_calls, seconds_before=seconds_spent(run)
     )
+    if run.supplied.tools:
+        agent = replace(agent, toolbox=agent.toolbox.with_callers(run.supplied.tools))
     tree = {node.path: node for node in run.nodes}
     begun = agent.store.unfinished_tools(run.run_id) if tree else []
     interrupted = {(call.path, call.index) for call in begun}

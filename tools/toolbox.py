@@ -40,10 +40,25 @@ class Toolbox:
         """
         self._tools: dict[str, Tool] = {}
         self._max_characters = max_characters
+        self._callers: dict[str, Mapping[str, Any]] = {}
         for each in tools:
             if each.name in self._tools:
                 raise ToolSetupError(f"Two tools are called {each.name!r}; rename or remove one of them.")
             self._tools[each.name] = each
+
+    def with_callers(self, schemas: Iterable[Mapping[str, Any]]) -> Toolbox:
+        """The same with tools that the caller has, and of which it makes the calls: the model is shown these last.
+
+        One that is called as one here takes its place. ``schemas`` are OpenAI's, of functions.
+        """
+        callers = {str(schema["function"]["name"]): schema for schema in schemas}
+        both = Toolbox([each for each in self._tools.values() if each.name not in callers], self._max_characters)
+        both._callers = callers
+        return both
+
+    def is_callers(self, name: str) -> bool:
+        """Whether the caller makes the calls of that tool."""
+        return name in self._callers
 
     @staticmethod
     def load(spec: str) -> Tool:
@@ -61,7 +76,7 @@ class Toolbox:
 
     def schemas(self) -> list[dict[str, Any]]:
         """The OpenAI function schemas, in the order in which the model is shown them."""
-        return [each.function_schema() for each in self._tools.values()]
+        return [*(each.function_schema() for each in self._tools.values()), *map(dict, self._callers.values())]
 
     @property
     def fingerprint(self) -> str:

@@ -13,6 +13,7 @@ from tui import (
     bench,
     calibrating,
     collecting,
+    doors,
     evaluation,
     grpo,
     improving,
@@ -278,6 +279,5 @@ def doctor() -> None:
 
 
 # commands that have a file of their own
-for module in (log, saying, versions, collecting, improving, calibrating, evaluation, training, grpo, learning):
-    module.add_to(app, log_app, train_app)
+for module in (doors, log, saying, versions, collecting, improving, calibrating, evaluation, training, grpo, learning):
     module.add_to(app, log_app, train_app)

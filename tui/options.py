@@ -53,14 +53,6 @@ def effort_named(name: str) -> Effort:
 
 def effort_within(settings: Settings) -> Effort:
     """The effort of the settings, within what they allow a run to spend. Raises ``SettingsError``."""
-    from dataclasses import replace
+    from agent.run import within
 
-    from agent.errors import SettingsError
-
-    if settings.most_cost is not None and not (settings.prompt_price or settings.sampled_price):
-        raise SettingsError("A limit in money needs prices: set prompt_price and sampled_price, of a million tokens.")
-    effort = effort_named(settings.effort)
-    limits = {"tokens": settings.most_tokens, "seconds": settings.most_seconds, "cost": settings.most_cost}
-    limits |= {"prompt_price": settings.prompt_price, "sampled_price": settings.sampled_price}
-    given = {name: limit for name, limit in limits.items() if limit is not None}
-    return replace(effort, budget=replace(effort.budget, **given))
+    return within(settings, effort_named(settings.effort))

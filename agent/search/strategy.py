@@ -15,7 +15,7 @@ from typing import Annotated, Literal, Protocol
 
 from pydantic import Field
 
-from agent.records import Ending, Path
+from agent.records import ANSWERED, Ending, Path
 
 OPEN = frozenset({Ending.STEP, Ending.TOOL_CALL})  # a search stopped there to look, and may go on
 
@@ -51,7 +51,7 @@ class Candidate:
 
     @property
     def answered(self) -> bool:
-        return self.ending is Ending.ANSWER and self.answer is not None
+        return self.ending in ANSWERED and self.answer is not None
 
     @property
     def open(self) -> bool:

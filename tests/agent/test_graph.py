@@ -10,7 +10,7 @@ from agent import events
 from agent.context import Agent
 from agent.graph import case_of
 from agent.policy.wire import EndpointUnreachable
-from agent.records import Ending, SamplingParams, group_key
+from agent.records import Ending, SamplingParams, Supplied, group_key
 from agent.run import Ask, ask, stream
 from agent.search.attempts import AdaptiveBestOfN, BestOfN, MajorityVote
 from retrieval.passage import Passage
@@ -300,3 +300,17 @@ async def test_what_verifiers_read_is_spent_once_for_each_candidate(agent_saying
 async def test_what_a_run_cost_in_money_stands_on_it(agent_saying: Saying) -> None:
     run = await ask(agent_saying({(0,): "Answer: 75"}), QUESTION, how(prompt_price=1.0, sampled_price=100.0))
     assert run.usage.cost == pytest.approx((run.usage.prompt_tokens + 100 * run.usage.sampled_tokens) / 1e6)
+
+
+async def test_calls_for_the_caller_are_answers_and_are_voted_on(agent_saying: Saying) -> None:
+    """Two attempts call the caller's tool alike, one answers: the call is chosen, and nobody has made it."""
+    look = call("weather", city="Bern")
+    turns = {(0,): look, (1,): "Answer: 1", (2,): look}
+    weather = {"type": "function", "function": {"name": "weather", "parameters": {"type": "object"}}}
+    asked = replace(how(MajorityVote(3)), supplied=Supplied(({"role": "user", "content": QUESTION},), (weather,)))
+    run = await ask(agent_saying(turns), QUESTION, asked)
+    assert (run.status, run.error, run.answer) == ("finished", None, "")
+    assert run.chosen in ((0,), (2,))
+    leaf = run.node(run.chosen)
+    assert leaf is not None
+    assert (leaf.ending, leaf.calls[0]["arguments"], leaf.tool_results) == (Ending.HANDED_OVER, {"city": "Bern"}, ())

@@ -227,6 +227,17 @@ def test_the_fingerprint_is_of_what_the_model_is_shown():
     assert Toolbox([calculator]).schemas() == [calculator.function_schema()]
 
 
+def test_tools_of_a_caller_are_shown_last_and_take_the_place_of_their_namesakes():
+    own, theirs = Toolbox([echo, calculator]), {"type": "function", "function": {"name": "echo", "parameters": {}}}
+    both = own.with_callers([theirs])
+    assert [schema["function"]["name"] for schema in both.schemas()] == ["calculator", "echo"]
+    assert both.schemas()[1] == theirs
+    assert both.is_callers("echo")
+    assert both.find("echo") is None
+    assert not both.is_callers("calculator")
+    assert not own.is_callers("echo")
+
+
 def test_two_tools_of_one_name_are_refused():
     with pytest.raises(ToolSetupError, match="Two tools are called 'echo'"):
         Toolbox([echo, echo])

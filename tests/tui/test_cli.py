@@ -31,6 +31,7 @@ COMMANDS = {
     "replay",
     "resume",
     "search",
+    "serve",
     "train",
 }
 COMMANDS |= {"promote", "rollback", "trust", "versions"}

@@ -1,0 +1,97 @@
+"""``/v1/chat/completions`` and ``/v1/models``: what clients of OpenAI's API call."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from typing import TYPE_CHECKING, Any
+
+from fastapi import APIRouter, Request
+from fastapi.responses import JSONResponse, Response
+from fastapi.sse import format_sse_event
+from openai.types import Model
+from openai.types.chat import ChatCompletion
+
+from agent.doors.rest.completions import Form, chunks, completion
+from agent.doors.rest.door import Door, door_of
+from agent.doors.rest.errors import ApiError, known
+from agent.doors.rest.requests import EFFORTS, MODEL, ChatRequest, asked
+from agent.doors.rest.streaming import EventStream, unless_gone
+from agent.events import Event, RunStarted
+from agent.run import last_run, stream
+
+if TYPE_CHECKING:
+    from agent.records import Run
+    from agent.run import Ask
+
+router = APIRouter(tags=["OpenAI"])
+DONE = format_sse_event(data_str="[DONE]")
+
+
+@router.post(
+    "/v1/chat/completions", response_model=ChatCompletion, responses={200: {"content": {"text/event-stream": {}}}}
+)
+async def complete(body: ChatRequest, request: Request) -> Response:
+    """Answer a conversation: at once, or with ``stream`` as server-sent events."""
+    door = door_of(request)
+    refuse_unknown(door, body.model)
+    question, how = asked(body, door.how, door.efforts)
+    usage = bool(body.stream_options and body.stream_options.include_usage)
+    form = Form(body.model, body.n or 1, body.stops, usage)
+    if not body.stream:
+        run = await unless_gone(request, answered(door, question, how))
+        return JSONResponse(completion(run, form).model_dump(mode="json", exclude_unset=True))
+    events = stream(door.agent, question, how)
+    begun = await anext(events)  # what is wrong with a question is said here, with a status
+    assert isinstance(begun, RunStarted)
+    return EventStream(streamed(begun.run, events, form))
+
+
+async def answered(door: Door, question: str, how: Ask) -> Run:
+    async with aclosing(stream(door.agent, question, how)) as events:
+        return await last_run(events)
+
+
+async def streamed(begun: Run, events: AsyncGenerator[Event, None], form: Form) -> AsyncGenerator[bytes, None]:
+    """The chunks of a completion as events, and what failed as the last one."""
+    async with aclosing(events):
+        try:
+            async with aclosing(chunks(begun, events, form)) as made:  # type: ignore[type-var]
+                async for chunk in made:
+                    yield format_sse_event(data_str=chunk.model_dump_json(exclude_unset=True))
+        except ApiError as error:
+            yield format_sse_event(data_str=json.dumps(error.body))
+        except Exception as error:  # the status has been sent: what is left to say has its place in the stream
+            yield format_sse_event(data_str=json.dumps(known(error).body))
+        yield DONE
+
+
+def models_of(door: Door) -> list[str]:
+    """The names under which the agent answers: with the default effort, or with the one that is named."""
+    return [MODEL, *(f"{MODEL}-{name}" for name in door.efforts), door.agent.policy.version.model]
+
+
+def refuse_unknown(door: Door, name: str) -> None:
+    """Raises ``ApiError``."""
+    if name not in (names := models_of(door)) and name.removeprefix(f"{MODEL}-") not in EFFORTS:
+        message = f"There is no model {name[:64]!r} here; take one of {', '.join(names)}."
+        raise ApiError(message, 404, code="model_not_found", param="model")
+
+
+@router.get("/v1/models")
+async def models(request: Request) -> dict[str, Any]:
+    """What answers."""
+    door = door_of(request)
+    return {"object": "list", "data": [model(door, name).model_dump(exclude_unset=True) for name in models_of(door)]}
+
+
+@router.get("/v1/models/{name:path}")
+async def model_named(name: str, request: Request) -> dict[str, Any]:
+    door = door_of(request)
+    refuse_unknown(door, name)
+    return model(door, name).model_dump(exclude_unset=True)
+
+
+def model(door: Door, name: str) -> Model:
+    return Model(id=name, created=door.since, object="model", owned_by="ponder")

@@ -1,0 +1,113 @@
+"""Every failure as OpenAI's clients know it: ``{"error": {"message", "type", "param", "code"}}`` and a status.
+
+A client retries what is 408, 409, 429 or 5xx: only what may pass by itself has one of those.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from starlette.exceptions import HTTPException
+
+from agent.errors import NotInLog, PonderError, QuestionError, RunUnderWay, StoreBusy
+from agent.opening import QuestionTooLong
+from agent.policy.policy import PolicyError
+
+if TYPE_CHECKING:
+    from fastapi import FastAPI, Request
+
+_log = logging.getLogger("ponder.rest")
+INVALID, SERVER = "invalid_request_error", "server_error"
+SOON = {"Retry-After": "1"}  # seconds
+
+
+class ApiError(PonderError):
+    """A request that is answered with an error."""
+
+    def __init__(
+        self,
+        message: str,
+        status: int = 400,
+        kind: str = INVALID,
+        code: str | None = None,
+        param: str | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.status, self.kind, self.code, self.param, self.headers = status, kind, code, param, headers
+
+    @property
+    def body(self) -> dict[str, Any]:
+        return {"error": {"message": str(self), "type": self.kind, "param": self.param, "code": self.code}}
+
+
+def unsupported(param: str, why: str) -> ApiError:
+    return ApiError(f"{param} {why}", code="unsupported_parameter", param=param)
+
+
+def known(error: Exception) -> ApiError:
+    """What a client is told. A defect is told of without its insides."""
+    said = str(error)
+    match error:
+        case ApiError():
+            return error
+        case QuestionTooLong():
+            return ApiError(said, code="context_length_exceeded", param="messages")
+        case QuestionError():
+            return ApiError(said)
+        case NotInLog():
+            return ApiError(said, 404, code="not_found")
+        case RunUnderWay():
+            return ApiError(said, 409, code="run_under_way", headers=SOON)
+        case StoreBusy():
+            return ApiError(said, 503, SERVER, "log_busy", headers=SOON)
+        case PolicyError():
+            passing = error.passing
+            return ApiError(said, 503 if passing else 502, SERVER, "model_unavailable", headers=SOON if passing else {})
+        case PonderError():
+            return ApiError(said, 500, SERVER)
+        case _:
+            return ApiError("Something went wrong inside; the server's log says what.", 500, SERVER)
+
+
+def install(app: FastAPI) -> None:
+    """Every error of the app in that form."""
+
+    async def ours(_: Request, error: Exception) -> JSONResponse:
+        return response(known(error))
+
+    async def wrong(_: Request, error: Exception) -> JSONResponse:
+        assert isinstance(error, RequestValidationError)
+        return response(first_wrong(error))
+
+    async def http(_: Request, error: Exception) -> JSONResponse:
+        assert isinstance(error, HTTPException)
+        code = {404: "unknown_url", 405: "method_not_allowed"}.get(error.status_code)
+        return response(ApiError(str(error.detail), error.status_code, code=code, headers=error.headers))
+
+    async def defect(request: Request, error: Exception) -> JSONResponse:
+        _log.exception("%s %s failed", request.method, request.url.path, exc_info=error)
+        return response(known(error))
+
+    app.add_exception_handler(PonderError, ours)
+    app.add_exception_handler(RequestValidationError, wrong)
+    app.add_exception_handler(HTTPException, http)
+    app.add_exception_handler(Exception, defect)
+
+
+def first_wrong(error: RequestValidationError) -> ApiError:
+    """The first thing that is wrong with a request, and where it stands."""
+    first = error.errors()[0]
+    _, *place = [str(each) for each in first["loc"]] or ["body"]
+    if first["type"] == "json_invalid":
+        return ApiError("The body is not valid JSON.", code="invalid_json")
+    param = ".".join(place) or None
+    return ApiError(f"{param or 'The body'}: {first['msg']}.", code="invalid_value", param=param)
+
+
+def response(error: ApiError) -> JSONResponse:
+    return JSONResponse(error.body, error.status, headers=dict(error.headers or {}))

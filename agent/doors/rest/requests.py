@@ -1,0 +1,182 @@
+"""What clients of the chat completions may send, and what of it becomes a question. Pure.
+
+Names and limits are OpenAI's. What this server cannot do as asked is refused by its name; what it does not know, from
+newer clients, is left alone.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from agent.doors.rest.errors import ApiError, unsupported
+from agent.effort import Effort
+from agent.opening import SYSTEM
+from agent.records import Supplied
+from agent.run import Ask
+from agent.search.attempts import BestOfN
+
+MODEL = "ponder"
+EFFORTS = {  # OpenAI's names, and ours
+    "none": "low", "minimal": "low", "low": "low", "medium": "medium", "high": "high", "xhigh": "max", "max": "max",
+    "auto": "auto",
+}  # fmt: skip
+NAME = r"^[A-Za-z0-9_.-]{1,64}$"
+Text = Annotated[str, Field(max_length=2_000_000)]
+Stop = Annotated[str, Field(min_length=1, max_length=1_000)]
+
+
+class Part(BaseModel):
+    """A part of a message's content."""
+
+    type: str
+    text: Text | None = None
+
+
+class Function(BaseModel):
+    name: Annotated[str, Field(pattern=NAME)]
+    arguments: Text = "{}"
+
+
+class Call(BaseModel):
+    id: str = ""
+    type: Literal["function"] = "function"
+    function: Function
+
+
+class Message(BaseModel):
+    """One of the conversation."""
+
+    role: Literal["system", "developer", "user", "assistant", "tool"]
+    content: Text | Annotated[list[Part], Field(max_length=1_000)] | None = None
+    tool_calls: Annotated[list[Call], Field(max_length=128)] | None = None
+    tool_call_id: Annotated[str, Field(max_length=256)] | None = None
+
+
+class FunctionTool(BaseModel):
+    name: Annotated[str, Field(pattern=NAME)]
+    description: Annotated[str, Field(max_length=20_000)] | None = None
+    parameters: dict[str, Any] | None = None
+
+
+class CallersTool(BaseModel):
+    """A tool that the client has: its calls are given to the client."""
+
+    type: Literal["function"]
+    function: FunctionTool
+
+
+class StreamOptions(BaseModel):
+    include_usage: bool = False
+
+
+class ChatRequest(BaseModel):
+    """``POST /v1/chat/completions``."""
+
+    model_config = ConfigDict(extra="allow", protected_namespaces=())
+
+    model: Annotated[str, Field(max_length=256)] = MODEL
+    messages: Annotated[list[Message], Field(min_length=1, max_length=10_000)]
+    stream: bool | None = False
+    stream_options: StreamOptions | None = None
+    reasoning_effort: Literal["none", "minimal", "low", "medium", "high", "xhigh", "max", "auto"] | None = None
+    n: Annotated[int, Field(ge=1, le=16)] | None = None
+    seed: Annotated[int, Field(ge=-(2**63), lt=2**63)] | None = None
+    stop: Stop | Annotated[list[Stop], Field(max_length=4)] | None = None
+    max_completion_tokens: Annotated[int, Field(ge=1)] | None = None
+    max_tokens: Annotated[int, Field(ge=1)] | None = None
+    temperature: Annotated[float, Field(ge=0, le=2)] | None = None
+    tools: Annotated[list[CallersTool], Field(max_length=128)] | None = None
+    tool_choice: Literal["none", "auto", "required"] | dict[str, Any] | None = None
+    store: bool | None = None
+    metadata: Annotated[dict[str, Annotated[str, Field(max_length=512)]], Field(max_length=16)] | None = None
+
+    @property
+    def stops(self) -> tuple[str, ...]:
+        return (self.stop,) if isinstance(self.stop, str) else tuple(self.stop or ())
+
+
+OFF: dict[str, Any] = {  # parameters that are not offered, and the values with which they say nothing
+    "top_p": (None, 1), "frequency_penalty": (None, 0), "presence_penalty": (None, 0), "logit_bias": (None, {}),
+    "logprobs": (None, False), "top_logprobs": (None, 0), "audio": (None,), "modalities": (None, ["text"]),
+    "functions": (None, []), "function_call": (None, "none", "auto"), "web_search_options": (None,),
+}  # fmt: skip
+
+
+def asked(body: ChatRequest, default: Ask, efforts: Mapping[str, Effort]) -> tuple[str, Ask]:
+    """The question, and how it is to be answered. Raises ``ApiError``."""
+    refuse_unsupported(body)
+    messages = [plain(message, place) for place, message in enumerate(body.messages)]
+    question = next((m["content"] for m in reversed(messages) if m["role"] == "user"), "")
+    if not question.strip():
+        raise ApiError("No message of a user says anything; ask a question.", code="empty_question", param="messages")
+    if messages[-1]["role"] not in ("user", "tool", *SYSTEM):
+        raise ApiError("The last message is the assistant's; end with a user's.", param="messages")
+    tools = [] if body.tool_choice == "none" else body.tools or []
+    schemas = tuple(tool.model_dump(exclude_none=True) for tool in tools)
+    metadata = dict(default.metadata) | ({"client": dict(body.metadata)} if body.metadata else {})
+    metadata |= {"train": "no"} if body.store is False else {}
+    effort = effort_of(body, default.effort, efforts)
+    supplied = Supplied(tuple(messages), schemas)
+    return question, replace(default, effort=effort, seed=body.seed, metadata=metadata, supplied=supplied)
+
+
+def effort_of(body: ChatRequest, default: Effort, efforts: Mapping[str, Effort]) -> Effort:
+    """By ``reasoning_effort``, else by the model's name, else the default; within the request's limits.
+
+    ``n`` choices are that many attempts of one run.
+    """
+    named = body.model.removeprefix(f"{MODEL}-")
+    name = body.reasoning_effort or (named if named in EFFORTS else None)
+    effort = efforts[EFFORTS[name]] if name else default
+    if body.n is not None and body.n > 1:
+        effort = replace(effort, strategy=BestOfN(body.n))
+    if body.temperature is not None:
+        effort = replace(effort, temperature=body.temperature)
+    most = body.max_completion_tokens or body.max_tokens
+    return effort if most is None else replace(effort, budget=replace(effort.budget, sample_tokens=most))
+
+
+def refuse_unsupported(body: ChatRequest) -> None:
+    extra = body.model_extra or {}
+    for name, harmless in OFF.items():
+        if name in extra and extra[name] not in harmless:
+            raise unsupported(name, "is not offered here; leave it out.")
+
+
+def plain(message: Message, place: int) -> dict[str, Any]:
+    """A message with its content as one text and its calls' arguments as objects. Raises ``ApiError``."""
+    shown: dict[str, Any] = {"role": message.role, "content": text_of(message, place)}
+    if message.tool_calls:
+        made = enumerate(message.tool_calls)
+        shown["tool_calls"] = [call_of(call, f"messages.{place}.tool_calls.{i}") for i, call in made]
+    if message.tool_call_id is not None:
+        shown["tool_call_id"] = message.tool_call_id
+    return shown
+
+
+def text_of(message: Message, place: int) -> str:
+    parts: Sequence[Part] = message.content if isinstance(message.content, list) else ()
+    for i, part in enumerate(parts):
+        if part.type != "text" or part.text is None:
+            raise ApiError(
+                f"A content of the type {part.type[:40]!r} cannot be read; this model reads text.",
+                code="unsupported_content",
+                param=f"messages.{place}.content.{i}",
+            )
+    whole = message.content if isinstance(message.content, str) else ""
+    return "\n".join(part.text or "" for part in parts) or whole
+
+
+def call_of(call: Call, place: str) -> dict[str, Any]:
+    try:
+        arguments = json.loads(call.function.arguments or "{}")
+    except (ValueError, RecursionError) as error:
+        raise ApiError("The arguments of a call are not valid JSON.", param=f"{place}.function.arguments") from error
+    if not isinstance(arguments, dict):
+        raise ApiError("The arguments of a call are no JSON object.", param=f"{place}.function.arguments")
+    return {"id": call.id, "type": "function", "function": {"name": call.function.name, "arguments": arguments}}

@@ -1,0 +1,73 @@
+"""A door on a real socket, in front of an agent whose model says what the test has written."""
+
+import asyncio
+import socket
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
+
+import httpx
+import pytest
+import uvicorn
+from openai import AsyncOpenAI
+
+from agent.context import Agent
+from agent.doors.rest.app import create_app
+from agent.doors.rest.door import Door, opened
+from agent.records import Path
+from agent.settings import Settings
+from tests.agent.conftest import agent_saying, agent_with, log, log_path, model_folder, renderer, saver
+from tests.agent.scripted import Say
+from tools.tool import Tool
+
+__all__ = ["agent_saying", "agent_with", "log", "log_path", "model_folder", "renderer", "saver"]
+Opening = Callable[..., Awaitable["Open"]]
+
+
+class Open:
+    """An agent behind its door, and where that is."""
+
+    def __init__(self, agent: Agent, url: str, http: httpx.AsyncClient, openai: AsyncOpenAI) -> None:
+        self.agent, self.url, self.http, self.openai = agent, url, http, openai
+
+
+async def until(condition: Callable[[], object], seconds: float) -> None:
+    """Wait for it. Raises ``TimeoutError``."""
+    async with asyncio.timeout(seconds):
+        while not condition():  # noqa: ASYNC110 - nobody tells
+            await asyncio.sleep(0.01)
+
+
+@asynccontextmanager
+async def listening(door: Door) -> AsyncIterator[str]:
+    """The address of the door's server, in this loop."""
+
+    @asynccontextmanager
+    async def opening() -> AsyncIterator[Door]:
+        yield door
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        config = uvicorn.Config(create_app(opening), log_level="warning", timeout_graceful_shutdown=1)
+        server = uvicorn.Server(config)
+        serving = asyncio.create_task(server.serve(sockets=[listener]))
+        await until(lambda: server.started, 30)
+        try:
+            yield "http://{}:{}".format(*listener.getsockname())
+        finally:
+            server.should_exit = True
+            await serving
+
+
+@pytest.fixture
+async def door(agent_saying: Callable[..., Agent]) -> AsyncIterator[Opening]:
+    """``await door(turns, *tools)``: its model says each of ``turns`` at its place in the tree, elsewhere 75."""
+    async with AsyncExitStack() as stack:
+
+        async def make(turns: Mapping[Path, Say | str], *tools: Tool) -> Open:
+            agent = agent_saying(turns, *tools)
+            url = await stack.enter_async_context(listening(opened(agent, Settings(reference_share=0.0))))
+            http = await stack.enter_async_context(httpx.AsyncClient(base_url=url, timeout=30))
+            client = AsyncOpenAI(base_url=f"{url}/v1", api_key="none", max_retries=0, timeout=30)
+            stack.push_async_callback(client.close)
+            return Open(agent, url, http, client)
+
+        yield make
