@@ -81,6 +81,18 @@ class StartedTool:
     started_at: str  # ISO 8601, UTC
 
 
+@dataclass(frozen=True, slots=True)
+class Used:
+    """What one key's runs came to."""
+
+    key: str
+    runs: int
+    prompt_tokens: int
+    tokens: int  # sampled, or read by verifiers
+    seconds: float
+    cost: float
+
+
 RECENT = 64  # nodes whose tokens are kept in memory, for the prompts that build on them
 
 
@@ -258,6 +270,18 @@ class Store:
         return [
             StartedTool(path_from(path), index, name, json.loads(given), at) for path, index, name, given, at in rows
         ]
+
+    def used(self, since: str, by: str | None = None) -> list[Used]:
+        """What keys have used since then, by name; of one of them where ``by`` names it. "" is who had no key."""
+        query = """
+            SELECT coalesce(json_extract(metadata, '$.key'), '') AS key, count(*) AS runs,
+                sum(json_extract(usage, '$.prompt_tokens')) AS prompt_tokens,
+                sum(json_extract(usage, '$.sampled_tokens') + json_extract(usage, '$.verifier_tokens')) AS tokens,
+                sum(json_extract(usage, '$.seconds')) AS seconds, sum(json_extract(usage, '$.cost')) AS cost
+            FROM runs WHERE started_at >= ? AND (? IS NULL OR json_extract(metadata, '$.key') = ?) GROUP BY 1 ORDER BY 1
+            """
+        with self._database.snapshot() as db:
+            return [Used(**row) for row in db.execute(query, [since, by, by])]
 
     def feedback(self, run_id: str) -> list[Feedback]:
         """What was said of a run, oldest first."""

@@ -26,6 +26,7 @@ COMMANDS = {
     "eval",
     "improve",
     "index",
+    "keys",
     "log",
     "model",
     "replay",

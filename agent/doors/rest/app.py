@@ -12,15 +12,20 @@ from typing import TYPE_CHECKING
 from fastapi import FastAPI
 
 from agent.assemble import assemble
-from agent.doors.rest import chat, errors
+from agent.doors.rest import chat, errors, health
 from agent.doors.rest.door import Door, opened
+from agent.doors.rest.entrance import Entrance
 
 if TYPE_CHECKING:
+    from agent.doors.keys import Keys
     from agent.settings import Settings
 
 
-def create_app(opening: Callable[[], AbstractAsyncContextManager[Door]]) -> FastAPI:
-    """The application whose door is open for as long as ``opening`` holds."""
+def create_app(opening: Callable[[], AbstractAsyncContextManager[Door]], keys: Keys, local: bool = True) -> FastAPI:
+    """The application whose door is open for as long as ``opening`` holds.
+
+    ``local``: only this machine can reach it, and needs no key where there is none.
+    """
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
@@ -29,7 +34,9 @@ def create_app(opening: Callable[[], AbstractAsyncContextManager[Door]]) -> Fast
 
     app = FastAPI(title="Ponder", version="1", lifespan=lifespan, docs_url="/docs", redoc_url=None)
     errors.install(app)
-    app.include_router(chat.router)
+    for router in (chat.router, health.router):
+        app.include_router(router)
+    app.add_middleware(Entrance, keys=keys, local=local)
     return app
 
 

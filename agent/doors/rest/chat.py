@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import AsyncGenerator
-from contextlib import aclosing
+from contextlib import AsyncExitStack, aclosing
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from fastapi import APIRouter, Request
@@ -14,7 +15,7 @@ from openai.types import Model
 from openai.types.chat import ChatCompletion
 
 from agent.doors.rest.completions import Form, chunks, completion
-from agent.doors.rest.door import Door, door_of
+from agent.doors.rest.door import Door, door_of, key_of
 from agent.doors.rest.errors import ApiError, known
 from agent.doors.rest.requests import EFFORTS, MODEL, ChatRequest, asked
 from agent.doors.rest.streaming import EventStream, unless_gone
@@ -34,18 +35,21 @@ DONE = format_sse_event(data_str="[DONE]")
 )
 async def complete(body: ChatRequest, request: Request) -> Response:
     """Answer a conversation: at once, or with ``stream`` as server-sent events."""
-    door = door_of(request)
+    door, key = door_of(request), key_of(request, "ask")
     refuse_unknown(door, body.model)
     question, how = asked(body, door.how, door.efforts)
+    how = replace(how, metadata={**how.metadata, "key": key.name})
     usage = bool(body.stream_options and body.stream_options.include_usage)
     form = Form(body.model, body.n or 1, body.stops, usage)
-    if not body.stream:
-        run = await unless_gone(request, answered(door, question, how))
-        return JSONResponse(completion(run, form).model_dump(mode="json", exclude_unset=True))
-    events = stream(door.agent, question, how)
-    begun = await anext(events)  # what is wrong with a question is said here, with a status
-    assert isinstance(begun, RunStarted)
-    return EventStream(streamed(begun.run, events, form))
+    async with AsyncExitStack() as stack:
+        await unless_gone(request, stack.enter_async_context(door.admission.turn(key)))
+        if not body.stream:
+            run = await unless_gone(request, answered(door, question, how))
+            return JSONResponse(completion(run, form).model_dump(mode="json", exclude_unset=True))
+        events = await stack.enter_async_context(aclosing(stream(door.agent, question, how)))
+        begun = await anext(events)  # what is wrong with a question is said here, with a status
+        assert isinstance(begun, RunStarted)
+        return EventStream(streamed(begun.run, events, form), stack.pop_all())
 
 
 async def answered(door: Door, question: str, how: Ask) -> Run:
@@ -55,16 +59,13 @@ async def answered(door: Door, question: str, how: Ask) -> Run:
 
 async def streamed(begun: Run, events: AsyncGenerator[Event, None], form: Form) -> AsyncGenerator[bytes, None]:
     """The chunks of a completion as events, and what failed as the last one."""
-    async with aclosing(events):
-        try:
-            async with aclosing(chunks(begun, events, form)) as made:  # type: ignore[type-var]
-                async for chunk in made:
-                    yield format_sse_event(data_str=chunk.model_dump_json(exclude_unset=True))
-        except ApiError as error:
-            yield format_sse_event(data_str=json.dumps(error.body))
-        except Exception as error:  # the status has been sent: what is left to say has its place in the stream
-            yield format_sse_event(data_str=json.dumps(known(error).body))
-        yield DONE
+    try:
+        async with aclosing(chunks(begun, events, form)) as made:
+            async for chunk in made:
+                yield format_sse_event(data_str=chunk.model_dump_json(exclude_unset=True))
+    except Exception as error:  # the status has been sent: what is left to say has its place in the stream
+        yield format_sse_event(data_str=json.dumps(known(error).body))
+    yield DONE
 
 
 def models_of(door: Door) -> list[str]:

@@ -8,7 +8,7 @@ The agent's own calls are in the log and never here; calls of the caller's tools
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -158,7 +158,7 @@ def told(run: Run) -> dict[str, Any]:
 # --- in chunks --------------------------------------------------------------------------------------------------------
 
 
-async def chunks(begun: Run, events: AsyncIterator[Event], form: Form) -> AsyncIterator[ChatCompletionChunk]:
+async def chunks(begun: Run, events: AsyncIterator[Event], form: Form) -> AsyncGenerator[ChatCompletionChunk, None]:
     """What a client that streams is sent, from the events after ``RunStarted``. Raises ``ApiError`` at the end, where
     the run came to nothing.
     """

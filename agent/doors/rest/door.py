@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from functools import partial
 from typing import TYPE_CHECKING
 
+from agent.doors.rest.admission import Admission
+from agent.doors.rest.errors import ApiError
 from agent.effort import EFFORTS
 from agent.run import asked_by, within
 
@@ -15,6 +19,7 @@ if TYPE_CHECKING:
     from fastapi import Request
 
     from agent.context import Agent
+    from agent.doors.keys import Key, Scope
     from agent.effort import Effort
     from agent.run import Ask
     from agent.settings import Settings
@@ -28,14 +33,30 @@ class Door:
     settings: Settings
     how: Ask  # a question is answered where its request says nothing of that
     efforts: Mapping[str, Effort]  # by name, within the limits of the settings
+    admission: Admission
     since: int = field(default_factory=lambda: int(time.time()))  # Unix time
 
 
 def opened(agent: Agent, settings: Settings) -> Door:
     """The agent's door, under the limits of the settings. Raises ``SettingsError``."""
     efforts = {name: within(settings, effort) for name, effort in EFFORTS.items()}
-    return Door(agent, settings, asked_by(settings, efforts[settings.effort]), efforts)
+    spent = partial(spent_today, agent)
+    admission = Admission(settings.concurrent, settings.waiting, spent, settings.workers)
+    return Door(agent, settings, asked_by(settings, efforts[settings.effort]), efforts, admission)
+
+
+def spent_today(agent: Agent, key: str) -> int:
+    """Tokens that a key's runs took since midnight, UTC."""
+    return sum(used.tokens for used in agent.store.used(since=datetime.now(UTC).date().isoformat(), by=key))
 
 
 def door_of(request: Request) -> Door:
     return request.app.state.door
+
+
+def key_of(request: Request, scope: Scope) -> Key:
+    """Whose request it is. Raises ``ApiError`` where that may not do what ``scope`` says."""
+    key: Key = request.state.key
+    if not key.may(scope):
+        raise ApiError(f"The key {key.name} has not the scope {scope!r}.", 403, code="missing_scope")
+    return key

@@ -86,7 +86,7 @@ def install(app: FastAPI) -> None:
 
     async def http(_: Request, error: Exception) -> JSONResponse:
         assert isinstance(error, HTTPException)
-        code = {404: "unknown_url", 405: "method_not_allowed"}.get(error.status_code)
+        code = {404: "unknown_url", 405: "method_not_allowed", 413: "body_too_long"}.get(error.status_code)
         return response(ApiError(str(error.detail), error.status_code, code=code, headers=error.headers))
 
     async def defect(request: Request, error: Exception) -> JSONResponse:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Coroutine
-from contextlib import aclosing
+from contextlib import AsyncExitStack, aclosing
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from fastapi.sse import EventSourceResponse, format_sse_event
@@ -22,14 +22,14 @@ KEEP_ALIVE = 15.0  # seconds of silence after which a comment is sent, for proxi
 
 
 class EventStream(EventSourceResponse):
-    """Events as they come, of a generator that is closed when the client goes away."""
+    """Events as they come, of a generator that is closed when the client goes away, and ``stack`` after it."""
 
-    def __init__(self, events: AsyncGenerator[bytes, None]) -> None:
+    def __init__(self, events: AsyncGenerator[bytes, None], stack: AsyncExitStack) -> None:
         super().__init__(kept_alive(events), headers={"Cache-Control": "no-cache", "X-Accel-Buffering": "no"})
-        self._events = events
+        self._events, self._stack = events, stack
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        async with aclosing(self._events):
+        async with self._stack, aclosing(self._events):
             await first(self.stream_response(send), self.listen_for_disconnect(receive))
 
 

@@ -4,6 +4,7 @@ import asyncio
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
+from typing import Any
 
 import httpx
 import pytest
@@ -11,6 +12,7 @@ import uvicorn
 from openai import AsyncOpenAI
 
 from agent.context import Agent
+from agent.doors.keys import Keys
 from agent.doors.rest.app import create_app
 from agent.doors.rest.door import Door, opened
 from agent.records import Path
@@ -38,7 +40,7 @@ async def until(condition: Callable[[], object], seconds: float) -> None:
 
 
 @asynccontextmanager
-async def listening(door: Door) -> AsyncIterator[str]:
+async def listening(door: Door, keys: Keys, local: bool = True) -> AsyncIterator[str]:
     """The address of the door's server, in this loop."""
 
     @asynccontextmanager
@@ -46,7 +48,7 @@ async def listening(door: Door) -> AsyncIterator[str]:
         yield door
 
     with socket.create_server(("127.0.0.1", 0)) as listener:
-        config = uvicorn.Config(create_app(opening), log_level="warning", timeout_graceful_shutdown=1)
+        config = uvicorn.Config(create_app(opening, keys, local), log_level="warning", timeout_graceful_shutdown=1)
         server = uvicorn.Server(config)
         serving = asyncio.create_task(server.serve(sockets=[listener]))
         await until(lambda: server.started, 30)
@@ -59,12 +61,16 @@ async def listening(door: Door) -> AsyncIterator[str]:
 
 @pytest.fixture
 async def door(agent_saying: Callable[..., Agent]) -> AsyncIterator[Opening]:
-    """``await door(turns, *tools)``: its model says each of ``turns`` at its place in the tree, elsewhere 75."""
+    """``await door(turns, *tools)``: its model says each of ``turns`` at its place in the tree, elsewhere 75.
+
+    ``limits`` are settings; the keys are those of the test's home.
+    """
     async with AsyncExitStack() as stack:
 
-        async def make(turns: Mapping[Path, Say | str], *tools: Tool) -> Open:
+        async def make(turns: Mapping[Path, Say | str], *tools: Tool, local: bool = True, **limits: Any) -> Open:
             agent = agent_saying(turns, *tools)
-            url = await stack.enter_async_context(listening(opened(agent, Settings(reference_share=0.0))))
+            settings = Settings(reference_share=0.0, **limits)
+            url = await stack.enter_async_context(listening(opened(agent, settings), Keys(settings.home), local))
             http = await stack.enter_async_context(httpx.AsyncClient(base_url=url, timeout=30))
             client = AsyncOpenAI(base_url=f"{url}/v1", api_key="none", max_retries=0, timeout=30)
             stack.push_async_callback(client.close)

@@ -151,7 +151,8 @@ async def test_an_answer_that_is_cut_says_so(door: Opening) -> None:
 async def test_what_nobody_can_learn_from_is_said_with_store(door: Opening) -> None:
     opened = await door({})
     answer: Any = await opened.openai.chat.completions.create(**ASKED, store=False, metadata={"team": "a"})
-    assert opened.agent.store.run(answer.ponder["run_id"]).metadata == {"train": "no", "client": {"team": "a"}}
+    kept = opened.agent.store.run(answer.ponder["run_id"]).metadata
+    assert kept == {"train": "no", "client": {"team": "a"}, "key": "local"}
 
 
 # --- what cannot be done ----------------------------------------------------------------------------------------------
