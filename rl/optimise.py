@@ -15,7 +15,7 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from types import FrameType
@@ -183,6 +183,14 @@ def scheduled(schedule: Schedule, step: int, steps: int, warmup: int, decay: flo
 def adamw(parameters: Iterable[torch.nn.Parameter], weight_decay: float) -> torch.optim.Optimizer:
     """For those that are trained."""
     return torch.optim.AdamW([p for p in parameters if p.requires_grad], betas=(0.9, 0.95), weight_decay=weight_decay)
+
+
+def in_bfloat16(device: str) -> AbstractContextManager[None]:
+    """Products in bfloat16 where the machine has instructions for it; a processor without takes 10 to 20 times as long
+    for them as in float32.
+    """
+    there = device != "cpu" or any(torch.cpu.get_capabilities()[each] for each in ("avx512_bf16", "amx_bf16"))
+    return torch.autocast(device, torch.bfloat16, enabled=there)
 
 
 def muon_and_adamw(

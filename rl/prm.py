@@ -26,7 +26,7 @@ from agent.store import RunFilter, Store
 from rl.calibration import Floats, auc, calibration_error, fit_temperature, log_loss, reliability_plot, sigmoid
 from rl.checkpoints import TrainingError
 from rl.judging import task_named
-from rl.optimise import Course, Learned, Progress, follow, muon_and_adamw, places, trapezoid
+from rl.optimise import Course, Learned, Progress, follow, in_bfloat16, muon_and_adamw, places, trapezoid
 from rl.sft import causal, product_attention
 from rl.step_labels import Labelled, labelled
 from rl.tasks.mistakes import flawed
@@ -212,7 +212,7 @@ def accumulate(model: PreTrainedModel, parts: Sequence[Sequence[Tagged]], tag_id
     count = sum(len(row.labels) for part in parts for row in part)
     total, seen = 0.0, 0
     for part in parts:
-        with torch.autocast(model.device.type, torch.bfloat16):
+        with in_bfloat16(model.device.type):
             logits_S_2 = tag_logits(model, [row.token_ids for row in part], tag_id)
         labels_S = torch.tensor([label for row in part for label in row.labels], device=model.device)
         targets_S_2 = torch.stack((1 - labels_S, labels_S), -1)

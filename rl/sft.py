@@ -17,7 +17,7 @@ import torch
 from transformers import AttentionInterface
 
 from rl.demonstrations import Encoded, encode
-from rl.optimise import Course, Learned, Progress, follow, muon_and_adamw, trapezoid
+from rl.optimise import Course, Learned, Progress, follow, in_bfloat16, muon_and_adamw, trapezoid
 from rl.tasks.suite import mixture
 
 if TYPE_CHECKING:
@@ -179,7 +179,7 @@ def accumulate(model: PreTrainedModel, parts: Sequence[Sequence[Encoded]]) -> Le
     learned = sum(sum(row.learn) for part in parts for row in part)
     total, seen = 0.0, 0
     for part in parts:
-        with torch.autocast(model.device.type, torch.bfloat16):
+        with in_bfloat16(model.device.type):
             loss, count = summed_loss(model, part)
         (loss / learned).backward()
         total, seen = total + loss.item(), seen + count
