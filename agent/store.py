@@ -53,6 +53,7 @@ class RunFilter:
     reference: bool | None = None  # True: only runs drawn with fixed N and nothing cancelled; False: only the others
     since: str | None = None  # started then or later; ISO 8601 in UTC, a day or a time
     before: str | None = None  # started earlier than that
+    key: str | None = None  # of whose door's key
 
     def where(self) -> tuple[str, list[Any]]:
         """The SQL condition and its values."""
@@ -65,6 +66,7 @@ class RunFilter:
             "reference = ?": self.reference,
             "started_at >= ?": self.since,
             "started_at < ?": self.before,
+            "json_extract(metadata, '$.key') = ?": self.key,
         }
         given = {condition: value for condition, value in conditions.items() if value is not None}
         return " AND ".join(given) or "TRUE", list(given.values())
@@ -124,7 +126,11 @@ class Store:
 
     def under_way(self) -> list[Run]:
         """The runs that some process drives at this moment, without their nodes."""
-        return [run for run in self.runs(RunFilter(status="running")) if is_claimed(self._claims, run.run_id)]
+        return [run for run in self.runs(RunFilter(status="running")) if self.is_claimed(run.run_id)]
+
+    def is_claimed(self, run_id: str) -> bool:
+        """Whether some process drives that run at this moment."""
+        return is_claimed(self._claims, run_id)
 
     @property
     def _claims(self) -> FilePath:

@@ -3,8 +3,8 @@
     python tests/evidence/served_groups.py OUT [--seeds 3] [--questions 250] [--held-out 60] [--epochs 8]
 
 For each seed: 1,000 questions of the training split (four hard tiers) asked at effort high, as a person would, of the
-shipped miniature; then two trainings from that log, one by the gold answers and one without any (agreement and form,
-and process rewards where PONDER_PROCESS_REWARD names such a model). Each trained model and the miniature answer the
+shipped miniature; then two trainings from that log, one by the gold answers and one without any (agreement, form, and
+the process rewards of --process-reward). Each trained model and the miniature answer the
 same held-out questions eight times. Prints tables, and writes them with a picture to OUT. Goes on where it stopped.
 """
 
@@ -43,12 +43,13 @@ class Plan:
     held_out: int  # of each tier that are judged by
     epochs: float
     rate: float
+    process_reward: str | None = None  # a model of steps, for the arm without labels
 
 
-def ponder(home: Path, *arguments: str) -> None:
+def ponder(home: Path, *arguments: str, **variables: str) -> None:
     """A command, with a home of its own."""
     home.mkdir(parents=True, exist_ok=True)
-    environment = {**os.environ, "PONDER_HOME": str(home), "OMP_NUM_THREADS": "1"}
+    environment = {**os.environ, "PONDER_HOME": str(home), "OMP_NUM_THREADS": "1", **variables}
     with (home / "said.txt").open("a") as said:
         subprocess.run([sys.executable, "-c", PONDER, *arguments], env=environment, stdout=said, check=True)
 
@@ -60,7 +61,8 @@ def train(plan: Plan, seed: int, arm: str) -> Path:
         how = ("--reward", ARMS[arm], "--epochs", str(plan.epochs), "--seed", str(seed), "--threads", "1")
         steps = ("--learning-rate", str(plan.rate), "--clip-high", "0.28")
         home = plan.out / f"seed-{seed}" / "home"
-        ponder(home, "train", "grpo", str(made), *how, *steps)
+        judged_by = {"PONDER_PROCESS_REWARD": plan.process_reward or ""} if arm == "label-free" else {}
+        ponder(home, "train", "grpo", str(made), *how, *steps, **judged_by)
     return made / "model"
 
 
@@ -163,6 +165,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--held-out", type=int, default=60)
     parser.add_argument("--epochs", type=float, default=8)
     parser.add_argument("--rate", type=float, default=2e-4)
+    parser.add_argument("--process-reward", help="A folder of `ponder train prm`, for the arm without labels.")
     plan = Plan(**vars(parser.parse_args(arguments)))
     jobs = [(seed, arm) for arm in ARMS for seed in range(plan.seeds)]
     with ThreadPoolExecutor(

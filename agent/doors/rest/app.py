@@ -12,9 +12,12 @@ from typing import TYPE_CHECKING
 from fastapi import FastAPI
 
 from agent.assemble import assemble
-from agent.doors.rest import chat, errors, health
+from agent.doors.rest import chat, errors, health, runs
+from agent.doors.rest.conductor import conducting
 from agent.doors.rest.door import Door, opened
 from agent.doors.rest.entrance import Entrance
+
+DRAIN = 20.0  # seconds that runs under way have when the server is told to end
 
 if TYPE_CHECKING:
     from agent.doors.keys import Keys
@@ -34,7 +37,7 @@ def create_app(opening: Callable[[], AbstractAsyncContextManager[Door]], keys: K
 
     app = FastAPI(title="Ponder", version="1", lifespan=lifespan, docs_url="/docs", redoc_url=None)
     errors.install(app)
-    for router in (chat.router, health.router):
+    for router in (chat.router, runs.router, health.router):
         app.include_router(router)
     app.add_middleware(Entrance, keys=keys, local=local)
     return app
@@ -43,5 +46,5 @@ def create_app(opening: Callable[[], AbstractAsyncContextManager[Door]], keys: K
 @asynccontextmanager
 async def open_door(settings: Settings) -> AsyncIterator[Door]:
     """With the agent of the settings. Raises whatever ``assemble`` does."""
-    async with assemble(settings) as agent:
-        yield opened(agent, settings)
+    async with assemble(settings) as agent, conducting(DRAIN) as conductor:
+        yield opened(agent, settings, conductor)

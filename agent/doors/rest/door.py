@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -13,6 +14,8 @@ from agent.doors.rest.errors import ApiError
 from agent.effort import EFFORTS
 from agent.run import asked_by, within
 
+LOOK = 0.2  # seconds between looks at a run of another process
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -20,7 +23,9 @@ if TYPE_CHECKING:
 
     from agent.context import Agent
     from agent.doors.keys import Key, Scope
+    from agent.doors.rest.conductor import Conductor
     from agent.effort import Effort
+    from agent.records import Run
     from agent.run import Ask
     from agent.settings import Settings
 
@@ -34,15 +39,23 @@ class Door:
     how: Ask  # a question is answered where its request says nothing of that
     efforts: Mapping[str, Effort]  # by name, within the limits of the settings
     admission: Admission
+    conductor: Conductor
     since: int = field(default_factory=lambda: int(time.time()))  # Unix time
 
+    async def ended(self, run_id: str) -> Run:
+        """A run when it has ended, whichever process drives it, or when nobody does."""
+        store = self.agent.store
+        while (run := store.run(run_id)).status == "running" and store.is_claimed(run_id):  # noqa: ASYNC110 - a process
+            await asyncio.sleep(LOOK)
+        return run
 
-def opened(agent: Agent, settings: Settings) -> Door:
+
+def opened(agent: Agent, settings: Settings, conductor: Conductor) -> Door:
     """The agent's door, under the limits of the settings. Raises ``SettingsError``."""
     efforts = {name: within(settings, effort) for name, effort in EFFORTS.items()}
     spent = partial(spent_today, agent)
     admission = Admission(settings.concurrent, settings.waiting, spent, settings.workers)
-    return Door(agent, settings, asked_by(settings, efforts[settings.effort]), efforts, admission)
+    return Door(agent, settings, asked_by(settings, efforts[settings.effort]), efforts, admission, conductor)
 
 
 def spent_today(agent: Agent, key: str) -> int:

@@ -76,7 +76,7 @@ class Entrance:
             raise known(error) from error
 
     def _bounded(self, headers: Headers, receive: Receive) -> Receive:
-        """Raises ``ApiError`` where the body is too long, and what is returned ``HTTPException`` where it becomes so."""
+        """Raises ``ApiError`` where a body is too long; what is returned raises ``HTTPException`` where it gets so."""
         declared = headers.get("content-length", "0")
         if declared.isdecimal() and int(declared) > self._most_bytes:
             raise self._too_long()

@@ -14,6 +14,7 @@ from openai import AsyncOpenAI
 from agent.context import Agent
 from agent.doors.keys import Keys
 from agent.doors.rest.app import create_app
+from agent.doors.rest.conductor import conducting
 from agent.doors.rest.door import Door, opened
 from agent.records import Path
 from agent.settings import Settings
@@ -28,8 +29,9 @@ Opening = Callable[..., Awaitable["Open"]]
 class Open:
     """An agent behind its door, and where that is."""
 
-    def __init__(self, agent: Agent, url: str, http: httpx.AsyncClient, openai: AsyncOpenAI) -> None:
-        self.agent, self.url, self.http, self.openai = agent, url, http, openai
+    def __init__(self, door: Door, url: str, http: httpx.AsyncClient, openai: AsyncOpenAI) -> None:
+        self.agent, self.conductor = door.agent, door.conductor
+        self.url, self.http, self.openai = url, http, openai
 
 
 async def until(condition: Callable[[], object], seconds: float) -> None:
@@ -69,11 +71,13 @@ async def door(agent_saying: Callable[..., Agent]) -> AsyncIterator[Opening]:
 
         async def make(turns: Mapping[Path, Say | str], *tools: Tool, local: bool = True, **limits: Any) -> Open:
             agent = agent_saying(turns, *tools)
+            conductor = await stack.enter_async_context(conducting(0.1))
             settings = Settings(reference_share=0.0, **limits)
-            url = await stack.enter_async_context(listening(opened(agent, settings), Keys(settings.home), local))
+            ours, keys = opened(agent, settings, conductor), Keys(settings.home)
+            url = await stack.enter_async_context(listening(ours, keys, local))
             http = await stack.enter_async_context(httpx.AsyncClient(base_url=url, timeout=30))
             client = AsyncOpenAI(base_url=f"{url}/v1", api_key="none", max_retries=0, timeout=30)
             stack.push_async_callback(client.close)
-            return Open(agent, url, http, client)
+            return Open(ours, url, http, client)
 
         yield make

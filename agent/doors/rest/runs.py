@@ -1,0 +1,211 @@
+"""``/v1/runs``: questions that go on whoever listens, their candidates and trees, and what people think of them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncGenerator
+from contextlib import AsyncExitStack, aclosing
+from dataclasses import replace
+from typing import Annotated, Any, Literal
+
+from fastapi import APIRouter, Header, Query, Request
+from fastapi.responses import JSONResponse, Response
+from fastapi.sse import format_sse_event
+from pydantic import BaseModel, Field
+
+from agent.doors.rest.door import Door, door_of, key_of
+from agent.doors.rest.errors import ApiError
+from agent.doors.rest.requests import EFFORTS
+from agent.doors.rest.streaming import EventStream, unless_gone
+from agent.doors.rest.telling import candidates_told, event_told, node_told, run_told
+from agent.errors import NotInLog, QuestionError, RunUnderWay
+from agent.events import Event, Finished
+from agent.records import Feedback, Run
+from agent.run import resume, stream
+from agent.store import RunFilter
+
+router = APIRouter(tags=["Runs"])
+NAME = r"^[A-Za-z0-9_-]{1,64}$"
+SHORT = 512  # characters of a tag
+EVENTS: dict[int | str, dict[str, Any]] = {200: {"content": {"text/event-stream": {}}}}
+RunId = Annotated[str, Field(pattern=NAME)]
+Status = Literal["running", "finished", "failed", "cancelled"]
+
+
+class RunRequest(BaseModel):
+    """A question."""
+
+    question: Annotated[str, Field(max_length=2_000_000)]
+    thread_id: Annotated[str, Field(pattern=NAME)] | None = None
+    effort: Literal["low", "medium", "high", "max", "auto"] | None = None
+    seed: Annotated[int, Field(ge=-(2**63), lt=2**63)] | None = None
+    train: bool = True  # False: nobody may learn from it
+    metadata: Annotated[dict[str, Annotated[str, Field(max_length=SHORT)]], Field(max_length=16)] = {}
+    wait: Annotated[float, Field(ge=0, le=600)] = 0  # seconds for which the answer is waited for
+
+
+class FeedbackRequest(BaseModel):
+    """What somebody thinks of a run."""
+
+    run_id: RunId
+    value: Annotated[float, Field(ge=-1, le=1)] | None = None  # -1 wrong .. 1 right
+    comment: Annotated[str, Field(max_length=10_000)] = ""
+    preferred: Annotated[list[Annotated[int, Field(ge=0, le=2**31)]], Field(max_length=1_000)] | None = None
+
+
+@router.post("/v1/runs", status_code=202)
+async def start(body: RunRequest, request: Request) -> Response:
+    """Ask a question. It goes on when the client has gone: follow its events, wait for it, or look again later."""
+    door, key = door_of(request), key_of(request, "ask")
+    effort = door.efforts[EFFORTS[body.effort]] if body.effort else door.how.effort
+    metadata = {**door.how.metadata, "key": key.name}
+    metadata |= {"client": dict(body.metadata)} if body.metadata else {}
+    metadata |= {} if body.train else {"train": "no"}
+    how = replace(door.how, effort=effort, thread_id=body.thread_id, seed=body.seed, metadata=metadata)
+    if body.thread_id is not None:
+        refuse_foreign_thread(door, request, body.thread_id)
+    async with AsyncExitStack() as stack:
+        if body.thread_id is not None:
+            stack.enter_context(door.agent.store.claim(f"thread-{body.thread_id}"))
+        await unless_gone(request, stack.enter_async_context(door.admission.turn(key)))
+        run = await door.conductor.start(stream(door.agent, body.question, how), stack)
+    return await answered(door, request, run, body.wait)
+
+
+async def answered(door: Door, request: Request, run: Run, seconds: float) -> Response:
+    """The run as it stands after so many seconds, or when it has ended."""
+    if seconds:
+        await unless_gone(request, door.conductor.join_within(run.run_id, seconds))
+    run = door.agent.store.run(run.run_id)
+    status = 202 if run.status == "running" else 200
+    return JSONResponse(run_told(run), status, headers={"Location": f"/v1/runs/{run.run_id}"})
+
+
+@router.get("/v1/runs")
+async def listed(
+    request: Request,
+    thread_id: Annotated[str | None, Query(pattern=NAME)] = None,
+    status: Status | None = None,
+    before: Annotated[str | None, Query(max_length=64)] = None,
+    limit: Annotated[int, Query(ge=1, le=200)] = 20,
+) -> dict[str, Any]:
+    """The newest runs; ``before`` is the time at which the last one of the page before began."""
+    door, key = door_of(request), key_of(request, "ask")
+    which = RunFilter(thread_id=thread_id, status=status, before=before, key=None if key.may("admin") else key.name)
+    found = door.agent.store.runs(which, limit)
+    return {"object": "list", "data": [run_told(run) for run in found], "has_more": len(found) == limit}
+
+
+@router.get("/v1/runs/{run_id}")
+async def one(run_id: RunId, request: Request, wait: Annotated[float, Query(ge=0, le=600)] = 0) -> Response:
+    """A run as it stands; with ``wait``, when it has ended, but no later than after so many seconds."""
+    door = door_of(request)
+    return await answered(door, request, run_of(door, request, run_id), wait)
+
+
+@router.get("/v1/runs/{run_id}/candidates")
+async def candidates(run_id: RunId, request: Request) -> dict[str, Any]:
+    """Every attempt that came to an end, what verifiers said of it, and which one was chosen."""
+    run = run_of(door_of(request), request, run_id)
+    return {"object": "list", "run_id": run_id, "data": candidates_told(run)}
+
+
+@router.get("/v1/runs/{run_id}/tree")
+async def tree(run_id: RunId, request: Request) -> dict[str, Any]:
+    """Every node that was sampled, by its path."""
+    run = run_of(door_of(request), request, run_id)
+    return {"object": "list", "run_id": run_id, "data": [node_told(node) for node in run.nodes]}
+
+
+@router.get(
+    "/v1/runs/{run_id}/events", response_class=Response, responses={200: {"content": {"text/event-stream": {}}}}
+)
+async def followed(
+    run_id: RunId, request: Request, last_event_id: Annotated[str | None, Header(max_length=64)] = None
+) -> Response:
+    """What happens in a run, from its beginning, or after the event with the id ``Last-Event-ID``.
+
+    Of a run that has ended, or that another process drives, there is its end alone.
+    """
+    door = door_of(request)
+    run = run_of(door, request, run_id)
+    seen = int(last_event_id) if (last_event_id or "").isdecimal() else 0  # type: ignore[arg-type]
+    return EventStream(events_of(door, run, seen), AsyncExitStack())
+
+
+async def events_of(door: Door, run: Run, seen: int) -> AsyncGenerator[bytes, None]:
+    ended = False
+    async with aclosing(door.conductor.follow(run.run_id, seen)) as happening:
+        async for number, event in happening:
+            ended = isinstance(event, Finished)
+            yield sent(event, number)
+    if not ended:
+        yield sent(Finished(await door.ended(run.run_id)), None)
+
+
+def sent(event: Event, number: int | None) -> bytes:
+    told = event_told(event)
+    return format_sse_event(data_str=json.dumps(told), event=told["type"], id=None if number is None else str(number))
+
+
+@router.post("/v1/runs/{run_id}/cancel")
+async def cancelled(run_id: RunId, request: Request) -> Response:
+    """Stop a run; what it sampled stays in the log. Nothing happens to one that has ended."""
+    door = door_of(request)
+    run = run_of(door, request, run_id)
+    stopped = run.status != "running" or await door.conductor.cancel(run_id)
+    run = door.agent.store.run(run_id)
+    if run.status == "running" and not stopped:
+        raise RunUnderWay(f"Run {run_id} is not driven by this process; resume it, or wait for it.")
+    return JSONResponse(run_told(run))
+
+
+@router.post("/v1/runs/{run_id}/resume", status_code=202)
+async def resumed(run_id: RunId, request: Request) -> Response:
+    """Go on with a run whose process was killed."""
+    door, key = door_of(request), key_of(request, "ask")
+    run = run_of(door, request, run_id)
+    async with AsyncExitStack() as stack:
+        await unless_gone(request, stack.enter_async_context(door.admission.turn(key)))
+        await door.conductor.start(resume(door.agent, run_id), stack)
+    return await answered(door, request, run, 0)
+
+
+@router.delete("/v1/runs/{run_id}")
+async def deleted(run_id: RunId, request: Request) -> dict[str, Any]:
+    """Remove a run and all that hangs on it, for good."""
+    door = door_of(request)
+    run_of(door, request, run_id)
+    await door.conductor.cancel(run_id)
+    door.agent.store.delete(RunFilter(run_id=run_id))
+    return {"id": run_id, "object": "run", "deleted": True}
+
+
+@router.post("/v1/feedback", status_code=201)
+async def feedback(body: FeedbackRequest, request: Request) -> dict[str, Any]:
+    """Say what a run was worth, or which candidate was better than the chosen one: trainings can ask for it."""
+    door = door_of(request)
+    run = run_of(door, request, body.run_id)
+    preferred = None if body.preferred is None else tuple(body.preferred)
+    if preferred is not None and preferred not in {attempt[-1].path for attempt in run.trajectories()}:
+        raise ApiError(f"Run {body.run_id} has no candidate at {body.preferred}.", param="preferred")
+    if body.value is None and preferred is None and not body.comment:
+        raise ApiError("Say something: a value, a comment or a preferred candidate.")
+    door.agent.store.add_feedback(Feedback(body.run_id, body.value, body.comment, preferred))
+    return {"object": "feedback", "run_id": body.run_id, "count": len(door.agent.store.feedback(body.run_id))}
+
+
+def run_of(door: Door, request: Request, run_id: str) -> Run:
+    """A run that the request's key may see. Raises ``NotInLog``, as for one that does not exist."""
+    key, run = key_of(request, "ask"), door.agent.store.run(run_id)
+    if run.metadata.get("key") != key.name and not key.may("admin"):
+        raise NotInLog(f"There is no run {run_id} in the log.")
+    return run
+
+
+def refuse_foreign_thread(door: Door, request: Request, thread_id: str) -> None:
+    """Raises ``QuestionError`` where the thread is another key's."""
+    key = key_of(request, "ask")
+    others = [r for r in door.agent.store.runs(RunFilter(thread_id=thread_id), 1) if r.metadata.get("key") != key.name]
+    if others and not key.may("admin"):
+        raise QuestionError(f"The thread {thread_id} is not this key's; begin another one.")

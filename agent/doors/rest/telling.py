@@ -1,0 +1,82 @@
+"""Records and events as the REST door shows them: plain JSON under the records' own names, without tokens. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import fields
+from typing import Any
+
+from pydantic_core import to_jsonable_python
+
+from agent import events
+from agent.events import Event
+from agent.records import Node, Run
+from agent.search.strategy import OPEN
+
+NAMES: dict[type[Any], str] = {
+    events.RunStarted: "run.started",
+    events.ThoughtDelta: "thought.delta",
+    events.AnswerDelta: "answer.delta",
+    events.ToolStarted: "tool.started",
+    events.ToolFinished: "tool.finished",
+    events.PassagesFound: "passages.found",
+    events.Repaired: "step.repaired",
+    events.Retrying: "step.retrying",
+    events.CandidateFinished: "candidate.finished",
+    events.Scored: "candidate.scored",
+    events.Selected: "candidate.selected",
+    events.Finished: "run.finished",
+}
+
+
+def event_told(event: Event) -> dict[str, Any]:
+    """With its ``type``; a run in it as ``run_told`` shows it."""
+    told = {each.name: getattr(event, each.name) for each in fields(event)}
+    if "run" in told:
+        told["run"] = run_told(told["run"])
+    return {"type": NAMES[type(event)], **to_jsonable_python(told)}
+
+
+def run_told(run: Run) -> dict[str, Any]:
+    """All of a run but its tree and what a caller supplied."""
+    hidden = ("nodes", "supplied")
+    shown = {each.name: getattr(run, each.name) for each in fields(run) if each.name not in hidden}
+    return {"object": "run", **to_jsonable_python(shown)}
+
+
+def node_told(node: Node) -> dict[str, Any]:
+    """A node of the tree, with how much was sampled for it in the place of the tokens."""
+    hidden = ("sample",)
+    shown = {each.name: getattr(node, each.name) for each in fields(node) if each.name not in hidden}
+    sample = node.sample
+    drawn = {
+        "prompt_tokens": len(sample.prompt_token_ids),
+        "sampled_tokens": len(sample.token_ids),
+        "cached_prompt_tokens": sample.cached_prompt_tokens,
+        "mean_logprob": sum(sample.logprobs) / len(sample.logprobs) if sample.logprobs else None,
+        "finish_reason": sample.finish_reason,
+        "seed": sample.params.seed,
+        "temperature": sample.params.temperature,
+        "first_token_seconds": sample.first_token_seconds,
+        "total_seconds": sample.total_seconds,
+        "not_trainable": sample.not_trainable,
+    }
+    return {**to_jsonable_python(shown), "sample": drawn}
+
+
+def candidates_told(run: Run) -> list[dict[str, Any]]:
+    """The attempts of a run that came to an end, with what was thought of each of them, and which one was chosen."""
+    return [
+        {
+            "path": list(leaf.path),
+            "chosen": leaf.path == run.chosen,
+            "ending": leaf.ending.value,
+            "answer": leaf.said,
+            "thought": "\n".join(node.thought for node in attempt if node.thought),
+            "steps": len(attempt),
+            "tool_calls": sum(len(node.tool_results) for node in attempt),
+            "sampled_tokens": sum(len(node.sample.token_ids) for node in attempt),
+            "verdicts": to_jsonable_python(leaf.verdicts),
+        }
+        for attempt in run.trajectories()
+        if (leaf := attempt[-1]).ending not in OPEN
+    ]
