@@ -103,7 +103,8 @@ class ChatRequest(BaseModel):
 OFF: dict[str, Any] = {  # parameters that are not offered, and the values with which they say nothing
     "top_p": (None, 1), "frequency_penalty": (None, 0), "presence_penalty": (None, 0), "logit_bias": (None, {}),
     "logprobs": (None, False), "top_logprobs": (None, 0), "audio": (None,), "modalities": (None, ["text"]),
-    "functions": (None, []), "function_call": (None, "none", "auto"), "web_search_options": (None,),
+    "response_format": (None, {"type": "text"}), "parallel_tool_calls": (None, True), "functions": (None, []),
+    "function_call": (None, "none", "auto"), "web_search_options": (None,),
 }  # fmt: skip
 
 
@@ -146,6 +147,8 @@ def refuse_unsupported(body: ChatRequest) -> None:
     for name, harmless in OFF.items():
         if name in extra and extra[name] not in harmless:
             raise unsupported(name, "is not offered here; leave it out.")
+    if body.tool_choice not in (None, "none", "auto"):
+        raise unsupported("tool_choice", 'can be "none" or "auto" here: no model can be made to call a tool.')
 
 
 def plain(message: Message, place: int) -> dict[str, Any]:

@@ -168,6 +168,8 @@ async def test_what_nobody_can_learn_from_is_said_with_store(door: Opening) -> N
         ({"messages": [{"role": "user", "content": "pens " * 5000}]}, 400, "messages", "context_length_exceeded"),
         ({"temperature": 3}, 400, "temperature", "invalid_value"),
         ({"top_p": 0.5}, 400, "top_p", "unsupported_parameter"),
+        ({"tool_choice": "required"}, 400, "tool_choice", "unsupported_parameter"),
+        ({"response_format": {"type": "json_object"}}, 400, "response_format", "unsupported_parameter"),
         ({"n": 0}, 400, "n", "invalid_value"),
         ({"tools": [{"type": "function", "function": {"name": "a b"}}]}, 400, "tools.0.function.name", "invalid_value"),
     ],
