@@ -61,7 +61,15 @@ def add_supplied(db: sqlite3.Connection) -> None:
     db.execute("ALTER TABLE runs ADD COLUMN supplied TEXT NOT NULL DEFAULT '{}'")
 
 
-MIGRATIONS: Sequence[Callable[[sqlite3.Connection], None]] = (create_log, add_bridge, add_supplied)
+def add_threads(db: sqlite3.Connection) -> None:
+    """Threads that were made before their first run, or as forks of others."""
+    db.execute("""
+        CREATE TABLE threads (
+            thread_id TEXT PRIMARY KEY, key TEXT, created_at TEXT NOT NULL, parent TEXT, before TEXT
+        ) WITHOUT ROWID""")
+
+
+MIGRATIONS: Sequence[Callable[[sqlite3.Connection], None]] = (create_log, add_bridge, add_supplied, add_threads)
 
 
 def version(db: sqlite3.Connection) -> int:

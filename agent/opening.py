@@ -10,7 +10,6 @@ from agent.errors import QuestionError
 from agent.policy.policy import ContextTooLong
 from agent.prompting import ROOM
 from agent.records import Ending, Run
-from agent.store import RunFilter
 
 SYSTEM = ("system", "developer")
 
@@ -29,7 +28,7 @@ def opening_of(agent: Agent, run: Run) -> Opening:
             return Opening(node.sample.prompt_token_ids, node.sample.template_hash, node.note)
     refuse_other_prompt(agent, run)
     tools, renderer, length = agent.toolbox.schemas(), agent.policy.renderer, agent.policy.context_length
-    earlier = agent.store.runs(RunFilter(thread_id=run.thread_id, status="finished", before=run.started_at))
+    earlier = agent.store.before(run)
     kept = newest_within(agent, earlier, length // 2)
     while len(prompt := renderer.start(messages_of(agent, run, earlier[:kept]), tools)) > length // 2 and kept:
         kept -= 1

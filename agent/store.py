@@ -37,6 +37,7 @@ from agent.rows import (
     run_from,
     run_row,
 )
+from agent.threads import Threads
 from tools.tool import ToolResult
 from verifiers.verdict import Verdict
 
@@ -135,6 +136,11 @@ class Store:
     @property
     def _claims(self) -> FilePath:
         return self._database.path.parent / "running"
+
+    @property
+    def threads(self) -> Threads:
+        """The log's threads."""
+        return Threads(self._database)
 
     # --- writing ------------------------------------------------------------------------------------------------------
 
@@ -260,6 +266,12 @@ class Store:
         query = f"SELECT * FROM runs WHERE {condition} ORDER BY started_at DESC, id DESC LIMIT ?"
         with self._database.snapshot() as db:
             return [run_from(row, ()) for row in db.execute(query, [*values, -1 if limit is None else limit])]
+
+    def before(self, run: Run) -> list[Run]:
+        """What its thread said before a run, newest first: the runs that finished, also those that it was forked with."""
+        lineage = self.threads.lineage(run.thread_id, run.started_at)
+        which = (RunFilter(thread_id=thread, status="finished", before=before) for thread, before in lineage)
+        return [earlier for each in which for earlier in self.runs(each)]
 
     def node(self, run_id: str, path: Path) -> Node | None:
         """The node at ``path``, where it has been sampled."""

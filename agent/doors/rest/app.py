@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from fastapi import FastAPI
 
 from agent.assemble import assemble
-from agent.doors.rest import chat, errors, health, runs
+from agent.doors.rest import chat, errors, health, runs, threads
 from agent.doors.rest.conductor import conducting
 from agent.doors.rest.door import Door, opened
 from agent.doors.rest.entrance import Entrance
@@ -37,7 +37,7 @@ def create_app(opening: Callable[[], AbstractAsyncContextManager[Door]], keys: K
 
     app = FastAPI(title="Ponder", version="1", lifespan=lifespan, docs_url="/docs", redoc_url=None)
     errors.install(app)
-    for router in (chat.router, runs.router, health.router):
+    for router in (chat.router, runs.router, threads.router, health.router):
         app.include_router(router)
     app.add_middleware(Entrance, keys=keys, local=local)
     return app

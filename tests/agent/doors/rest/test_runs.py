@@ -163,7 +163,7 @@ async def test_a_run_is_its_keys_own_and_an_admins(door: Opening, home: Path) ->
     assert (await opened.http.get("/v1/runs", headers=bearer(yours))).json()["data"] == []
     assert await status(boss, "GET", place) == 200
     other = await opened.http.post("/v1/runs", json=ASKED | {"thread_id": run["thread_id"]}, headers=bearer(yours))
-    assert other.status_code == 400
+    assert other.status_code == 404
     assert await status(mine, "DELETE", place) == 200
     assert await status(mine, "GET", place) == 404
 
