@@ -1,0 +1,115 @@
+"""``ponder serve`` and ``ponder keys`` as a person runs them: a real process, a real socket, the shipped miniature."""
+
+import signal
+import socket
+import subprocess
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+from openai import AuthenticationError, OpenAI
+
+from tests.tui.commands import begun, one_sentence, ponder, read_until
+
+pytestmark = pytest.mark.timeout(400)
+DEADLINE = 200.0  # seconds, on a busy machine
+
+
+@pytest.fixture
+def port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        return free.getsockname()[1]
+
+
+@pytest.fixture
+def serving(port: int, tmp_path: Path) -> Iterator[subprocess.Popen[str]]:
+    process = begun("serve", "--port", str(port), folder=tmp_path)
+    try:
+        read_until(process, f"http://127.0.0.1:{port}/v1")
+        until_ready(port)
+        yield process
+    finally:
+        process.kill()
+        process.communicate()
+
+
+def until_ready(port: int) -> None:
+    end = time.monotonic() + DEADLINE
+    while time.monotonic() < end:
+        try:
+            if httpx.get(f"http://127.0.0.1:{port}/readyz", timeout=5).status_code == 200:
+                return
+        except httpx.TransportError:
+            time.sleep(0.2)
+    raise TimeoutError
+
+
+def client(port: int, key: str = "none") -> OpenAI:
+    return OpenAI(base_url=f"http://127.0.0.1:{port}/v1", api_key=key, max_retries=0, timeout=DEADLINE)
+
+
+def test_the_miniature_answers_over_http_and_ends_when_it_is_told_to(
+    serving: subprocess.Popen[str], port: int, tmp_path: Path
+) -> None:
+    question = "Tom has 12 boxes with 7 pens in each and gives away 9 pens. How many pens does Tom have now?"
+    answer = client(port).chat.completions.create(model="ponder", messages=[{"role": "user", "content": question}])
+    assert (answer.choices[0].message.content or "").endswith("Answer: 75")
+    assert question[:50] in ponder("log", "list", folder=tmp_path).stdout
+    serving.send_signal(signal.SIGTERM)
+    assert serving.wait(60) == 0
+
+
+def test_a_run_that_was_under_way_when_the_server_was_killed_goes_on(
+    serving: subprocess.Popen[str], port: int, tmp_path: Path
+) -> None:
+    asked = {"question": "What is 37 * 43?", "effort": "max", "seed": 1}
+    run = httpx.post(f"http://127.0.0.1:{port}/v1/runs", json=asked, timeout=DEADLINE).json()
+    serving.kill()
+    serving.wait(60)
+    again = begun("serve", "--port", str(port), folder=tmp_path)
+    try:
+        until_ready(port)
+        place = f"http://127.0.0.1:{port}/v1/runs/{run['run_id']}"
+        assert httpx.get(place, timeout=DEADLINE).json()["status"] == "running"
+        assert httpx.post(f"{place}/resume", timeout=DEADLINE).status_code == 202
+        ended = httpx.get(place, params={"wait": DEADLINE / 2}, timeout=DEADLINE).json()
+        assert (ended["status"], ended["answer"]) == ("finished", "37 * 43 = 1591\n\nAnswer: 1591")
+    finally:
+        again.kill()
+        again.communicate()
+
+
+def test_a_key_is_made_listed_and_revoked(port: int, tmp_path: Path) -> None:
+    secret = ponder("keys", "create", "shop", "--requests", "60", "--expires", "2999-01-01", folder=tmp_path).stdout
+    assert secret.startswith("pk-")
+    listed = ponder("keys", "list", folder=tmp_path).stdout
+    assert listed == "shop  ask  60 requests  until 2999-01-01T00:00:00+00:00\n"
+    assert "digest" not in ponder("keys", "list", "--json", folder=tmp_path).stdout
+    process = begun("serve", "--port", str(port), folder=tmp_path)
+    try:
+        until_ready(port)
+        assert next(model.id for model in client(port, secret.strip()).models.list()) == "ponder"
+        with pytest.raises(AuthenticationError):
+            client(port).models.list()
+        assert ponder("keys", "revoke", "shop", folder=tmp_path).stdout == "The key shop is refused from now on.\n"
+    finally:
+        process.kill()
+        process.communicate()
+    assert ponder("keys", "list", folder=tmp_path).stdout == ""
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (("serve", "--host", "0.0.0.0"), "make a key first: `ponder keys create NAME`"),
+        (("keys", "create", "shop", "--scopes", "all"), "There are no scopes 'all'"),
+        (("keys", "create", " "), "choose another name"),
+        (("keys", "revoke", "shop"), "There is no key 'shop'"),
+    ],
+)
+def test_what_cannot_be_done_is_one_sentence(arguments: tuple[str, ...], sentence: str, tmp_path: Path) -> None:
+    done = ponder(*arguments, folder=tmp_path)
+    assert done.returncode == 2
+    assert sentence in one_sentence(done)
