@@ -268,7 +268,7 @@ class Store:
             return [run_from(row, ()) for row in db.execute(query, [*values, -1 if limit is None else limit])]
 
     def before(self, run: Run) -> list[Run]:
-        """What its thread said before a run, newest first: the runs that finished, also those that it was forked with."""
+        """What its thread said before a run, newest first: runs that finished, also those that it was forked with."""
         lineage = self.threads.lineage(run.thread_id, run.started_at)
         which = (RunFilter(thread_id=thread, status="finished", before=before) for thread, before in lineage)
         return [earlier for each in which for earlier in self.runs(each)]

@@ -46,6 +46,11 @@ class Toolbox:
                 raise ToolSetupError(f"Two tools are called {each.name!r}; rename or remove one of them.")
             self._tools[each.name] = each
 
+    def with_own(self, tools: Iterable[Tool]) -> Toolbox:
+        """The same with these in the place of those that are called so, and new ones last."""
+        now = {tool.name: tool for tool in tools}
+        return Toolbox((self._tools | now).values(), self._max_characters)
+
     def with_callers(self, schemas: Iterable[Mapping[str, Any]]) -> Toolbox:
         """The same with tools that the caller has, and of which it makes the calls: the model is shown these last.
 

@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING
 
 from fastapi import FastAPI
 
-from agent.assemble import assemble
-from agent.doors.rest import chat, errors, health, runs, threads
+from agent.doors.rest import chat, documents, errors, health, runs, threads, versions
 from agent.doors.rest.conductor import conducting
 from agent.doors.rest.door import Door, opened
 from agent.doors.rest.entrance import Entrance
+from agent.renewal import assembled
 
 DRAIN = 20.0  # seconds that runs under way have when the server is told to end
 
@@ -37,8 +37,8 @@ def create_app(opening: Callable[[], AbstractAsyncContextManager[Door]], keys: K
 
     app = FastAPI(title="Ponder", version="1", lifespan=lifespan, docs_url="/docs", redoc_url=None)
     errors.install(app)
-    for router in (chat.router, runs.router, threads.router, health.router):
-        app.include_router(router)
+    for part in (chat, runs, threads, documents, versions, health):
+        app.include_router(part.router)
     app.add_middleware(Entrance, keys=keys, local=local)
     return app
 
@@ -46,5 +46,5 @@ def create_app(opening: Callable[[], AbstractAsyncContextManager[Door]], keys: K
 @asynccontextmanager
 async def open_door(settings: Settings) -> AsyncIterator[Door]:
     """With the agent of the settings. Raises whatever ``assemble`` does."""
-    async with assemble(settings) as agent, conducting(DRAIN) as conductor:
-        yield opened(agent, settings, conductor)
+    async with assembled(settings) as renewed, conducting(DRAIN) as conductor:
+        yield opened(renewed, settings, conductor)

@@ -23,6 +23,7 @@ from agent.events import Event, RunStarted
 from agent.run import last_run, stream
 
 if TYPE_CHECKING:
+    from agent.context import Agent
     from agent.records import Run
     from agent.run import Ask
 
@@ -44,16 +45,16 @@ async def complete(body: ChatRequest, request: Request) -> Response:
     async with AsyncExitStack() as stack:
         await unless_gone(request, stack.enter_async_context(door.admission.turn(key)))
         if not body.stream:
-            run = await unless_gone(request, answered(door, question, how))
+            run = await unless_gone(request, answered(await door.now(), question, how))
             return JSONResponse(completion(run, form).model_dump(mode="json", exclude_unset=True))
-        events = await stack.enter_async_context(aclosing(stream(door.agent, question, how)))
+        events = await stack.enter_async_context(aclosing(stream(await door.now(), question, how)))
         begun = await anext(events)  # what is wrong with a question is said here, with a status
         assert isinstance(begun, RunStarted)
         return EventStream(streamed(begun.run, events, form), stack.pop_all())
 
 
-async def answered(door: Door, question: str, how: Ask) -> Run:
-    async with aclosing(stream(door.agent, question, how)) as events:
+async def answered(agent: Agent, question: str, how: Ask) -> Run:
+    async with aclosing(stream(agent, question, how)) as events:
         return await last_run(events)
 
 

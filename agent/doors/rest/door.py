@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from agent.doors.rest.conductor import Conductor
     from agent.effort import Effort
     from agent.records import Run
+    from agent.renewal import Renewed
     from agent.run import Ask
     from agent.settings import Settings
 
@@ -34,13 +35,22 @@ if TYPE_CHECKING:
 class Door:
     """One agent, open to requests."""
 
-    agent: Agent
+    renewed: Renewed
     settings: Settings
     how: Ask  # a question is answered where its request says nothing of that
     efforts: Mapping[str, Effort]  # by name, within the limits of the settings
     admission: Admission
     conductor: Conductor
     since: int = field(default_factory=lambda: int(time.time()))  # Unix time
+
+    @property
+    def agent(self) -> Agent:
+        """The one that answered last; its log is that of all."""
+        return self.renewed.agent
+
+    async def now(self) -> Agent:
+        """The one that answers now."""
+        return await self.renewed.now()
 
     async def ended(self, run_id: str) -> Run:
         """A run when it has ended, whichever process drives it, or when nobody does."""
@@ -50,12 +60,12 @@ class Door:
         return run
 
 
-def opened(agent: Agent, settings: Settings, conductor: Conductor) -> Door:
+def opened(renewed: Renewed, settings: Settings, conductor: Conductor) -> Door:
     """The agent's door, under the limits of the settings. Raises ``SettingsError``."""
     efforts = {name: within(settings, effort) for name, effort in EFFORTS.items()}
-    spent = partial(spent_today, agent)
+    spent = partial(spent_today, renewed.agent)
     admission = Admission(settings.concurrent, settings.waiting, spent, settings.workers)
-    return Door(agent, settings, asked_by(settings, efforts[settings.effort]), efforts, admission, conductor)
+    return Door(renewed, settings, asked_by(settings, efforts[settings.effort]), efforts, admission, conductor)
 
 
 def spent_today(agent: Agent, key: str) -> int:

@@ -16,6 +16,7 @@ from starlette.exceptions import HTTPException
 from agent.errors import NotInLog, PonderError, QuestionError, RunUnderWay, StoreBusy
 from agent.opening import QuestionTooLong
 from agent.policy.policy import PolicyError
+from agent.policy.registry import VersionError
 
 if TYPE_CHECKING:
     from fastapi import FastAPI, Request
@@ -65,6 +66,8 @@ def known(error: Exception) -> ApiError:
             return ApiError(said, 409, code="run_under_way", headers=SOON)
         case StoreBusy():
             return ApiError(said, 503, SERVER, "log_busy", headers=SOON)
+        case VersionError():
+            return ApiError(said, 409, code="version_refused")
         case PolicyError():
             passing = error.passing
             return ApiError(said, 503 if passing else 502, SERVER, "model_unavailable", headers=SOON if passing else {})

@@ -68,7 +68,7 @@ async def start(body: RunRequest, request: Request) -> Response:
         if body.thread_id is not None:
             stack.enter_context(door.agent.store.claim(f"thread-{body.thread_id}"))
         await unless_gone(request, stack.enter_async_context(door.admission.turn(key)))
-        run = await door.conductor.start(stream(door.agent, body.question, how), stack)
+        run = await door.conductor.start(stream(await door.now(), body.question, how), stack)
     return await answered(door, request, run, body.wait)
 
 
@@ -167,7 +167,7 @@ async def resumed(run_id: RunId, request: Request) -> Response:
     run = run_of(door, request, run_id)
     async with AsyncExitStack() as stack:
         await unless_gone(request, stack.enter_async_context(door.admission.turn(key)))
-        await door.conductor.start(resume(door.agent, run_id), stack)
+        await door.conductor.start(resume(await door.now(), run_id), stack)
     return await answered(door, request, run, 0)
 
 

@@ -17,6 +17,7 @@ from agent.doors.rest.app import create_app
 from agent.doors.rest.conductor import conducting
 from agent.doors.rest.door import Door, opened
 from agent.records import Path
+from agent.renewal import Renewed
 from agent.settings import Settings
 from tests.agent.conftest import agent_saying, agent_with, log, log_path, model_folder, renderer, saver
 from tests.agent.scripted import Say
@@ -73,7 +74,7 @@ async def door(agent_saying: Callable[..., Agent]) -> AsyncIterator[Opening]:
             agent = agent_saying(turns, *tools)
             conductor = await stack.enter_async_context(conducting(0.1))
             settings = Settings(reference_share=0.0, **limits)
-            ours, keys = opened(agent, settings, conductor), Keys(settings.home)
+            ours, keys = opened(Renewed(agent, settings), settings, conductor), Keys(settings.home)
             url = await stack.enter_async_context(listening(ours, keys, local))
             http = await stack.enter_async_context(httpx.AsyncClient(base_url=url, timeout=30))
             client = AsyncOpenAI(base_url=f"{url}/v1", api_key="none", max_retries=0, timeout=30)
