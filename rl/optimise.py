@@ -162,17 +162,23 @@ def places(step: int, batch: int, count: int, seed: int) -> list[int]:
 
 
 def trapezoid(step: int, steps: int, warmup: int, decay: float) -> float:
-    """A factor of the rates: linear warm-up, a plateau, a linear fall over the last ``decay`` of the steps.
+    """A factor of the rates: warm-up, a plateau, a linear fall over the last ``decay`` of the steps.
 
     Hägele et al. 2024. The plateau doesn't know how long the training is.
     """
-    return min(1.0, (step + 1) / warmup, (steps - step) / max(1.0, decay * steps))
+    return min(warmed_up(step, steps, warmup), (steps - step) / max(1.0, decay * steps))
+
+
+def warmed_up(step: int, steps: int, warmup: int) -> float:
+    """A linear rise over so many steps, but over no more than a tenth of them: a short training has to begin, too."""
+    return min(1.0, (step + 1) / max(1, min(warmup, steps // 10)))
 
 
 def cosine(step: int, steps: int, warmup: int) -> float:
-    """A factor of the rates: linear warm-up, then half a wave from 1 towards 0 (Loshchilov & Hutter 2017)."""
+    """A factor of the rates: warm-up, then half a wave from 1 towards 0 (Loshchilov & Hutter 2017)."""
+    warmup = min(warmup, steps // 10)
     share = max(0, step + 1 - warmup) / max(1, steps + 1 - warmup)
-    return min(1.0, (step + 1) / warmup) * (1 + math.cos(math.pi * share)) / 2
+    return warmed_up(step, steps, warmup) * (1 + math.cos(math.pi * share)) / 2
 
 
 def scheduled(schedule: Schedule, step: int, steps: int, warmup: int, decay: float) -> float:

@@ -104,7 +104,7 @@ def command(chain: Chain, signs: Connection) -> None:
     gate_records.GateSettings = GATE  # type: ignore[misc, assignment] - the command has no option for small gates
     grpo.GRPOSettings = partial(grpo.GRPOSettings, batch=2, checkpoint_every=1)  # type: ignore[misc, assignment]
     sizes = ("--turns", str(chain.turns), "--questions", str(chain.questions), "--seed", str(chain.seed))
-    gate = ("--primary", SUITE, "--most", "30", "--margin", "0.5", "--epochs", "2", "--learning-rate", "2e-4")
+    gate = ("--primary", SUITE, "--most", "30", "--margin", "0.5", "--epochs", "2", "--learning-rate", "5e-4")
     sys.argv = ["ponder", "improve", str(chain.turn(0).parent), SUITE, *sizes, *gate]
     ponder()
 

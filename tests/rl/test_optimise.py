@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import torch
 
-from rl.optimise import Course, Learned, Progress, cosine, follow, places, scheduled, trapezoid
+from rl.optimise import Course, Learned, Progress, cosine, follow, places, scheduled, trapezoid, warmed_up
 
 
 def test_rates_warm_up_stay_and_fall_to_nothing() -> None:
@@ -26,6 +26,13 @@ def test_a_cosine_warms_up_and_falls_in_half_a_wave() -> None:
     assert factors[9] == 1
     assert factors[9 + 91 // 2] == pytest.approx(0.5, abs=0.02)
     assert factors[99] > factors[100] == pytest.approx(0)
+
+
+def test_a_training_of_a_few_steps_does_not_spend_them_on_warming_up() -> None:
+    assert [warmed_up(step, 2, warmup=5) for step in range(2)] == [1, 1]
+    assert [warmed_up(step, 20, warmup=5) for step in range(3)] == [0.5, 1, 1]
+    assert [warmed_up(step, 100, warmup=5) for step in range(5)] == pytest.approx([0.2, 0.4, 0.6, 0.8, 1])
+    assert cosine(0, 2, warmup=5) == pytest.approx(0.75)
 
 
 def test_a_schedule_is_chosen_by_its_name() -> None:
