@@ -15,7 +15,8 @@ from agent.context import RunContext, seed_of
 from agent.policy.policy import Delta, PolicyError
 from agent.policy.reading import Reading
 from agent.prompting import prompt_for
-from agent.records import Ending, Node, Path, Sample, SamplingParams
+from agent.records import FORM, Ending, Node, Path, Sample, SamplingParams
+from agent.search.bridges import unthinking
 from agent.state import AttemptState
 
 PAUSE = (0.5, 15.0)  # seconds before a model is asked again: at most the first, doubling up to the second, at random
@@ -77,9 +78,12 @@ class Drawing:
 
     def __init__(self, context: RunContext, path: Path, prompt: Sequence[int], state: AttemptState) -> None:
         self.context, self.path, self.prompt = context, path, prompt
-        self.turn = turn_before(context, path, prompt)
+        bridge = state["growth"]["bridge"] if state["steps"] == 0 else ""
+        self.turn = turn_before(context, path, prompt, bridge)
         self.most = state["growth"]["most"] if state["steps"] == 0 else None  # tokens after which the search looks
         self.params = sampling_params(context, path, self.room(), stops(context, self.turn, state["growth"]["to"]))
+        if bridge == FORM:
+            self.params = replace(self.params, json_schema=context.run.supplied.json_schema)
         self.token_ids: list[int] = []
         self.logprobs: list[float] = []
         self.splitter = context.agent.policy.renderer.splitter(self.turn)
@@ -166,10 +170,12 @@ def stopped_from_outside(finish_reason: str) -> str:
     return f"{finish_reason}: the sample was stopped from outside"
 
 
-def turn_before(context: RunContext, path: Path, prompt: Sequence[int]) -> list[int]:
+def turn_before(context: RunContext, path: Path, prompt: Sequence[int], bridge: str = "") -> list[int]:
     """What its turn has before it: a thought that was closed at once, or all since its prompt where it goes on."""
     if len(path) == 1:
         return list(prompt[len(context.opening.prompt_token_ids) :])
+    if bridge == FORM:
+        return unthinking(context.agent.policy.renderer)
     first = len(path)
     while first > 1 and context.tree[path[: first - 1]].ending is Ending.STEP:
         first -= 1

@@ -19,9 +19,11 @@ from langgraph.types import Send
 
 from agent import events, react
 from agent.context import RunContext
-from agent.records import ANSWERED, Ending, Node, Path
-from agent.search.strategy import OPEN
-from agent.state import RUN, AttemptState, Ended, RunState, growths, key, path_of
+from agent.drawing import sample_node
+from agent.policy.policy import ContextTooLong
+from agent.records import ANSWERED, FORM, Ending, Node, Path
+from agent.search.strategy import OPEN, Grow
+from agent.state import RUN, AttemptState, Ended, RunState, attempt_state, growths, key, path_of
 from verifiers.registry import judge
 from verifiers.verdict import Case, Verifier
 
@@ -117,15 +119,33 @@ async def judged(context: RunContext, leaves: Sequence[Path], verifiers: Sequenc
         context.emit(events.Scored(leaf.path, context.candidate(leaf.path).score, verdicts))
 
 
-def answer(state: RunState, runtime: Runtime[RunContext]) -> dict[str, Any]:
-    """Choose the candidate whose answer is given."""
+async def answer(state: RunState, runtime: Runtime[RunContext]) -> dict[str, Any]:
+    """Choose the candidate whose answer is given, and write it in the form that is asked for."""
     context = runtime.context
     candidates = context.candidates(state["ended"])
     if not candidates:
         return {"chosen": None}
     choice = context.effort.strategy.choose([c for c in candidates if not c.open] or candidates)
     context.emit(events.Selected(choice.path, choice.reason))
-    return {"chosen": list(choice.path)}
+    return {"chosen": list(choice.path), "failures": await write_form(context, context.tree[choice.path])}
+
+
+async def write_form(context: RunContext, leaf: Node) -> list[str]:
+    """Write the chosen answer down by the caller's schema, where there is one: one more node, which is no attempt's.
+
+    What went wrong, in a sentence.
+    """
+    path = (*leaf.path, 0)
+    if not context.run.supplied.json_schema or leaf.ending is not Ending.ANSWER:
+        return []
+    asked = attempt_state(path, Grow(parent=leaf.path, bridge=FORM))
+    try:
+        node = context.tree.get(path) or await sample_node(context, path, asked)
+    except ContextTooLong as error:
+        return [str(error)]
+    if node.ending is Ending.ANSWER:
+        return []
+    return [node.note or f"The answer was not written by its schema within {len(node.sample.token_ids)} tokens."]
 
 
 def case_of(question: str, attempt: Sequence[Node], delimiter: str) -> Case:

@@ -7,7 +7,7 @@ from pathlib import Path as FilePath
 
 from agent.context import RunContext
 from agent.policy.policy import ContextTooLong
-from agent.records import Ending, Node, Path
+from agent.records import FORM, Ending, Node, Path
 from agent.search.bridges import CLOSE, bridged, unthinking
 from agent.state import REPAIRABLE
 
@@ -26,6 +26,8 @@ def prompt_for(context: RunContext, path: Path, bridge: str = "") -> tuple[list[
         begun = unthinking(context.agent.policy.renderer) if bridge == CLOSE else []
         return [*context.opening.prompt_token_ids, *begun], context.opening.note
     parent = context.tree[path[:-1]]
+    if bridge == FORM:
+        return [*parent.sample.prompt_token_ids, *formed(context, parent)], ""
     carried_on = bridged(context.agent.policy.renderer, parent.sample, bridge) if bridge else carried(context, parent)
     prompt = [*parent.sample.prompt_token_ids, *carried_on]
     note = f"repair: {parent.ending.value}" if parent.ending in REPAIRABLE else ""
@@ -34,6 +36,13 @@ def prompt_for(context: RunContext, path: Path, bridge: str = "") -> tuple[list[
         return prompt, note
     prompt, compaction = compacted(context, path[:-1])
     return prompt, f"{note}; {compaction}" if note else compaction
+
+
+def formed(context: RunContext, parent: Node) -> list[int]:
+    """What follows the chosen answer where it is asked for by a schema: it is written down, without another thought."""
+    renderer, ids = context.agent.policy.renderer, parent.sample.token_ids
+    text = f"{(PROMPTS / 'form.txt').read_text().strip()}\n{context.run.supplied.json_schema}"
+    return [*ids, *renderer.user_turn(text, after=ids), *unthinking(renderer)]
 
 
 def fits(context: RunContext, prompt: Sequence[int]) -> bool:

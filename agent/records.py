@@ -37,6 +37,9 @@ class Ending(StrEnum):
 ANSWERED = frozenset({Ending.ANSWER, Ending.HANDED_OVER})  # nothing is missing: whoever asked goes on
 
 
+FORM = "form"  # the bridge of a node that writes a chosen answer once more, as the caller wants it: no attempt's part
+
+
 @dataclass(frozen=True, slots=True)
 class PolicyVersion:
     """Which weights answered."""
@@ -59,6 +62,7 @@ class SamplingParams:
     max_tokens: int = 1024  # most tokens one sample may have
     seed: int = 0  # choice i of n is drawn with seed + i, so it does not depend on n
     stop_token_ids: tuple[int, ...] = ()  # sampling ends after one of these; it is kept as the last token
+    json_schema: str = ""  # what is sampled is JSON of that schema; "": whatever comes
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,6 +136,8 @@ class Supplied:
 
     messages: tuple[Mapping[str, Any], ...] = ()  # the whole conversation, in OpenAI's form; (): the thread in the log
     tools: tuple[Mapping[str, Any], ...] = ()  # function schemas of tools that the caller has
+    json_schema: str = ""  # that the answer is written by, once it is chosen; "": it stays as it is
+    calls: bool = False  # what is written by it is a call of one of the tools
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,10 +175,14 @@ class Run:
 
     def trajectories(self) -> list[tuple[Node, ...]]:
         """All root-to-leaf paths, by path order."""
-        inner = {node.parent for node in self.nodes}
-        return [
-            self.trajectory(node.path) for node in sorted(self.nodes, key=lambda n: n.path) if node.path not in inner
-        ]
+        nodes = sorted((node for node in self.nodes if node.bridge != FORM), key=lambda node: node.path)
+        inner = {node.parent for node in nodes}
+        return [self.trajectory(node.path) for node in nodes if node.path not in inner]
+
+    @property
+    def form(self) -> Node | None:
+        """The node in which the chosen answer was written as the caller wants it."""
+        return next((node for node in self.nodes if node.bridge == FORM and node.parent == self.chosen), None)
 
 
 @dataclass(frozen=True, slots=True)

@@ -268,6 +268,9 @@ def finish(context: RunContext, state: RunState) -> None:
     logged = context.logged()
     leaf = logged.node(tuple(state["chosen"])) if state["chosen"] is not None else None
     answer = answer_of(leaf) if leaf else None
+    if answer and leaf and context.run.supplied.json_schema and leaf.ending is not Ending.HANDED_OVER:
+        form = replace(logged, chosen=leaf.path).form
+        answer = form.text if form and form.ending is Ending.ANSWER else None
     problems = [*state["failures"], *shortfall(state, leaf if answer is not None else None)]
     if answer is None and not problems:
         problems = ["No attempt came to an answer; ask again, or with more effort."]
@@ -322,7 +325,7 @@ def spent(context: RunContext, logged: Run) -> Usage:
 
 
 def thought_tokens(context: RunContext, node: Node) -> int:
-    turn = turn_before(context, node.path, node.sample.prompt_token_ids)
+    turn = turn_before(context, node.path, node.sample.prompt_token_ids, node.bridge)
     return context.agent.policy.renderer.thought_tokens(node.sample.token_ids, turn)
 
 

@@ -12,7 +12,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from agent.records import Ending, Node, Path, PolicyVersion, Run, Sample, group_key
+from agent.records import FORM, Ending, Node, Path, PolicyVersion, Run, Sample, group_key
 
 Rewards = Mapping[Path, float | None]  # by the path of an attempt's last node; None: nobody could say
 # By the path of a node: after how many of its sampled tokens each of its steps ends, and how good that step is.
@@ -60,7 +60,7 @@ def groups_of(run: Run, rewards: Rewards, steps: StepRewards | None = None) -> F
     """The groups of one run's tree, in the order of their parents."""
     left_out: Counter[str] = Counter()
     children: dict[Path, list[Node]] = defaultdict(list)
-    for node in sorted(run.nodes, key=lambda node: node.path):
+    for node in sorted((node for node in run.nodes if node.bridge != FORM), key=lambda node: node.path):
         children[node.parent].append(node)
     groups = []
     for parent in sorted(children):

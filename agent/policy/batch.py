@@ -14,6 +14,7 @@ from collections import deque
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+import numpy as np
 import torch
 
 from agent.policy.keyvalues import KeyValues, PrefixCache
@@ -22,9 +23,10 @@ from agent.policy.sampling import draw_rows
 from agent.records import SamplingParams
 
 if TYPE_CHECKING:
-    import numpy as np
     from numpy.typing import NDArray
     from transformers import PreTrainedModel
+
+    from agent.policy.constraint import Constraint
 
 
 @dataclass(eq=False, slots=True)
@@ -39,6 +41,7 @@ class Row:
     finish_reason: str | None = None
     first_at: float = 0.0  # time.perf_counter() of the first token
     last_at: float = 0.0  # and of the last
+    constraint: Constraint | None = None  # what may come next
 
     @property
     def seed(self) -> int:
@@ -58,6 +61,7 @@ class Request:
     params: SamplingParams
     n: int
     stops: frozenset[int]
+    constraint: Constraint | None = None  # at the beginning of each sample
     rows: list[Row] = field(default_factory=list)  # those that have their first token, by choice
     cancelled: bool = False  # set by any thread; the rows leave before the next step
 
@@ -148,6 +152,7 @@ class Batch:
         """Draw the first token of as many of the samples as there is room for; those that go on become rows."""
         while len(request.rows) < request.n and self._has_room:
             row = Row(request, len(request.rows), self._prompt_known)
+            row.constraint = request.constraint and request.constraint.copy()
             self._prompt_known = len(request.prompt)  # whoever comes next shares what was computed for this one
             request.rows.append(row)
             self._append([row], logits_1_V)
@@ -172,10 +177,15 @@ class Batch:
     def _append(self, rows: list[Row], logits_B_V: NDArray[np.float32]) -> None:
         """Draw the next token of each row and see whether the row has ended."""
         params, seeds = [row.request.params for row in rows], [row.seed for row in rows]
+        if any(row.constraint for row in rows):
+            pairs = zip(rows, logits_B_V, strict=True)
+            logits_B_V = np.stack([row.constraint.within(own) if row.constraint else own for row, own in pairs])
         draws = draw_rows(logits_B_V, params, seeds, [len(row.token_ids) for row in rows])
         now = time.perf_counter()
         for row, drawn in zip(rows, draws, strict=True):
             row.token_ids.append(drawn.token)
+            if row.constraint:
+                row.constraint.take(drawn.token)
             row.logprobs.append(drawn.logprob)
             row.last_at, row.first_at = now, row.first_at or now
             row.finish_reason = self._ending(row)

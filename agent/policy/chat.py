@@ -7,6 +7,7 @@ and the doors see what they always see. They are not the tokens that were sample
 from __future__ import annotations
 
 import asyncio
+import json
 import time
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
@@ -132,7 +133,13 @@ class ChatPolicy:
             "temperature": params.temperature,
             "top_p": params.top_p,
             **({"extra_body": {"top_k": params.top_k}} if params.top_k else {}),
+            **({"response_format": by_schema(params.json_schema)} if params.json_schema else {}),
         }
+
+
+def by_schema(schema: str) -> dict[str, Any]:
+    """As chat servers are asked for JSON."""
+    return {"type": "json_schema", "json_schema": {"name": "answer", "schema": json.loads(schema), "strict": True}}
 
 
 def _write(delta: Any, writer: TurnWriter) -> None:

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from agent.policy.batch import Batch, Limits, Request, Row
+from agent.policy.constraint import CONSTRAINED, Constraints
 from agent.policy.model import load_model, merged, prepare, redraw, use_threads, version_of
 from agent.policy.policy import GREEDY, ContextTooLong, Delta, PolicyError, expect
 from agent.policy.renderer import Renderer
@@ -45,6 +46,7 @@ class EmbeddedPolicy:
         self.context_length = int(getattr(model.config, "max_position_embeddings", 0) or 4096)
         self._vocabulary = int(model.config.vocab_size)
         self._model = model
+        self._constraints = Constraints(renderer, self._vocabulary)
         self._new_batch = partial(Batch, model, Limits(self.context_length))
         self._inbox: queue.SimpleQueue[_Call | None] = queue.SimpleQueue()  # None: close
         self._calls: list[_Call] = []  # under way; only the worker touches it
@@ -95,7 +97,8 @@ class EmbeddedPolicy:
 
     async def draws(self, sample: Sample) -> list[Draw]:
         """How each token of a logged sample is drawn again after those before it, for replay."""
-        return await asyncio.to_thread(redraw, self._model, sample)
+        schema = sample.params.json_schema
+        return await asyncio.to_thread(redraw, self._model, sample, self._constraints.of(schema) if schema else None)
 
     async def close(self) -> None:
         """End the thread. Who still waits gets what there is, as cancelled samples."""
@@ -107,7 +110,8 @@ class EmbeddedPolicy:
     def _submit(self, prompt: Sequence[int], params: SamplingParams, n: int, streaming: bool) -> _Call:
         self._check(prompt, params, n)
         stops = frozenset(self.renderer.stop_token_ids) | frozenset(params.stop_token_ids)
-        call = _Call(Request(tuple(prompt), params, n, stops), self.version, streaming)
+        constraint = self._constraints.of(params.json_schema) if params.json_schema else None
+        call = _Call(Request(tuple(prompt), params, n, stops, constraint), self.version, streaming)
         self._inbox.put(call)
         if self._thread is None:
             self._thread = threading.Thread(target=self._work, name="embedded-policy", daemon=True)
@@ -233,7 +237,7 @@ class _Call:
             first_token_seconds=max(row.first_at - self.asked_at, 0.0),
             total_seconds=max(row.last_at - self.asked_at, 0.0),
             cached_prompt_tokens=row.cached,
-            not_trainable=GREEDY if params.temperature == 0 else None,
+            not_trainable=CONSTRAINED if params.json_schema else GREEDY if params.temperature == 0 else None,
         )
 
     def _send(self, pieces: list[Delta | Sample] | PolicyError) -> None:

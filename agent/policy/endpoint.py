@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import copy
+import json
 import math
 import re
 import time
@@ -17,6 +18,7 @@ from typing import Any
 
 import openai
 
+from agent.policy.constraint import CONSTRAINED
 from agent.policy.policy import GREEDY, ContextTooLong, Delta, OtherVersion, PolicyError
 from agent.policy.renderer import Renderer
 from agent.policy.wire import (
@@ -203,6 +205,7 @@ class EndpointPolicy:
             "repetition_penalty": 1.0,
             "stop_token_ids": sorted({*params.stop_token_ids, *self.renderer.stop_token_ids}),
             "return_token_ids": True,
+            **({"structured_outputs": {"json": json.loads(params.json_schema)}} if params.json_schema else {}),
         }
 
     def _choices(self, prompt: Sequence[int], params: SamplingParams, n: int) -> dict[int, _Choice]:
@@ -216,6 +219,8 @@ class EndpointPolicy:
         }
 
     def _why_not_trainable(self, params: SamplingParams) -> str | None:
+        if params.json_schema:
+            return CONSTRAINED
         if params.temperature == 0:
             return GREEDY
         plain = params.temperature == 1 and params.top_p >= 1 and params.top_k == 0

@@ -6,6 +6,7 @@ from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import torch
 from transformers import AttentionInterface, AutoModelForCausalLM
 from transformers.utils import logging
@@ -17,9 +18,10 @@ from agent.policy.weights import version_in
 from agent.records import PolicyVersion, Sample
 
 if TYPE_CHECKING:
-    import numpy as np
     from numpy.typing import NDArray
     from transformers import PreTrainedModel
+
+    from agent.policy.constraint import Constraint
 
 OTHER_ARCHITECTURE = "This model's architecture does not run in this process; serve it with vLLM."
 SMALL_PARAMETERS = 50_000_000  # below this a second thread waits longer than it computes
@@ -132,7 +134,9 @@ def logits_of(
 
 
 @torch.inference_mode()
-def redraw(model: PreTrainedModel, sample: Sample, chunk: int = 128) -> list[Draw]:
+def redraw(
+    model: PreTrainedModel, sample: Sample, constraint: Constraint | None = None, chunk: int = 128
+) -> list[Draw]:
     """How each token of a sample is drawn again after those that it was drawn after.
 
     One pass over the whole sample, not step by step: the logits are those of sampling up to rounding.
@@ -148,8 +152,18 @@ def redraw(model: PreTrainedModel, sample: Sample, chunk: int = 128) -> list[Dra
         logits_Q_V = _forward(model, part, positions, mask, keys, end - start)[0, max(unused - start, 0) :]
         rows = len(logits_Q_V)
         indices = range(end - unused - rows, end - unused)
+        if constraint is not None and rows:
+            pairs = zip(indices, logits_Q_V, strict=True)
+            logits_Q_V = np.stack([taken(constraint, own, sample.token_ids[i]) for i, own in pairs])
         draws += draw_rows(logits_Q_V, [sample.params] * rows, [sample.params.seed] * rows, indices)
     return draws
+
+
+def taken(constraint: Constraint, logits_V: NDArray[np.float32], token: int) -> NDArray[np.floating]:
+    """The logits within the constraint, which goes on after the token that was sampled from them."""
+    allowed_V = constraint.within(logits_V)
+    constraint.take(token)
+    return allowed_V
 
 
 def _forward(

@@ -13,6 +13,7 @@ from agent.records import Sample
 if TYPE_CHECKING:
     from agent.policy.renderer import Renderer
 
+# Beside these there is ``records.FORM``, which no search uses.
 CRITIQUE, REVISE, WAIT, CLOSE = "critique", "revise", "wait", "close"
 PROMPTS = Path(__file__).parent.parent / "prompts"
 

@@ -1,6 +1,7 @@
 """A run: attempts grow in waves, verifiers score them together, a strategy chooses."""
 
 import asyncio
+import json
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
@@ -10,12 +11,13 @@ from agent import events
 from agent.context import Agent
 from agent.graph import case_of
 from agent.policy.wire import EndpointUnreachable
-from agent.records import Ending, SamplingParams, Supplied, group_key
+from agent.records import FORM, Ending, SamplingParams, Supplied, group_key
 from agent.run import Ask, ask, stream
-from agent.search.attempts import AdaptiveBestOfN, BestOfN, MajorityVote
+from agent.search.attempts import AdaptiveBestOfN, BestOfN, MajorityVote, Single
+from agent.search.strategy import Strategy
 from retrieval.passage import Passage
 from tests.agent.logs import node
-from tests.agent.scripted import ROOT_SEED, Say, assert_chained, call, heard, how, model_of
+from tests.agent.scripted import ROOT_SEED, Say, assert_chained, call, heard, how, model_of, spelled
 from tools.tool import ToolError, ToolResult, tool
 from verifiers.judge import PairwiseJudge, Reply
 from verifiers.verdict import Case, Verdict
@@ -314,3 +316,42 @@ async def test_calls_for_the_caller_are_answers_and_are_voted_on(agent_saying: S
     leaf = run.node(run.chosen)
     assert leaf is not None
     assert (leaf.ending, leaf.calls[0]["arguments"], leaf.tool_results) == (Ending.HANDED_OVER, {"city": "Bern"}, ())
+
+
+SCHEMA = json.dumps({"type": "object"})
+WRITTEN = '{"pens": 12}'
+
+
+def by_schema(strategy: Strategy) -> Ask:
+    return replace(how(strategy), supplied=Supplied(json_schema=SCHEMA))
+
+
+async def test_the_chosen_answer_is_written_by_the_callers_schema_and_is_no_attempt_more(agent_saying: Saying) -> None:
+    turns = {(i,): "Answer: 12" for i in range(3)} | {(i, 0): WRITTEN for i in range(3)}
+    run = await ask(agent_saying(turns), QUESTION, by_schema(MajorityVote(3)))
+    assert (run.status, run.answer) == ("finished", WRITTEN)
+    assert run.chosen is not None
+    assert run.node(run.chosen).text == "Answer: 12"  # type: ignore[union-attr]
+    assert run.form is not None
+    assert (run.form.path, run.form.bridge, run.form.sample.params.json_schema) == ((*run.chosen, 0), FORM, SCHEMA)
+    assert [len(attempt) for attempt in run.trajectories()] == [1, 1, 1]
+    assert len(run.nodes) == 4
+
+
+async def test_the_form_is_asked_for_after_the_answer_and_without_a_thought(agent_saying: Saying) -> None:
+    agent = agent_saying({(0,): "<think>Hm.</think>Answer: 12", (0, 0): WRITTEN})
+    run = await ask(agent, QUESTION, by_schema(Single()))
+    assert run.usage.thought_tokens > 0
+    assert run.form is not None
+    assert run.form.thought == ""
+    asked = spelled(agent, run.form.sample.prompt_token_ids)
+    assert asked.startswith(spelled(agent, run.nodes[0].sample.prompt_token_ids + run.nodes[0].sample.token_ids))
+    assert SCHEMA in asked
+    assert asked.endswith("<think>\n\n</think>\n\n")
+
+
+async def test_an_answer_whose_form_is_cut_is_none(agent_saying: Saying) -> None:
+    agent = agent_saying({(0,): "Answer: 12", (0, 0): Say('{"pens":', finish_reason="length")})
+    run = await ask(agent, QUESTION, by_schema(Single()))
+    assert (run.status, run.answer, run.chosen) == ("failed", None, None)
+    assert "The answer was not written by its schema within" in str(run.error)

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agent.records import Ending, Node, Path, PolicyVersion, Run, Sample, SamplingParams
+from agent.records import FORM, Ending, Node, Path, PolicyVersion, Run, Sample, SamplingParams
 from rl.groups import groups_of
 
 VERSION = PolicyVersion("m")
@@ -58,6 +58,14 @@ def test_the_attempts_of_one_question_are_a_group() -> None:
     assert whole.learn == (False, False, False, True, True, False, True, True)
     assert whole.logprobs == (0, 0, 0, -0.1, -0.2, 0, -0.1, -0.2)
     assert (group.temperature, group.parent) == (0.6, ())
+
+
+def test_how_the_chosen_answer_was_written_for_a_caller_is_no_part_of_its_attempt() -> None:
+    first, second = node((0,)), node((1,))
+    run = replace(run_of([first, second]), chosen=(0,))
+    written = replace(run, nodes=(*run.nodes, replace(node((0, 0), first), bridge=FORM)))
+    rewards = {(0,): 1.0, (1,): 0.0}
+    assert groups_of(written, rewards) == groups_of(run, rewards)
 
 
 @given(st.integers(0, 10_000))

@@ -45,7 +45,7 @@ def completion(run: Run, form: Form) -> ChatCompletion:
             **head(run, form),
             "object": "chat.completion",
             "choices": [
-                {"index": i, "finish_reason": finish_of(leaf, form), "message": message(run, leaf, form)}
+                {"index": i, "finish_reason": finish_of(run, leaf, form), "message": message(run, leaf, form)}
                 for i, leaf in enumerate(shown)
             ],
             "usage": usage(run),
@@ -69,6 +69,8 @@ def chosen(run: Run, choices: int) -> list[Node]:
         return [attempt[-1] for attempt in run.trajectories()[:choices]]
     if run.chosen is not None and (leaf := run.node(run.chosen)):
         return [leaf]
+    if run.supplied.json_schema:
+        raise failure(run)
     cut = [attempt[-1] for attempt in run.trajectories() if attempt[-1].ending is Ending.BUDGET]
     if cut:
         return cut[:1]
@@ -84,7 +86,7 @@ def failure(run: Run) -> ApiError:
 
 def message(run: Run, leaf: Node, form: Form) -> dict[str, Any]:
     thought = "\n".join(node.thought for node in run.trajectory(leaf.path) if node.thought)
-    shown: dict[str, Any] = {"role": "assistant", "content": until(leaf.text, form.stops), "refusal": None}
+    shown: dict[str, Any] = {"role": "assistant", "content": content_of(run, leaf, form), "refusal": None}
     if thought:
         shown |= {"reasoning": thought, "reasoning_content": thought}
     if calls := calls_of(run, leaf):
@@ -92,21 +94,27 @@ def message(run: Run, leaf: Node, form: Form) -> dict[str, Any]:
     return shown
 
 
+def content_of(run: Run, leaf: Node, form: Form) -> str:
+    """What is read: the answer, or how it was written by the caller's schema."""
+    if not run.supplied.json_schema or leaf.ending is Ending.HANDED_OVER:
+        return until(leaf.text, form.stops)
+    return "" if run.supplied.calls else run.answer or ""
+
+
 def calls_of(run: Run, leaf: Node) -> list[dict[str, Any]]:
     """The calls of a step that are the caller's to make; the agent's own ones beside them were not made."""
+    if run.supplied.calls and run.form is not None and run.answer:
+        return [call_told(run, leaf, 0, json.loads(run.answer))]
     if leaf.ending is not Ending.HANDED_OVER:
         return []
     theirs = {tool["function"]["name"] for tool in run.supplied.tools}
+    return [call_told(run, leaf, i, call) for i, call in enumerate(leaf.calls) if call["name"] in theirs]
+
+
+def call_told(run: Run, leaf: Node, index: int, call: Mapping[str, Any]) -> dict[str, Any]:
     place = "-".join(map(str, leaf.path))
-    return [
-        {
-            "id": f"call_{run.run_id}_{place}_{i}",
-            "type": "function",
-            "function": {"name": call["name"], "arguments": arguments_of(call)},
-        }
-        for i, call in enumerate(leaf.calls)
-        if call["name"] in theirs
-    ]
+    function = {"name": call["name"], "arguments": arguments_of(call)}
+    return {"id": f"call_{run.run_id}_{place}_{index}", "type": "function", "function": function}
 
 
 def arguments_of(call: Mapping[str, Any]) -> str:
@@ -114,7 +122,9 @@ def arguments_of(call: Mapping[str, Any]) -> str:
     return arguments if isinstance(arguments, str) else json.dumps(arguments)
 
 
-def finish_of(leaf: Node, form: Form) -> str:
+def finish_of(run: Run, leaf: Node, form: Form) -> str:
+    if calls_of(run, leaf):
+        return "tool_calls"
     stopped = until(leaf.text, form.stops) != leaf.text
     return "stop" if stopped else FINISH.get(leaf.ending, "length")
 
@@ -184,6 +194,8 @@ def live_choices(run: Run, form: Form) -> int:
     """How many attempts are shown as they are sampled: all, where each is a choice."""
     from agent.run import effort_of
 
+    if run.supplied.json_schema:
+        return 0
     return form.choices if breadth(effort_of(run).strategy) == form.choices and run.strategy in WHOLE else 0
 
 
@@ -210,7 +222,7 @@ def ended(run: Run, form: Form, live: int, texts: Mapping[int, Until]) -> list[C
         if "tool_calls" in whole:
             delta["tool_calls"] = [{"index": place, **call} for place, call in enumerate(whole["tool_calls"])]
         last += [chunk(run, form, i, delta)] if delta else []
-        last.append(chunk(run, form, i, {}, finish=finish_of(leaf, form)))
+        last.append(chunk(run, form, i, {}, finish=finish_of(run, leaf, form)))
     return last
 
 

@@ -70,6 +70,33 @@ class CallersTool(BaseModel):
     function: FunctionTool
 
 
+class NamedSchema(BaseModel):
+    model_config = ConfigDict(populate_by_name=True)
+
+    name: Annotated[str, Field(pattern=NAME)] = "answer"
+    description: Text | None = None
+    json_schema: Annotated[dict[str, Any] | None, Field(alias="schema")] = None
+    strict: bool | None = None
+
+
+class ResponseFormat(BaseModel):
+    """In which form the answer is written."""
+
+    type: Literal["text", "json_object", "json_schema"] = "text"
+    json_schema: NamedSchema | None = None
+
+
+class ChosenFunction(BaseModel):
+    name: Annotated[str, Field(pattern=NAME)]
+
+
+class ChosenTool(BaseModel):
+    """One of the client's tools, which has to be called."""
+
+    type: Literal["function"]
+    function: ChosenFunction
+
+
 class StreamOptions(BaseModel):
     include_usage: bool = False
 
@@ -91,7 +118,8 @@ class ChatRequest(BaseModel):
     max_tokens: Annotated[int, Field(ge=1)] | None = None
     temperature: Annotated[float, Field(ge=0, le=2)] | None = None
     tools: Annotated[list[CallersTool], Field(max_length=128)] | None = None
-    tool_choice: Literal["none", "auto", "required"] | dict[str, Any] | None = None
+    tool_choice: Literal["none", "auto", "required"] | ChosenTool | None = None
+    response_format: ResponseFormat | None = None
     store: bool | None = None
     metadata: Annotated[dict[str, Annotated[str, Field(max_length=512)]], Field(max_length=16)] | None = None
 
@@ -103,7 +131,7 @@ class ChatRequest(BaseModel):
 OFF: dict[str, Any] = {  # parameters that are not offered, and the values with which they say nothing
     "top_p": (None, 1), "frequency_penalty": (None, 0), "presence_penalty": (None, 0), "logit_bias": (None, {}),
     "logprobs": (None, False), "top_logprobs": (None, 0), "audio": (None,), "modalities": (None, ["text"]),
-    "response_format": (None, {"type": "text"}), "parallel_tool_calls": (None, True), "functions": (None, []),
+    "parallel_tool_calls": (None, True), "functions": (None, []),
     "function_call": (None, "none", "auto"), "web_search_options": (None,),
 }  # fmt: skip
 
@@ -122,8 +150,50 @@ def asked(body: ChatRequest, default: Ask, efforts: Mapping[str, Effort]) -> tup
     metadata = dict(default.metadata) | ({"client": dict(body.metadata)} if body.metadata else {})
     metadata |= {"train": "no"} if body.store is False else {}
     effort = effort_of(body, default.effort, efforts)
-    supplied = Supplied(tuple(messages), schemas)
+    supplied = Supplied(tuple(messages), schemas, *form_of(body))
     return question, replace(default, effort=effort, seed=body.seed, metadata=metadata, supplied=supplied)
+
+
+def form_of(body: ChatRequest) -> tuple[str, bool]:
+    """The schema that the answer is written by, "" for none; and whether it is that of a call of the client's tools.
+
+    Raises ``ApiError``.
+    """
+    wanted = callable_tools(body)
+    asked = body.response_format
+    if not wanted and (asked is None or asked.type == "text"):
+        return "", False
+    if body.n is not None and body.n > 1:
+        raise ApiError("Several choices cannot be written by a schema; leave n out.", code="unsupported", param="n")
+    if wanted:
+        return json.dumps({"anyOf": [call_schema(tool.function) for tool in wanted]}), True
+    assert asked is not None
+    if asked.type == "json_object":
+        return json.dumps({"type": "object"}), False
+    if asked.json_schema is None or asked.json_schema.json_schema is None:
+        raise ApiError("Give the schema that the answer is to have.", param="response_format.json_schema.schema")
+    return json.dumps(asked.json_schema.json_schema), False
+
+
+def callable_tools(body: ChatRequest) -> list[CallersTool]:
+    """Of which one has to be called; none where none has to. Raises ``ApiError``."""
+    if body.tool_choice in (None, "none", "auto"):
+        return []
+    name = body.tool_choice.function.name if isinstance(body.tool_choice, ChosenTool) else None
+    found = [tool for tool in body.tools or () if name in (None, tool.function.name)]
+    if not found:
+        raise ApiError("There is no such tool to be called; send it in tools.", param="tool_choice")
+    return found
+
+
+def call_schema(tool: FunctionTool) -> dict[str, Any]:
+    """Of a call of that tool, as a model writes one."""
+    return {
+        "type": "object",
+        "properties": {"name": {"const": tool.name}, "arguments": tool.parameters or {"type": "object"}},
+        "required": ["name", "arguments"],
+        "additionalProperties": False,
+    }
 
 
 def effort_of(body: ChatRequest, default: Effort, efforts: Mapping[str, Effort]) -> Effort:
@@ -147,8 +217,6 @@ def refuse_unsupported(body: ChatRequest) -> None:
     for name, harmless in OFF.items():
         if name in extra and extra[name] not in harmless:
             raise unsupported(name, "is not offered here; leave it out.")
-    if body.tool_choice not in (None, "none", "auto"):
-        raise unsupported("tool_choice", 'can be "none" or "auto" here: no model can be made to call a tool.')
 
 
 def plain(message: Message, place: int) -> dict[str, Any]:

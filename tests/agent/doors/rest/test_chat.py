@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 from openai import APIStatusError, BadRequestError, NotFoundError, UnprocessableEntityError
+from pydantic import BaseModel
 
 from agent.records import Ending
 from tests.agent.doors.rest.conftest import Open, Opening, until
@@ -155,6 +156,42 @@ async def test_what_nobody_can_learn_from_is_said_with_store(door: Opening) -> N
     assert kept == {"train": "no", "client": {"team": "a"}, "key": "local"}
 
 
+# --- structured -------------------------------------------------------------------------------------------------------
+
+
+class Pens(BaseModel):
+    pens: int
+
+
+async def test_an_answer_is_written_by_a_schema_whole_and_in_a_stream(door: Opening) -> None:
+    opened = await door({(0,): "<think>Seven and five.</think>Answer: 12", (0, 0): '{"pens": 12}'})
+    answer = await opened.openai.chat.completions.parse(**ASKED, response_format=Pens)
+    assert answer.choices[0].message.parsed == Pens(pens=12)
+    assert answer.choices[0].message.reasoning == "Seven and five."  # type: ignore[attr-defined]
+    schema = {"type": "json_schema", "json_schema": {"name": "pens", "schema": Pens.model_json_schema()}}
+    assert joined(await streamed(opened, response_format=schema), "content") == '{"pens": 12}'
+
+
+@pytest.mark.parametrize("choice", ["required", {"type": "function", "function": {"name": "weather"}}])
+async def test_a_tool_that_has_to_be_called_is_called(door: Opening, choice: Any) -> None:
+    made = '{"name": "weather", "arguments": {"city": "Bern"}}'
+    opened = await door({(0,): "I would look out of the window.", (0, 0): made})
+    answer: Any = await opened.openai.chat.completions.create(**ASKED, tools=[WEATHER], tool_choice=choice)
+    [called] = answer.choices[0].message.tool_calls
+    assert (called.function.name, json.loads(called.function.arguments)) == ("weather", {"city": "Bern"})
+    assert (answer.choices[0].finish_reason, answer.choices[0].message.content) == ("tool_calls", None)
+    chunks = await streamed(opened, tools=[WEATHER], tool_choice=choice)
+    [again] = [each for chunk in chunks for choice in chunk.choices for each in choice.delta.tool_calls or ()]
+    assert again.function.arguments == called.function.arguments
+
+
+async def test_a_model_that_calls_the_tool_by_itself_is_not_asked_again(door: Opening) -> None:
+    opened = await door({(0,): call("weather", city="Bern")})
+    answer: Any = await opened.openai.chat.completions.create(**ASKED, tools=[WEATHER], tool_choice="required")
+    assert answer.choices[0].message.tool_calls[0].function.name == "weather"
+    assert len(model_of(opened.agent).prompts) == 1
+
+
 # --- what cannot be done ----------------------------------------------------------------------------------------------
 
 
@@ -168,8 +205,9 @@ async def test_what_nobody_can_learn_from_is_said_with_store(door: Opening) -> N
         ({"messages": [{"role": "user", "content": "pens " * 5000}]}, 400, "messages", "context_length_exceeded"),
         ({"temperature": 3}, 400, "temperature", "invalid_value"),
         ({"top_p": 0.5}, 400, "top_p", "unsupported_parameter"),
-        ({"tool_choice": "required"}, 400, "tool_choice", "unsupported_parameter"),
-        ({"response_format": {"type": "json_object"}}, 400, "response_format", "unsupported_parameter"),
+        ({"tool_choice": "required"}, 400, "tool_choice", None),
+        ({"response_format": {"type": "json_schema"}}, 400, "response_format.json_schema.schema", None),
+        ({"response_format": {"type": "json_object"}, "n": 2}, 400, "n", "unsupported"),
         ({"n": 0}, 400, "n", "invalid_value"),
         ({"tools": [{"type": "function", "function": {"name": "a b"}}]}, 400, "tools.0.function.name", "invalid_value"),
     ],
