@@ -69,7 +69,17 @@ def add_threads(db: sqlite3.Connection) -> None:
         ) WITHOUT ROWID""")
 
 
-MIGRATIONS: Sequence[Callable[[sqlite3.Connection], None]] = (create_log, add_bridge, add_supplied, add_threads)
+def add_requests(db: sqlite3.Connection) -> None:
+    """Requests of doors that name themselves."""
+    db.execute("""
+        CREATE TABLE requests (
+            key TEXT NOT NULL, name TEXT NOT NULL, fingerprint TEXT NOT NULL, run_id TEXT, created_at TEXT NOT NULL,
+            PRIMARY KEY (key, name)
+        ) WITHOUT ROWID""")
+
+
+STEPS = (create_log, add_bridge, add_supplied, add_threads, add_requests)
+MIGRATIONS: Sequence[Callable[[sqlite3.Connection], None]] = STEPS
 
 
 def version(db: sqlite3.Connection) -> int:

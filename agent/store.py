@@ -24,6 +24,7 @@ from agent.claim import claimed, is_claimed
 from agent.database import Database
 from agent.packing import pack_ids, shared_length, unpack_ids
 from agent.records import Feedback, Node, Path, Run, Sample
+from agent.requests import Requests
 from agent.rows import (
     feedback_from,
     feedback_row,
@@ -141,6 +142,11 @@ class Store:
     def threads(self) -> Threads:
         """The log's threads."""
         return Threads(self._database)
+
+    @property
+    def requests(self) -> Requests:
+        """Requests of doors that name themselves."""
+        return Requests(self._database)
 
     # --- writing ------------------------------------------------------------------------------------------------------
 

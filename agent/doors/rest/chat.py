@@ -17,15 +17,14 @@ from openai.types.chat import ChatCompletion
 from agent.doors.rest.completions import Form, chunks, completion
 from agent.doors.rest.door import Door, door_of, key_of
 from agent.doors.rest.errors import ApiError, known
+from agent.doors.rest.idempotency import once
 from agent.doors.rest.requests import EFFORTS, MODEL, ChatRequest, asked
 from agent.doors.rest.streaming import EventStream, unless_gone
-from agent.events import Event, RunStarted
-from agent.run import last_run, stream
+from agent.events import Event, Finished, RunStarted
+from agent.run import last_run
 
 if TYPE_CHECKING:
-    from agent.context import Agent
     from agent.records import Run
-    from agent.run import Ask
 
 router = APIRouter(tags=["OpenAI"])
 DONE = format_sse_event(data_str="[DONE]")
@@ -42,19 +41,35 @@ async def complete(body: ChatRequest, request: Request) -> Response:
     how = replace(how, metadata={**how.metadata, "key": key.name})
     usage = bool(body.stream_options and body.stream_options.include_usage)
     form = Form(body.model, body.n or 1, body.stops, usage)
+    ours, earlier = once(door, request, key, body)
+    if earlier is not None:
+        return await repeated(door, request, earlier, form, bool(body.stream))
     async with AsyncExitStack() as stack:
+        stack.callback(ours.over)
         await unless_gone(request, stack.enter_async_context(door.admission.turn(key)))
         if not body.stream:
-            run = await unless_gone(request, answered(await door.now(), question, how))
+            run = await unless_gone(request, answered(ours.begun(door.ask(question, how))))
             return JSONResponse(completion(run, form).model_dump(mode="json", exclude_unset=True))
-        events = await stack.enter_async_context(aclosing(stream(await door.now(), question, how)))
+        events = await stack.enter_async_context(aclosing(ours.begun(door.ask(question, how))))
         begun = await anext(events)  # what is wrong with a question is said here, with a status
         assert isinstance(begun, RunStarted)
         return EventStream(streamed(begun.run, events, form), stack.pop_all())
 
 
-async def answered(agent: Agent, question: str, how: Ask) -> Run:
-    async with aclosing(stream(agent, question, how)) as events:
+async def repeated(door: Door, request: Request, run_id: str, form: Form, streams: bool) -> Response:
+    """The answer of a run that an earlier request began, once it has one."""
+    run = await unless_gone(request, door.ended(run_id))
+    if not streams:
+        return JSONResponse(completion(run, form).model_dump(mode="json", exclude_unset=True))
+
+    async def told() -> AsyncGenerator[Event, None]:
+        yield Finished(run)
+
+    return EventStream(streamed(run, told(), replace(form, live=False)), AsyncExitStack())
+
+
+async def answered(events: AsyncGenerator[Event, None]) -> Run:
+    async with aclosing(events):
         return await last_run(events)
 
 

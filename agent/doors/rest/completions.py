@@ -32,6 +32,7 @@ class Form:
     choices: int = 1
     stops: Sequence[str] = ()
     usage: bool = False  # in a last chunk
+    live: bool = True  # what is sampled may be shown at once
 
 
 # --- whole ------------------------------------------------------------------------------------------------------------
@@ -194,7 +195,7 @@ def live_choices(run: Run, form: Form) -> int:
     """How many attempts are shown as they are sampled: all, where each is a choice."""
     from agent.run import effort_of
 
-    if run.supplied.json_schema:
+    if run.supplied.json_schema or not form.live:
         return 0
     return form.choices if breadth(effort_of(run).strategy) == form.choices and run.strategy in WHOLE else 0
 

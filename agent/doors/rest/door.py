@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import partial
@@ -11,8 +13,10 @@ from typing import TYPE_CHECKING
 
 from agent.doors.rest.admission import Admission
 from agent.doors.rest.errors import ApiError
+from agent.doors.rest.metrics import Metrics
 from agent.effort import EFFORTS
-from agent.run import asked_by, within
+from agent.events import Event, Finished
+from agent.run import asked_by, stream, within
 
 LOOK = 0.2  # seconds between looks at a run of another process
 
@@ -41,6 +45,7 @@ class Door:
     efforts: Mapping[str, Effort]  # by name, within the limits of the settings
     admission: Admission
     conductor: Conductor
+    metrics: Metrics
     since: int = field(default_factory=lambda: int(time.time()))  # Unix time
 
     @property
@@ -51,6 +56,20 @@ class Door:
     async def now(self) -> Agent:
         """The one that answers now."""
         return await self.renewed.now()
+
+    async def ask(self, question: str, how: Ask) -> AsyncGenerator[Event, None]:
+        """What happens when the agent is asked. Raises ``QuestionError`` at the first step."""
+        async with aclosing(self.counted(stream(await self.now(), question, how))) as events:
+            async for event in events:
+                yield event
+
+    async def counted(self, events: AsyncGenerator[Event, None]) -> AsyncGenerator[Event, None]:
+        """The same events; a run that ends is counted."""
+        async with aclosing(events):
+            async for event in events:
+                if isinstance(event, Finished):
+                    self.metrics.ended(event.run)
+                yield event
 
     async def ended(self, run_id: str) -> Run:
         """A run when it has ended, whichever process drives it, or when nobody does."""
@@ -65,7 +84,15 @@ def opened(renewed: Renewed, settings: Settings, conductor: Conductor) -> Door:
     efforts = {name: within(settings, effort) for name, effort in EFFORTS.items()}
     spent = partial(spent_today, renewed.agent)
     admission = Admission(settings.concurrent, settings.waiting, spent, settings.workers)
-    return Door(renewed, settings, asked_by(settings, efforts[settings.effort]), efforts, admission, conductor)
+    return Door(
+        renewed,
+        settings,
+        asked_by(settings, efforts[settings.effort]),
+        efforts,
+        admission,
+        conductor,
+        Metrics(admission),
+    )
 
 
 def spent_today(agent: Agent, key: str) -> int:

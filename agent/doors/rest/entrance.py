@@ -60,6 +60,8 @@ class Entrance:
             await response(error)(scope, receive, send_named)
         finally:
             entry.write()
+            if (door := getattr(scope["app"].state, "door", None)) is not None:
+                door.metrics.answered(scope["method"], entry.status)
 
     def _key_of(self, path: str, headers: Headers) -> Key:
         """Raises ``ApiError``."""

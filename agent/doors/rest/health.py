@@ -7,6 +7,8 @@ from datetime import UTC, date, datetime
 from typing import Any
 
 from fastapi import APIRouter, Request
+from fastapi.responses import PlainTextResponse, Response
+from prometheus_client import CONTENT_TYPE_LATEST
 
 from agent.doors.rest.door import door_of, key_of
 
@@ -24,6 +26,13 @@ async def ready(request: Request) -> dict[str, Any]:
     """Questions are taken: the model is there, and the log can be read."""
     door = door_of(request)
     return {"status": "ok", "policy": str(door.agent.policy.version), "under_way": door.admission.under_way}
+
+
+@router.get("/metrics", response_class=PlainTextResponse)
+async def metrics(request: Request) -> Response:
+    """For Prometheus; of this process alone. Scope admin."""
+    key_of(request, "admin")
+    return Response(door_of(request).metrics.told(), media_type=CONTENT_TYPE_LATEST)
 
 
 @router.get("/v1/usage")

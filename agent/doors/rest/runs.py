@@ -15,6 +15,7 @@ from pydantic import BaseModel, Field
 
 from agent.doors.rest.door import Door, door_of, key_of
 from agent.doors.rest.errors import ApiError
+from agent.doors.rest.idempotency import once
 from agent.doors.rest.requests import EFFORTS
 from agent.doors.rest.streaming import EventStream, unless_gone
 from agent.doors.rest.telling import candidates_told, event_told, node_told, run_told
@@ -22,7 +23,7 @@ from agent.doors.rest.threads import NAME, thread_of
 from agent.errors import NotInLog, RunUnderWay
 from agent.events import Event, Finished
 from agent.records import Feedback, Run
-from agent.run import resume, stream
+from agent.run import resume
 from agent.store import RunFilter
 
 router = APIRouter(tags=["Runs"])
@@ -64,11 +65,15 @@ async def start(body: RunRequest, request: Request) -> Response:
     how = replace(door.how, effort=effort, thread_id=body.thread_id, seed=body.seed, metadata=metadata)
     if body.thread_id is not None:
         refuse_foreign_thread(door, request, body.thread_id)
+    ours, earlier = once(door, request, key, body)
+    if earlier is not None:
+        return await answered(door, request, door.agent.store.run(earlier), body.wait)
     async with AsyncExitStack() as stack:
+        stack.callback(ours.over)
         if body.thread_id is not None:
             stack.enter_context(door.agent.store.claim(f"thread-{body.thread_id}"))
         await unless_gone(request, stack.enter_async_context(door.admission.turn(key)))
-        run = await door.conductor.start(stream(await door.now(), body.question, how), stack)
+        run = await door.conductor.start(ours.begun(door.ask(body.question, how)), stack)
     return await answered(door, request, run, body.wait)
 
 
@@ -167,7 +172,7 @@ async def resumed(run_id: RunId, request: Request) -> Response:
     run = run_of(door, request, run_id)
     async with AsyncExitStack() as stack:
         await unless_gone(request, stack.enter_async_context(door.admission.turn(key)))
-        await door.conductor.start(resume(await door.now(), run_id), stack)
+        await door.conductor.start(door.counted(resume(await door.now(), run_id)), stack)
     return await answered(door, request, run, 0)
 
 
