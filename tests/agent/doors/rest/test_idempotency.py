@@ -15,7 +15,7 @@ from tests.agent.doors.rest.test_chat import ASKED, joined, streamed
 from tests.agent.doors.rest.test_entrance import bearer
 from tests.agent.scripted import Say, model_of
 
-NAMED = {"extra_headers": {"Idempotency-Key": "order-7"}}
+NAMED: dict[str, Any] = {"extra_headers": {"Idempotency-Key": "order-7"}}
 RUN = {"question": "How many pens?", "effort": "low", "wait": 10}
 
 
@@ -26,7 +26,7 @@ async def test_the_second_of_two_gets_the_answer_of_the_first_whole_or_in_a_stre
     assert first == second
     other: Any = await opened.openai.chat.completions.create(**ASKED)
     assert other.id != first.id
-    named = {"extra_headers": {"Idempotency-Key": "order-8"}}
+    named: dict[str, Any] = {"extra_headers": {"Idempotency-Key": "order-8"}}
     once, again = [await streamed(opened, **named) for _ in range(2)]
     assert joined(once, "content") == joined(again, "content") == "Answer: 12"
     assert joined(once, "reasoning") == joined(again, "reasoning")
