@@ -24,6 +24,7 @@ from agent.policy.policy import ContextTooLong
 from agent.records import ANSWERED, FORM, Ending, Node, Path
 from agent.search.strategy import OPEN, Grow
 from agent.state import RUN, AttemptState, Ended, RunState, attempt_state, growths, key, path_of
+from verifiers.json_schema import JsonSchema
 from verifiers.registry import judge
 from verifiers.verdict import Case, Verifier
 
@@ -143,8 +144,12 @@ async def write_form(context: RunContext, leaf: Node) -> list[str]:
         node = context.tree.get(path) or await sample_node(context, path, asked)
     except ContextTooLong as error:
         return [str(error)]
-    if node.ending is Ending.ANSWER:
-        return []
+    if node.ending is Ending.ANSWER and not node.note:
+        schema = json.loads(context.run.supplied.json_schema)
+        [fits] = await JsonSchema().verify([Case(context.run.question, node.text, metadata={"schema": schema})])
+        if fits.score:
+            return []
+        node = context.update(node, note=f"The answer was not written by its schema ({fits.reason})")
     return [node.note or f"The answer was not written by its schema within {len(node.sample.token_ids)} tokens."]
 
 

@@ -270,7 +270,7 @@ def finish(context: RunContext, state: RunState) -> None:
     answer = answer_of(leaf) if leaf else None
     if answer and leaf and context.run.supplied.json_schema and leaf.ending is not Ending.HANDED_OVER:
         form = replace(logged, chosen=leaf.path).form
-        answer = form.text if form and form.ending is Ending.ANSWER else None
+        answer = form.text if form and form.ending is Ending.ANSWER and not form.note else None
     problems = [*state["failures"], *shortfall(state, leaf if answer is not None else None)]
     if answer is None and not problems:
         problems = ["No attempt came to an answer; ask again, or with more effort."]

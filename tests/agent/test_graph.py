@@ -355,3 +355,11 @@ async def test_an_answer_whose_form_is_cut_is_none(agent_saying: Saying) -> None
     run = await ask(agent, QUESTION, by_schema(Single()))
     assert (run.status, run.answer, run.chosen) == ("failed", None, None)
     assert "The answer was not written by its schema within" in str(run.error)
+
+
+async def test_an_answer_that_does_not_fit_its_schema_is_none(agent_saying: Saying) -> None:
+    """A server may leave the schema alone."""
+    for text in ("It is 12.", "[12]"):
+        run = await ask(agent_saying({(0,): "Answer: 12", (0, 0): text}), QUESTION, by_schema(Single()))
+        assert (run.status, run.answer) == ("failed", None)
+        assert "The answer was not written by its schema (" in str(run.error)

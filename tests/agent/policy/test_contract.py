@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-import json
 from collections import defaultdict
 from contextlib import aclosing
 from dataclasses import replace
 
 import httpx
-import jsonschema
 import pytest
 
 from agent.assemble import MINI
-from agent.policy.constraint import CONSTRAINED
 from agent.policy.embedded import EmbeddedPolicy
 from agent.policy.endpoint import EndpointPolicy
 from agent.policy.note import Note
@@ -73,19 +70,6 @@ async def test_a_sample_says_what_it_is(real: Policy) -> None:
     assert first.not_trainable is None
     (greedy,) = await real.sample(prompt, replace(PARAMS, temperature=0))
     assert greedy.not_trainable == GREEDY
-
-
-async def test_within_a_schema_whatever_comes_fits_and_nobody_learns_from_it(real: Policy) -> None:
-    schema = {
-        "type": "object",
-        "properties": {"pens": {"type": "integer", "maximum": 99}, "sure": {"type": "boolean"}},
-        "required": ["pens", "sure"],
-        "additionalProperties": False,
-    }
-    params = replace(PARAMS, max_tokens=200, json_schema=json.dumps(schema))
-    for sample in await real.sample(question(real), params, 3):
-        jsonschema.validate(json.loads(real.renderer.decode(sample.token_ids)), schema)
-        assert sample.not_trainable == CONSTRAINED
 
 
 async def test_the_turns_of_a_trajectory_are_a_chain_of_prefixes(real: Policy) -> None:
