@@ -73,9 +73,8 @@ class Settings(BaseSettings):
     )
     passages: int = Field(default=3, ge=1, le=50)  # how many a search shows the model; the miniature learned with 3
     reference_share: float = Field(default=0.1, ge=0, le=1)  # of runs drawn with fixed N, the unbiased reference
-    concurrent: int = Field(default=32, ge=1)  # questions under way at once behind a door, in each of its processes
+    concurrent: int = Field(default=32, ge=1)  # questions under way at once behind a door
     waiting: int = Field(default=64, ge=0)  # more, that wait for their turn
-    workers: int = Field(default=1, ge=1, le=64)  # processes behind `ponder serve`
     train: bool = True  # False: what is asked is logged, and never learned from
     tools: tuple[str, ...] = ()  # one's own, each "module:object"; so are the next four
     verifiers: tuple[str, ...] = ()

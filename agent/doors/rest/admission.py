@@ -1,7 +1,6 @@
 """Who is let in to ask now: what a key may do a minute, a day and at once, and what the server can carry.
 
-One process's part: with several workers each has its share of a limit. Tokens of a day are counted in the log, which
-all of them share.
+For one process; tokens of a day are counted in the log.
 """
 
 from __future__ import annotations
@@ -27,7 +26,6 @@ class Admission:
     concurrent: int  # questions under way at once, of all keys
     waiting: int  # that may wait for their turn
     spent: Callable[[str], int]
-    workers: int = 1  # processes among which limits are shared out
     clock: Callable[[], float] = time.monotonic
     _turns: asyncio.Semaphore = field(init=False)
     _inside: Counter[str] = field(init=False, default_factory=Counter)  # by key
@@ -76,12 +74,12 @@ class Admission:
             raise ApiError(
                 "Too many questions wait already; ask again in a moment.", 503, SERVER, "overloaded", headers=after(5)
             )
-        if limits.concurrent is not None and self._inside[key.name] >= self.share(limits.concurrent):
+        if limits.concurrent is not None and self._inside[key.name] >= limits.concurrent:
             raise limit(f"{limits.concurrent} questions at once", after(1))
         if limits.tokens is not None and self.spent(key.name) >= limits.tokens:
             raise limit(f"{limits.tokens:,} tokens a day", after(3600), "insufficient_quota")
         if limits.requests is not None:
-            self._note(key, self.share(limits.requests))
+            self._note(key, limits.requests)
 
     def _note(self, key: Key, most: int) -> None:
         asked, now = self._asked.setdefault(key.name, deque()), self.clock()
@@ -90,10 +88,6 @@ class Admission:
         if len(asked) >= most:
             raise limit(f"{key.limits.requests} requests a minute", after(asked[0] + MINUTE - now))
         asked.append(now)
-
-    def share(self, limit: int) -> int:
-        """Of a limit, this process's part; one at least."""
-        return max(1, math.ceil(limit / self.workers))
 
 
 def after(seconds: float) -> dict[str, str]:

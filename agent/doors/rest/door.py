@@ -83,7 +83,7 @@ def opened(renewed: Renewed, settings: Settings, conductor: Conductor) -> Door:
     """The agent's door, under the limits of the settings. Raises ``SettingsError``."""
     efforts = {name: within(settings, effort) for name, effort in EFFORTS.items()}
     spent = partial(spent_today, renewed.agent)
-    admission = Admission(settings.concurrent, settings.waiting, spent, settings.workers)
+    admission = Admission(settings.concurrent, settings.waiting, spent)
     return Door(
         renewed,
         settings,

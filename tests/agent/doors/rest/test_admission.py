@@ -14,8 +14,8 @@ from agent.doors.rest.errors import ApiError
 FREE = Key("app", "")
 
 
-def admission(concurrent: int = 2, waiting: int = 1, spent: int = 0, workers: int = 1) -> Admission:
-    return Admission(concurrent, waiting, lambda _: spent, workers)
+def admission(concurrent: int = 2, waiting: int = 1, spent: int = 0) -> Admission:
+    return Admission(concurrent, waiting, lambda _: spent)
 
 
 def limited(**limits: int) -> Key:
@@ -108,7 +108,3 @@ async def test_a_key_whose_tokens_of_the_day_are_used_is_told_so() -> None:
     assert (refused.status, refused.code) == (429, "insufficient_quota")
     async with admission(spent=999).turn(limited(tokens=1_000)):
         pass
-
-
-def test_each_worker_has_its_share_of_a_limit_and_at_least_one() -> None:
-    assert [admission(workers=4).share(limit) for limit in (1, 4, 5, 8)] == [1, 1, 2, 2]
