@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from fastapi import FastAPI
 
-from agent.doors.rest import chat, documents, errors, health, runs, threads, versions
+from agent.doors.rest import chat, documents, errors, health, responses, runs, threads, versions
 from agent.doors.rest.conductor import conducting
 from agent.doors.rest.door import Door, opened
 from agent.doors.rest.entrance import Entrance
@@ -37,7 +37,7 @@ def create_app(opening: Callable[[], AbstractAsyncContextManager[Door]], keys: K
 
     app = FastAPI(title="Ponder", version="1", lifespan=lifespan, docs_url="/docs", redoc_url=None)
     errors.install(app)
-    for part in (chat, runs, threads, documents, versions, health):
+    for part in (chat, responses, runs, threads, documents, versions, health):
         app.include_router(part.router)
     app.add_middleware(Entrance, keys=keys, local=local)
     return app

@@ -71,6 +71,18 @@ class Door:
                     self.metrics.ended(event.run)
                 yield event
 
+    async def followed(self, run_id: str, seen: int = 0) -> AsyncGenerator[tuple[int | None, Event], None]:
+        """What happens in a run that this process drives, after the first ``seen`` events, each with its number; in any
+        case its end, which has no number where it was not heard of here.
+        """
+        ended = False
+        async with aclosing(self.conductor.follow(run_id, seen)) as happening:
+            async for number, event in happening:
+                ended = isinstance(event, Finished)
+                yield number, event
+        if not ended:
+            yield None, Finished(await self.ended(run_id))
+
     async def ended(self, run_id: str) -> Run:
         """A run when it has ended, whichever process drives it, or when nobody does."""
         store = self.agent.store

@@ -6,7 +6,7 @@ A client retries what is 408, 409, 429 or 5xx: only what may pass by itself has 
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from fastapi.exceptions import RequestValidationError
@@ -105,11 +105,24 @@ def install(app: FastAPI) -> None:
 def first_wrong(error: RequestValidationError) -> ApiError:
     """The first thing that is wrong with a request, and where it stands."""
     first = error.errors()[0]
-    _, *place = [str(each) for each in first["loc"]] or ["body"]
+    where, *place = first["loc"] or ("body",)
     if first["type"] == "json_invalid":
         return ApiError("The body is not valid JSON.", code="invalid_json")
-    param = ".".join(place) or None
+    if where == "body":
+        place = sent_in(error.body, place, first["type"] == "missing")
+    param = ".".join(map(str, place)) or None
     return ApiError(f"{param or 'The body'}: {first['msg']}.", code="invalid_value", param=param)
+
+
+def sent_in(body: Any, place: Sequence[int | str], missing: bool) -> list[int | str]:
+    """A place in what was sent: without the names of types, of which any would have done."""
+    found = []
+    for part in place:
+        within: Any = dict(enumerate(body)) if isinstance(body, list) else body
+        if isinstance(within, dict) and part in within:
+            body = within[part]
+            found.append(part)
+    return [*found, place[-1]] if missing else found
 
 
 def response(error: ApiError) -> JSONResponse:

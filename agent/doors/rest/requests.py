@@ -136,10 +136,15 @@ OFF: dict[str, Any] = {  # parameters that are not offered, and the values with 
 }  # fmt: skip
 
 
-def asked(body: ChatRequest, default: Ask, efforts: Mapping[str, Effort]) -> tuple[str, Ask]:
-    """The question, and how it is to be answered. Raises ``ApiError``."""
+def asked(
+    body: ChatRequest, default: Ask, efforts: Mapping[str, Effort], earlier: Sequence[Mapping[str, Any]] = ()
+) -> tuple[str, Ask]:
+    """The question, and how it is to be answered. ``earlier`` are messages before those of the body.
+
+    Raises ``ApiError``.
+    """
     refuse_unsupported(body)
-    messages = [plain(message, place) for place, message in enumerate(body.messages)]
+    messages = [*map(dict, earlier), *(plain(message, place) for place, message in enumerate(body.messages))]
     question = next((m["content"] for m in reversed(messages) if m["role"] == "user"), "")
     if not question.strip():
         raise ApiError("No message of a user says anything; ask a question.", code="empty_question", param="messages")

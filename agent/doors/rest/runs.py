@@ -21,7 +21,7 @@ from agent.doors.rest.streaming import EventStream, unless_gone
 from agent.doors.rest.telling import candidates_told, event_told, node_told, run_told
 from agent.doors.rest.threads import NAME, thread_of
 from agent.errors import NotInLog, RunUnderWay
-from agent.events import Event, Finished
+from agent.events import Event
 from agent.records import Feedback, Run
 from agent.run import resume
 from agent.store import RunFilter
@@ -139,13 +139,9 @@ async def followed(
 
 
 async def events_of(door: Door, run: Run, seen: int) -> AsyncGenerator[bytes, None]:
-    ended = False
-    async with aclosing(door.conductor.follow(run.run_id, seen)) as happening:
+    async with aclosing(door.followed(run.run_id, seen)) as happening:
         async for number, event in happening:
-            ended = isinstance(event, Finished)
             yield sent(event, number)
-    if not ended:
-        yield sent(Finished(await door.ended(run.run_id)), None)
 
 
 def sent(event: Event, number: int | None) -> bytes:
@@ -157,12 +153,16 @@ def sent(event: Event, number: int | None) -> bytes:
 async def cancelled(run_id: RunId, request: Request) -> Response:
     """Stop a run; what it sampled stays in the log. Nothing happens to one that has ended."""
     door = door_of(request)
-    run = run_of(door, request, run_id)
-    stopped = run.status != "running" or await door.conductor.cancel(run_id)
-    run = door.agent.store.run(run_id)
+    return JSONResponse(run_told(await stop(door, run_of(door, request, run_id))))
+
+
+async def stop(door: Door, run: Run) -> Run:
+    """The run when it has been stopped, or as it has ended. Raises ``RunUnderWay``."""
+    stopped = run.status != "running" or await door.conductor.cancel(run.run_id)
+    run = door.agent.store.run(run.run_id)
     if run.status == "running" and not stopped:
-        raise RunUnderWay(f"Run {run_id} is not driven by this process; resume it, or wait for it.")
-    return JSONResponse(run_told(run))
+        raise RunUnderWay(f"Run {run.run_id} is not driven by this process; resume it, or wait for it.")
+    return run
 
 
 @router.post("/v1/runs/{run_id}/resume", status_code=202)
@@ -180,10 +180,13 @@ async def resumed(run_id: RunId, request: Request) -> Response:
 async def deleted(run_id: RunId, request: Request) -> dict[str, Any]:
     """Remove a run and all that hangs on it, for good."""
     door = door_of(request)
-    run_of(door, request, run_id)
-    await door.conductor.cancel(run_id)
-    door.agent.store.delete(RunFilter(run_id=run_id))
+    await remove(door, run_of(door, request, run_id))
     return {"id": run_id, "object": "run", "deleted": True}
+
+
+async def remove(door: Door, run: Run) -> None:
+    await door.conductor.cancel(run.run_id)
+    door.agent.store.delete(RunFilter(run_id=run.run_id))
 
 
 @router.post("/v1/feedback", status_code=201)
