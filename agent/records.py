@@ -138,6 +138,7 @@ class Supplied:
     tools: tuple[Mapping[str, Any], ...] = ()  # function schemas of tools that the caller has
     json_schema: str = ""  # that the answer is written by, once it is chosen; "": it stays as it is
     calls: bool = False  # what is written by it is a call of one of the tools
+    one_call: bool = False  # of several calls of a step, the caller makes the first alone
 
 
 @dataclass(frozen=True, slots=True)

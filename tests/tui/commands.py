@@ -3,11 +3,15 @@
 import os
 import re
 import signal
+import socket
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
+
+import httpx
 
 ROOT = Path(__file__).parents[2]
 COMMAND = [sys.executable, "-c", "from tui.cli import main; main()"]
@@ -43,12 +47,12 @@ def ponder(
     return subprocess.CompletedProcess(arguments, done.returncode, done.stdout.decode(), done.stderr.decode())
 
 
-def begun(*arguments: str, folder: Path) -> subprocess.Popen[str]:
+def begun(*arguments: str, folder: Path, **variables: str) -> subprocess.Popen[str]:
     """Start a command, to talk to and to interrupt."""
     pipe = subprocess.PIPE
-    variables = environment(PYTHONUNBUFFERED="1")
+    whole = environment(PYTHONUNBUFFERED="1", **variables)
     return subprocess.Popen(
-        [*COMMAND, *arguments], cwd=folder, env=variables, stdin=pipe, stdout=pipe, stderr=pipe, text=True, bufsize=1
+        [*COMMAND, *arguments], cwd=folder, env=whole, stdin=pipe, stdout=pipe, stderr=pipe, text=True, bufsize=1
     )
 
 
@@ -61,6 +65,36 @@ def read_until(process: subprocess.Popen[str], text: str) -> str:
         if text in line:
             return "".join(lines)
     raise AssertionError(f"{text!r} was never printed, but {''.join(lines)!r}")
+
+
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        return free.getsockname()[1]
+
+
+@contextmanager
+def serving(folder: Path, *arguments: str, **variables: str) -> Iterator[str]:
+    """`ponder serve`, ready to be asked, and its address."""
+    port = free_port()
+    process = begun("serve", "--port", str(port), *arguments, folder=folder, **variables)
+    try:
+        until_ready(port)
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        process.kill()
+        process.communicate()
+
+
+def until_ready(port: int) -> None:
+    """Raises ``TimeoutError`` where nothing listens there in time."""
+    end = time.monotonic() + DEADLINE
+    while time.monotonic() < end:
+        try:
+            if httpx.get(f"http://127.0.0.1:{port}/readyz", timeout=5).status_code == 200:
+                return
+        except httpx.TransportError:
+            time.sleep(0.2)
+    raise TimeoutError
 
 
 def interrupt(process: subprocess.Popen[str]) -> None:

@@ -1,9 +1,7 @@
 """``ponder serve`` and ``ponder keys`` as a person runs them: a real process, a real socket, the shipped miniature."""
 
 import signal
-import socket
 import subprocess
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,7 +9,7 @@ import httpx
 import pytest
 from openai import AuthenticationError, OpenAI
 
-from tests.tui.commands import begun, one_sentence, ponder, read_until
+from tests.tui.commands import begun, free_port, one_sentence, ponder, read_until, until_ready
 
 pytestmark = pytest.mark.timeout(400)
 DEADLINE = 200.0  # seconds, on a busy machine
@@ -19,8 +17,7 @@ DEADLINE = 200.0  # seconds, on a busy machine
 
 @pytest.fixture
 def port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        return free.getsockname()[1]
+    return free_port()
 
 
 @pytest.fixture
@@ -33,17 +30,6 @@ def serving(port: int, tmp_path: Path) -> Iterator[subprocess.Popen[str]]:
     finally:
         process.kill()
         process.communicate()
-
-
-def until_ready(port: int) -> None:
-    end = time.monotonic() + DEADLINE
-    while time.monotonic() < end:
-        try:
-            if httpx.get(f"http://127.0.0.1:{port}/readyz", timeout=5).status_code == 200:
-                return
-        except httpx.TransportError:
-            time.sleep(0.2)
-    raise TimeoutError
 
 
 def client(port: int, key: str = "none") -> OpenAI:

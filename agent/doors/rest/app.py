@@ -35,7 +35,9 @@ def create_app(opening: Callable[[], AbstractAsyncContextManager[Door]], keys: K
         async with opening() as app.state.door:
             yield
 
-    app = FastAPI(title="Ponder", version="1", lifespan=lifespan, docs_url="/docs", redoc_url=None)
+    app = FastAPI(
+        title="Ponder", version="1", lifespan=lifespan, docs_url="/docs", redoc_url=None, responses=errors.WRONG
+    )
     errors.install(app)
     for part in (chat, responses, runs, threads, documents, versions, health):
         app.include_router(part.router)

@@ -109,7 +109,8 @@ def calls_of(run: Run, leaf: Node) -> list[dict[str, Any]]:
     if leaf.ending is not Ending.HANDED_OVER:
         return []
     theirs = {tool["function"]["name"] for tool in run.supplied.tools}
-    return [call_told(run, leaf, i, call) for i, call in enumerate(leaf.calls) if call["name"] in theirs]
+    made = [call_told(run, leaf, i, call) for i, call in enumerate(leaf.calls) if call["name"] in theirs]
+    return made[:1] if run.supplied.one_call else made
 
 
 def call_told(run: Run, leaf: Node, index: int, call: Mapping[str, Any]) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
+from pydantic import BaseModel
 from starlette.exceptions import HTTPException
 
 from agent.errors import NotInLog, PonderError, QuestionError, RunUnderWay, StoreBusy
@@ -44,6 +45,27 @@ class ApiError(PonderError):
     @property
     def body(self) -> dict[str, Any]:
         return {"error": {"message": str(self), "type": self.kind, "param": self.param, "code": self.code}}
+
+
+class Told(BaseModel):
+    """What an error says."""
+
+    message: str
+    type: str
+    param: str | None
+    code: str | None
+
+
+class ErrorBody(BaseModel):
+    """Of every error."""
+
+    error: Told
+
+
+WRONG: dict[int | str, dict[str, Any]] = {  # what any request may be answered with, beside what it asked for
+    "4XX": {"model": ErrorBody, "description": "Something is wrong with the request, or nothing may come of it now."},
+    "5XX": {"model": ErrorBody, "description": "The server or its model cannot answer now."},
+}
 
 
 def unsupported(param: str, why: str) -> ApiError:

@@ -119,6 +119,7 @@ class ChatRequest(BaseModel):
     temperature: Annotated[float, Field(ge=0, le=2)] | None = None
     tools: Annotated[list[CallersTool], Field(max_length=128)] | None = None
     tool_choice: Literal["none", "auto", "required"] | ChosenTool | None = None
+    parallel_tool_calls: bool | None = None
     response_format: ResponseFormat | None = None
     store: bool | None = None
     metadata: Annotated[dict[str, Annotated[str, Field(max_length=512)]], Field(max_length=16)] | None = None
@@ -131,7 +132,7 @@ class ChatRequest(BaseModel):
 OFF: dict[str, Any] = {  # parameters that are not offered, and the values with which they say nothing
     "top_p": (None, 1), "frequency_penalty": (None, 0), "presence_penalty": (None, 0), "logit_bias": (None, {}),
     "logprobs": (None, False), "top_logprobs": (None, 0), "audio": (None,), "modalities": (None, ["text"]),
-    "parallel_tool_calls": (None, True), "functions": (None, []),
+    "functions": (None, []),
     "function_call": (None, "none", "auto"), "web_search_options": (None,),
 }  # fmt: skip
 
@@ -155,7 +156,7 @@ def asked(
     metadata = dict(default.metadata) | ({"client": dict(body.metadata)} if body.metadata else {})
     metadata |= {"train": "no"} if body.store is False else {}
     effort = effort_of(body, default.effort, efforts)
-    supplied = Supplied(tuple(messages), schemas, *form_of(body))
+    supplied = Supplied(tuple(messages), schemas, *form_of(body), body.parallel_tool_calls is False)
     return question, replace(default, effort=effort, seed=body.seed, metadata=metadata, supplied=supplied)
 
 

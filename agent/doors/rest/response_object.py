@@ -44,7 +44,6 @@ def response(run: Run) -> dict[str, Any]:
         "incomplete_details": {"reason": "max_output_tokens"} if shown.status == "incomplete" else None,
         "output": items(run, shown.leaf) if shown.leaf else [],
         "usage": usage(run) if run.status != "running" else None,
-        "parallel_tool_calls": True,
         "top_p": 1.0,
         "truncation": "disabled",
         **echo,
@@ -53,6 +52,7 @@ def response(run: Run) -> dict[str, Any]:
         "tool_choice": echo.get("tool_choice") or "auto",
         "text": echo.get("text") or {"format": {"type": "text"}},
         "metadata": echo.get("metadata") or {},
+        "parallel_tool_calls": not run.supplied.one_call,
         "ponder": beside(run),
     }
 

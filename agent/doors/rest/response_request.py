@@ -78,6 +78,7 @@ class ResponseRequest(BaseModel):
     store: bool | None = None
     tools: Annotated[list[Tool], Field(max_length=128)] | None = None
     tool_choice: Literal["none", "auto", "required"] | ChosenTool | None = None
+    parallel_tool_calls: bool | None = None
     text: TextConfig | None = None
     reasoning: Reasoning | None = None
     max_output_tokens: Annotated[int, Field(ge=1)] | None = None
@@ -88,13 +89,14 @@ class ResponseRequest(BaseModel):
     def echoed(self) -> dict[str, Any]:
         """What a response repeats of its request."""
         repeated = ("model", "instructions", "previous_response_id", "background", "store", "tool_choice", "text",
-                    "reasoning", "max_output_tokens", "temperature", "metadata", "tools")  # fmt: skip
+                    "reasoning", "max_output_tokens", "temperature", "metadata", "tools",
+                    "parallel_tool_calls")  # fmt: skip
         return {name: value for name, value in self.model_dump(by_alias=True).items() if name in repeated}
 
 
 OFF: dict[str, Any] = {  # parameters that are not offered, and the values with which they say nothing
     "top_p": (None, 1), "top_logprobs": (None, 0), "conversation": (None,), "prompt": (None,),
-    "truncation": (None, "disabled"), "max_tool_calls": (None,), "parallel_tool_calls": (None, True),
+    "truncation": (None, "disabled"), "max_tool_calls": (None,),
     "context_management": (None, []),
 }  # fmt: skip
 
@@ -115,7 +117,7 @@ def as_chat(body: ResponseRequest) -> ChatRequest:
         "reasoning_effort": body.reasoning and body.reasoning.effort,
         "max_completion_tokens": body.max_output_tokens,
     }
-    kept = ("temperature", "seed", "store", "metadata")
+    kept = ("temperature", "seed", "store", "metadata", "parallel_tool_calls")
     try:
         return ChatRequest.model_validate(asked | {name: getattr(body, name) for name in kept})
     except ValidationError as error:  # the name of a call, which an item has only if it is one

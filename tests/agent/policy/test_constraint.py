@@ -20,6 +20,11 @@ SCHEMAS: dict[str, dict[str, Any]] = {
         "required": ["sum", "unit"],
         "additionalProperties": False,
     },
+    "an object that says nothing of further properties": {
+        "type": "object",
+        "properties": {"of": {"type": "object", "properties": {"sum": {"type": "integer", "maximum": 9999}}}},
+        "required": ["of"],
+    },
     "a list": {"type": "array", "items": {"type": "boolean"}, "minItems": 2, "maxItems": 4},
     "one of two": {"anyOf": [{"const": "yes"}, {"type": "null"}]},
     "a short text": {"type": "string", "maxLength": 8},

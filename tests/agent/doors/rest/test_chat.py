@@ -104,6 +104,16 @@ async def test_a_callers_tool_is_called_by_the_caller_and_the_conversation_goes_
     assert read.index("How many pens?") < read.index("It rains.")
 
 
+async def test_a_caller_that_makes_one_call_at_a_time_is_given_the_first(door: Opening) -> None:
+    opened = await door({(0,): call("weather", city="Bern") + call("weather", city="Rome")})
+    for parallel, cities in ((None, ["Bern", "Rome"]), (True, ["Bern", "Rome"]), (False, ["Bern"])):
+        answer: Any = await opened.openai.chat.completions.create(
+            **ASKED, tools=[WEATHER], parallel_tool_calls=parallel
+        )
+        made = answer.choices[0].message.tool_calls
+        assert [json.loads(each.function.arguments)["city"] for each in made] == cities
+
+
 async def test_calls_for_the_caller_are_streamed_at_the_end(door: Opening) -> None:
     opened = await door({(0,): call("weather", city="Bern")})
     chunks = await streamed(opened, tools=[WEATHER])
