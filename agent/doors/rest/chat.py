@@ -8,7 +8,7 @@ from contextlib import AsyncExitStack, aclosing
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from fastapi import APIRouter, Request
+from fastapi import Request
 from fastapi.responses import JSONResponse, Response
 from fastapi.sse import format_sse_event
 from openai.types import Model
@@ -18,6 +18,7 @@ from agent.doors.rest.completions import Form, chunks, completion
 from agent.doors.rest.door import Door, door_of, key_of
 from agent.doors.rest.errors import ApiError, known
 from agent.doors.rest.idempotency import once
+from agent.doors.rest.openapi import router_of
 from agent.doors.rest.requests import EFFORTS, MODEL, ChatRequest, asked
 from agent.doors.rest.streaming import EventStream, unless_gone
 from agent.events import Event, Finished, RunStarted
@@ -26,7 +27,7 @@ from agent.run import last_run
 if TYPE_CHECKING:
     from agent.records import Run
 
-router = APIRouter(tags=["OpenAI"])
+router = router_of("OpenAI")
 DONE = format_sse_event(data_str="[DONE]")
 
 

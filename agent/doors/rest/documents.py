@@ -14,16 +14,17 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Request, UploadFile
+from fastapi import Request, UploadFile
 from pydantic import BaseModel, Field
 
 from agent.assemble import index_folder, open_encoder, open_retriever
 from agent.doors.rest.door import Door, door_of, key_of
 from agent.doors.rest.errors import SOON, ApiError
+from agent.doors.rest.openapi import links, router_of
 from retrieval.errors import IndexBusy, IndexNotFound
 from retrieval.indexing import IndexReport, index
 
-router = APIRouter(tags=["Documents"])
+router = router_of("Documents")
 FOLDER = "documents"
 FILE_NAME = re.compile(r"[^/\\\x00-\x1f\x7f.][^/\\\x00-\x1f\x7f]{0,150}")  # no path, nothing hidden
 
@@ -33,7 +34,7 @@ class SearchRequest(BaseModel):
     k: Annotated[int, Field(ge=1, le=50)] = 5
 
 
-@router.post("/v1/documents", status_code=201)
+@router.post("/v1/documents", status_code=201, responses={201: links("name", "id", "documents_deleted")})
 async def upload(file: UploadFile, request: Request) -> dict[str, Any]:
     """Add a document (text, Markdown, HTML, PDF, office files), or replace the one of that name."""
     door = permitted(request)
@@ -55,18 +56,6 @@ async def listed(request: Request) -> dict[str, Any]:
     """What was uploaded."""
     files = sorted(each for each in folder_of(permitted(request)).iterdir() if each.is_file())
     return {"object": "list", "data": list(map(told, files))}
-
-
-@router.delete("/v1/documents/{name}")
-async def deleted(name: str, request: Request) -> dict[str, Any]:
-    """Remove a document: no search finds it from then on."""
-    door = permitted(request)
-    place = folder_of(door) / name
-    if not FILE_NAME.fullmatch(name) or not place.is_file():
-        raise ApiError(f"There is no document {name[:64]!r}.", 404, code="not_found")
-    place.unlink()
-    await indexed(door)
-    return {"id": name, "object": "document", "deleted": True}
 
 
 @router.post("/v1/documents/search")
@@ -98,6 +87,18 @@ def write(place: Path, data: bytes) -> None:
     part = place.with_name(f".{place.name}.part")
     part.write_bytes(data)
     os.replace(part, place)
+
+
+@router.delete("/v1/documents/{name}")
+async def deleted(name: str, request: Request) -> dict[str, Any]:
+    """Remove a document: no search finds it from then on."""
+    door = permitted(request)
+    place = folder_of(door) / name
+    if not FILE_NAME.fullmatch(name) or not place.is_file():
+        raise ApiError(f"There is no document {name[:64]!r}.", 404, code="not_found")
+    place.unlink()
+    await indexed(door)
+    return {"id": name, "object": "document", "deleted": True}
 
 
 async def indexed(door: Door) -> IndexReport:

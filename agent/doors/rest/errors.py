@@ -13,6 +13,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel
 from starlette.exceptions import HTTPException
+from starlette.routing import Match, Route
 
 from agent.errors import NotInLog, PonderError, QuestionError, RunUnderWay, StoreBusy
 from agent.opening import QuestionTooLong
@@ -109,10 +110,11 @@ def install(app: FastAPI) -> None:
         assert isinstance(error, RequestValidationError)
         return response(first_wrong(error))
 
-    async def http(_: Request, error: Exception) -> JSONResponse:
+    async def http(request: Request, error: Exception) -> JSONResponse:
         assert isinstance(error, HTTPException)
         code = {404: "unknown_url", 405: "method_not_allowed", 413: "body_too_long"}.get(error.status_code)
-        return response(ApiError(str(error.detail), error.status_code, code=code, headers=error.headers))
+        headers = {"Allow": ", ".join(allowed(app, request))} if error.status_code == 405 else error.headers
+        return response(ApiError(str(error.detail), error.status_code, code=code, headers=headers))
 
     async def defect(request: Request, error: Exception) -> JSONResponse:
         _log.exception("%s %s failed", request.method, request.url.path, exc_info=error)
@@ -122,6 +124,14 @@ def install(app: FastAPI) -> None:
     app.add_exception_handler(RequestValidationError, wrong)
     app.add_exception_handler(HTTPException, http)
     app.add_exception_handler(Exception, defect)
+
+
+def allowed(app: FastAPI, request: Request) -> list[str]:
+    """The methods of a place, all of them; the exception that a route raises knows its own alone."""
+    routes = [
+        route for route in app.routes if isinstance(route, Route) and route.matches(request.scope)[0] != Match.NONE
+    ]
+    return sorted({method for route in routes if route.path == routes[0].path for method in route.methods or ()})
 
 
 def first_wrong(error: RequestValidationError) -> ApiError:
@@ -144,7 +154,7 @@ def sent_in(body: Any, place: Sequence[int | str], missing: bool) -> list[int | 
         if isinstance(within, dict) and part in within:
             body = within[part]
             found.append(part)
-    return [*found, place[-1]] if missing else found
+    return [*found, *place[-1:]] if missing else found
 
 
 def response(error: ApiError) -> JSONResponse:

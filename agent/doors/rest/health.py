@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from dataclasses import asdict
 from datetime import UTC, date, datetime
-from typing import Any
+from typing import Annotated, Any
 
-from fastapi import APIRouter, Request
+from fastapi import Request
 from fastapi.responses import PlainTextResponse, Response
 from prometheus_client import CONTENT_TYPE_LATEST
+from pydantic import BeforeValidator
 
 from agent.doors.rest.door import door_of, key_of
+from agent.doors.rest.openapi import router_of
 
-router = APIRouter(tags=["Server"])
+router = router_of("Server")
 
 
 @router.get("/healthz")
@@ -25,6 +27,7 @@ async def alive() -> dict[str, str]:
 async def ready(request: Request) -> dict[str, Any]:
     """Questions are taken: the model is there, and the log can be read."""
     door = door_of(request)
+    door.agent.store.runs(limit=1)
     return {"status": "ok", "policy": str(door.agent.policy.version), "under_way": door.admission.under_way}
 
 
@@ -35,10 +38,15 @@ async def metrics(request: Request) -> Response:
     return Response(door_of(request).metrics.told(), media_type=CONTENT_TYPE_LATEST)
 
 
+def day(said: object) -> date:
+    """Of a calendar, as ISO 8601 writes it; pydantic's own would take a number for seconds. Raises ``ValueError``."""
+    return datetime.strptime(str(said), "%Y-%m-%d").date()
+
+
 @router.get("/v1/usage")
-async def usage(request: Request, since: date | None = None) -> dict[str, Any]:
+async def usage(request: Request, since: Annotated[date | None, BeforeValidator(day)] = None) -> dict[str, Any]:
     """What was used since a day (UTC), today by default: by this key; by every key for one with the scope admin."""
     key, door = key_of(request, "ask"), door_of(request)
-    day = (since or datetime.now(UTC).date()).isoformat()
-    used = door.agent.store.used(day, None if key.may("admin") else key.name)
-    return {"object": "list", "since": day, "data": list(map(asdict, used))}
+    first = (since or datetime.now(UTC).date()).isoformat()
+    used = door.agent.store.used(first, None if key.may("admin") else key.name)
+    return {"object": "list", "since": first, "data": list(map(asdict, used))}

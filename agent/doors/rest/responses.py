@@ -10,8 +10,8 @@ from contextlib import AsyncExitStack, aclosing
 from dataclasses import replace
 from typing import Annotated, Any, Literal
 
-from fastapi import APIRouter, Query, Request
 from fastapi import Path as InPath
+from fastapi import Query, Request
 from fastapi.responses import JSONResponse, Response
 from fastapi.sse import format_sse_event
 from openai.types import responses as wire
@@ -21,6 +21,7 @@ from agent.doors.rest.completions import Form, calls_of, chosen, content_of
 from agent.doors.rest.door import Door, door_of, key_of
 from agent.doors.rest.errors import SOON, ApiError, known
 from agent.doors.rest.idempotency import once
+from agent.doors.rest.openapi import links, router_of
 from agent.doors.rest.requests import Call, asked, call_of
 from agent.doors.rest.response_object import ECHO, PREFIX, events_of, input_items, response
 from agent.doors.rest.response_request import RESPONSE_ID, ResponseRequest, as_chat
@@ -29,12 +30,13 @@ from agent.doors.rest.streaming import EventStream, unless_gone
 from agent.events import Event
 from agent.records import Run
 
-router = APIRouter(tags=["OpenAI"])
+router = router_of("OpenAI")
 ResponseId = Annotated[str, InPath(pattern=RESPONSE_ID)]
+NEXT = links("response_id", "id", "responses_retrieve", "responses_inputs", "responses_cancel", "responses_delete")
 STREAM: dict[int | str, dict[str, Any]] = {200: {"content": {"text/event-stream": {}}}}
 
 
-@router.post("/v1/responses", response_model=wire.Response, responses=STREAM)
+@router.post("/v1/responses", response_model=wire.Response, responses={200: {**STREAM[200], **NEXT}})
 async def respond(body: ResponseRequest, request: Request) -> Response:
     """Answer: at once, with ``stream`` as events, or with ``background`` whenever it is looked at again."""
     door, key = door_of(request), key_of(request, "ask")

@@ -8,7 +8,7 @@ from contextlib import AsyncExitStack, aclosing
 from dataclasses import replace
 from typing import Annotated, Any, Literal
 
-from fastapi import APIRouter, Header, Query, Request
+from fastapi import Header, Query, Request
 from fastapi.responses import JSONResponse, Response
 from fastapi.sse import format_sse_event
 from pydantic import BaseModel, Field
@@ -16,6 +16,7 @@ from pydantic import BaseModel, Field
 from agent.doors.rest.door import Door, door_of, key_of
 from agent.doors.rest.errors import ApiError
 from agent.doors.rest.idempotency import once
+from agent.doors.rest.openapi import links, router_of
 from agent.doors.rest.requests import EFFORTS
 from agent.doors.rest.streaming import EventStream, unless_gone
 from agent.doors.rest.telling import candidates_told, event_told, node_told, run_told
@@ -26,9 +27,13 @@ from agent.records import Feedback, Run
 from agent.run import resume
 from agent.store import RunFilter
 
-router = APIRouter(tags=["Runs"])
+router = router_of("Runs")
 SHORT = 512  # characters of a tag
 EVENTS: dict[int | str, dict[str, Any]] = {200: {"content": {"text/event-stream": {}}}}
+NEXT = links(
+    "run_id", "run_id", "runs_one", "runs_candidates", "runs_tree", "runs_followed", "runs_cancelled", "runs_resumed",
+    "runs_deleted",
+)  # fmt: skip
 RunId = Annotated[str, Field(pattern=NAME)]
 Status = Literal["running", "finished", "failed", "cancelled"]
 
@@ -54,7 +59,7 @@ class FeedbackRequest(BaseModel):
     preferred: Annotated[list[Annotated[int, Field(ge=0, le=2**31)]], Field(max_length=1_000)] | None = None
 
 
-@router.post("/v1/runs", status_code=202)
+@router.post("/v1/runs", status_code=202, responses={202: NEXT, 200: {"description": "It has ended.", **NEXT}})
 async def start(body: RunRequest, request: Request) -> Response:
     """Ask a question. It goes on when the client has gone: follow its events, wait for it, or look again later."""
     door, key = door_of(request), key_of(request, "ask")
@@ -165,7 +170,7 @@ async def stop(door: Door, run: Run) -> Run:
     return run
 
 
-@router.post("/v1/runs/{run_id}/resume", status_code=202)
+@router.post("/v1/runs/{run_id}/resume", status_code=202, responses={200: {"description": "It has ended."}})
 async def resumed(run_id: RunId, request: Request) -> Response:
     """Go on with a run whose process was killed."""
     door, key = door_of(request), key_of(request, "ask")

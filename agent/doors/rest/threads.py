@@ -5,17 +5,19 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Query, Request
+from fastapi import Query, Request
 from pydantic import BaseModel, Field
 
 from agent.doors.rest.door import Door, door_of, key_of
 from agent.doors.rest.errors import ApiError
+from agent.doors.rest.openapi import links, router_of
 from agent.errors import NotInLog
 from agent.store import RunFilter
 from agent.threads import Thread
 
-router = APIRouter(tags=["Threads"])
+router = router_of("Threads")
 NAME = r"^[A-Za-z0-9_-]{1,64}$"
+NEXT = links("thread_id", "thread_id", "threads_one", "threads_fork", "threads_deleted")
 ThreadId = Annotated[str, Field(pattern=NAME)]
 
 
@@ -25,7 +27,7 @@ class ForkRequest(BaseModel):
     run_id: Annotated[str, Field(pattern=NAME)] | None = None  # the last run that it has; all of them by default
 
 
-@router.post("/v1/threads", status_code=201)
+@router.post("/v1/threads", status_code=201, responses={201: NEXT})
 async def create(request: Request) -> dict[str, Any]:
     """Begin a conversation."""
     door, key = door_of(request), key_of(request, "ask")
@@ -49,7 +51,7 @@ async def one(thread_id: ThreadId, request: Request) -> dict[str, Any]:
     return told(thread_of(door_of(request), request, thread_id))
 
 
-@router.post("/v1/threads/{thread_id}/fork", status_code=201)
+@router.post("/v1/threads/{thread_id}/fork", status_code=201, responses={201: NEXT})
 async def fork(thread_id: ThreadId, request: Request, body: ForkRequest | None = None) -> dict[str, Any]:
     """A conversation that begins as this one stands, or as it stood after one of its runs."""
     door, key = door_of(request), key_of(request, "ask")

@@ -5,13 +5,14 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Request
+from fastapi import Request
 from pydantic import BaseModel, Field
 
 from agent.doors.rest.door import Door, door_of, key_of
+from agent.doors.rest.openapi import router_of
 from agent.policy import registry
 
-router = APIRouter(tags=["Versions"])
+router = router_of("Versions")
 
 
 class PromoteRequest(BaseModel):
