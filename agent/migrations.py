@@ -78,7 +78,13 @@ def add_requests(db: sqlite3.Connection) -> None:
         ) WITHOUT ROWID""")
 
 
-STEPS = (create_log, add_bridge, add_supplied, add_threads, add_requests)
+def add_asked(db: sqlite3.Connection) -> None:
+    """When keys with a limit asked, in the last minute."""
+    db.execute("CREATE TABLE asked (key TEXT NOT NULL, at REAL NOT NULL)")  # seconds since 1970
+    db.execute("CREATE INDEX asked_by_key ON asked (key, at)")
+
+
+STEPS = (create_log, add_bridge, add_supplied, add_threads, add_requests, add_asked)
 MIGRATIONS: Sequence[Callable[[sqlite3.Connection], None]] = STEPS
 
 

@@ -1,5 +1,6 @@
-"""Requests that name themselves, so that one which is sent twice is carried out once (the Idempotency-Key header, IETF
-draft-ietf-httpapi-idempotency-key-header). ``Store.requests`` opens it; doors ask it.
+"""Requests of doors, as all processes of a home see them: those that name themselves, so that one which is sent twice
+is carried out once (the Idempotency-Key header, IETF draft-ietf-httpapi-idempotency-key-header), and how many a key
+made in the last minute. ``Store.requests`` opens it.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from datetime import UTC, datetime, timedelta
 from agent.database import Database
 
 KEPT = timedelta(days=1)  # a name may be used again after that
+MINUTE = 60.0  # seconds
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,3 +51,18 @@ class Requests:
         """It came to nothing, and may be sent again."""
         with self._database.transaction() as db:
             db.execute("DELETE FROM requests WHERE key = ? AND name = ? AND run_id IS NULL", [key, name])
+
+    def within(self, key: str, most: int) -> float:
+        """Count a request of the key, where it is one of no more than ``most`` in any minute; 0.
+
+        Otherwise the seconds until it may ask again; then nothing is counted.
+        """
+        now = self._clock().timestamp()
+        with self._database.transaction() as db:
+            db.execute("DELETE FROM asked WHERE at <= ?", [now - MINUTE])
+            query = "SELECT at FROM asked WHERE key = ? ORDER BY at DESC LIMIT 1 OFFSET ?"
+            first = db.execute(query, [key, most - 1]).fetchone()
+            if first is not None:
+                return first["at"] + MINUTE - now
+            db.execute("INSERT INTO asked (key, at) VALUES (?, ?)", [key, now])
+        return 0.0

@@ -20,7 +20,7 @@ from pathlib import Path as FilePath
 from typing import Any
 
 from agent import errors
-from agent.claim import claimed, is_claimed
+from agent.claim import claimed, claimed_at
 from agent.database import Database
 from agent.packing import pack_ids, shared_length, unpack_ids
 from agent.records import Feedback, Node, Path, Run, Sample
@@ -107,6 +107,7 @@ class Store:
         self._database = database
         self._recent: dict[tuple[str, int], tuple[int, ...]] = {}  # (run, node's key) -> its prompt and sample
         self._recent_lock = threading.Lock()
+        self.address = ""  # where other processes may ask this one about the runs that it drives
 
     @classmethod
     def open(cls, path: FilePath) -> Store:
@@ -124,7 +125,7 @@ class Store:
 
     def claim(self, run_id: str) -> AbstractContextManager[None]:
         """Drive a run alone while the context is open. Raises ``RunUnderWay``."""
-        return claimed(self._claims, run_id)
+        return claimed(self._claims, run_id, self.address)
 
     def under_way(self) -> list[Run]:
         """The runs that some process drives at this moment, without their nodes."""
@@ -132,7 +133,11 @@ class Store:
 
     def is_claimed(self, run_id: str) -> bool:
         """Whether some process drives that run at this moment."""
-        return is_claimed(self._claims, run_id)
+        return self.claimed_at(run_id) is not None
+
+    def claimed_at(self, run_id: str) -> str | None:
+        """The address of the process that drives that run at this moment, "" where it has none; None: nobody does."""
+        return claimed_at(self._claims, run_id)
 
     @property
     def _claims(self) -> FilePath:

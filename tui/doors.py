@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 from functools import partial
+from math import ceil
 from typing import Annotated, Any, cast
 
 import typer
@@ -26,6 +27,7 @@ def serve(
     ),
     model: ModelName = None,
     base_url: BaseUrl = None,
+    workers: Annotated[int, typer.Option(min=1, max=64, help="Processes that share the socket, and the log.")] = 1,
 ) -> None:
     """Answer over HTTP, as OpenAI's API does, until Ctrl-C."""
     from agent.doors.keys import Keys
@@ -39,7 +41,9 @@ def serve(
         raise SettingsError(f"Whoever reaches {host} could ask; make a key first: `ponder keys create NAME`.")
     shown = f"[{host}]" if ":" in host else host
     print(f"Listening on http://{shown}:{port}/v1; ask it as you would ask OpenAI's API.", flush=True)
-    listen(create_app(partial(open_door, settings), keys, local), host, port)
+    share = {"concurrent": ceil(settings.concurrent / workers), "waiting": ceil(settings.waiting / workers)}
+    opening = partial(open_door, settings.model_copy(update=share))
+    listen(partial(create_app, opening, keys, local, workers), host, port, workers)
 
 
 @keys_app.command("create")

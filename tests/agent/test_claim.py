@@ -6,14 +6,14 @@ from pathlib import Path
 
 import pytest
 
-from agent.claim import claimed, is_claimed
+from agent.claim import claimed, claimed_at
 from agent.errors import RunUnderWay
 
 HOLD = """
 import sys, time
 from pathlib import Path
-from agent.claim import claimed, is_claimed
-with claimed(Path(sys.argv[1]), "a"):
+from agent.claim import claimed
+with claimed(Path(sys.argv[1]), "a", "/there"):
     print("held", flush=True)
     time.sleep(60)
 """
@@ -26,12 +26,12 @@ def test_a_run_that_another_process_drives_is_refused_until_that_is_killed(tmp_p
         refused = pytest.raises(RunUnderWay, match="Run a is under way in another process; wait for it")
         with refused, claimed(tmp_path / "r", "a"):
             pass
-        assert is_claimed(tmp_path / "r", "a")
+        assert claimed_at(tmp_path / "r", "a") == "/there"
         with claimed(tmp_path / "r", "b"):
             pass
         other.kill()
         other.wait(10)
-        assert not is_claimed(tmp_path / "r", "a")
+        assert claimed_at(tmp_path / "r", "a") is None
         with claimed(tmp_path / "r", "a"):
             pass
 
@@ -40,7 +40,7 @@ def test_nothing_is_left_of_a_claim_that_is_over(tmp_path: Path) -> None:
     for _ in range(2):
         with pytest.raises(KeyError), claimed(tmp_path / "r", "a"):
             raise KeyError
-    assert not is_claimed(tmp_path / "r", "a")
+    assert claimed_at(tmp_path / "r", "a") is None
     assert list((tmp_path / "r").iterdir()) == []
 
 

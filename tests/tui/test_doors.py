@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import httpx
+import psutil
 import pytest
 from openai import AuthenticationError, OpenAI
 
@@ -65,6 +66,29 @@ def test_a_run_that_was_under_way_when_the_server_was_killed_goes_on(
     finally:
         again.kill()
         again.communicate()
+
+
+def test_several_workers_answer_for_each_others_runs_and_end_with_the_server(port: int, tmp_path: Path) -> None:
+    asked = {"question": "What is 37 * 43?", "effort": "max", "seed": 1}
+    server = begun("serve", "--port", str(port), "--workers", "2", folder=tmp_path)
+    try:
+        until_ready(port)
+        workers = psutil.Process(server.pid).children(recursive=True)
+        url = f"http://127.0.0.1:{port}/v1/runs"
+        place = f"{url}/{httpx.post(url, json=asked, timeout=DEADLINE).json()['run_id']}"
+        for _ in range(9):  # connections of their own: the kernel gives each to one of the workers
+            with httpx.stream("GET", f"{place}/events", timeout=DEADLINE) as events:
+                assert next(events.iter_lines()) == "event: run.started"
+        for _ in range(4):
+            assert httpx.post(f"{place}/cancel", timeout=DEADLINE).json()["status"] == "cancelled"
+        for _ in range(4):
+            assert httpx.get(place, params={"wait": 9}, timeout=DEADLINE).json()["status"] == "cancelled"
+    finally:
+        server.kill()
+        server.communicate()
+    assert len(workers) >= 2
+    _, alive = psutil.wait_procs(workers, timeout=60)
+    assert alive == []
 
 
 def test_a_key_is_made_listed_and_revoked(port: int, tmp_path: Path) -> None:

@@ -1,22 +1,24 @@
-"""Who is let in to ask now: what a key may do a minute, a day and at once, and what the server can carry.
+"""Who is let in to ask now: what a key may do a minute, a day and at once, and what this process can carry.
 
-For one process; tokens of a day are counted in the log.
+What a key may do is counted in the home, for all processes that share it; turns are this process's own.
 """
 
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import math
-import time
-from collections import Counter, deque
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import ExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from agent.doors.keys import Key
 from agent.doors.rest.errors import SERVER, ApiError
+from agent.errors import RunUnderWay
 
-MINUTE = 60.0
+if TYPE_CHECKING:
+    from agent.store import Store
 
 
 @dataclass(slots=True)
@@ -25,19 +27,18 @@ class Admission:
 
     concurrent: int  # questions under way at once, of all keys
     waiting: int  # that may wait for their turn
+    store: Store
     spent: Callable[[str], int]
-    clock: Callable[[], float] = time.monotonic
     _turns: asyncio.Semaphore = field(init=False)
-    _inside: Counter[str] = field(init=False, default_factory=Counter)  # by key
+    _inside: int = field(init=False, default=0)
     _queued: int = field(init=False, default=0)
-    _asked: dict[str, deque[float]] = field(init=False, default_factory=dict)  # when, in the last minute, by key
 
     def __post_init__(self) -> None:
         self._turns = asyncio.Semaphore(self.concurrent)
 
     @property
     def under_way(self) -> int:
-        return self._inside.total() - self._queued
+        return self._inside - self._queued
 
     @property
     def queued(self) -> int:
@@ -49,16 +50,12 @@ class Admission:
 
         Raises ``ApiError``: 429 where the key has used what it may, 503 where too many wait.
         """
-        self.refuse(key)
-        self._inside[key.name] += 1
-        try:
+        with self._let_in(key):
             await self._wait()
             try:
                 yield
             finally:
                 self._turns.release()
-        finally:
-            self._inside[key.name] -= 1
 
     async def _wait(self) -> None:
         self._queued += 1
@@ -67,27 +64,35 @@ class Admission:
         finally:
             self._queued -= 1
 
-    def refuse(self, key: Key) -> None:
-        """Raise where the key may not ask now; else note that it asks."""
+    @contextmanager
+    def _let_in(self, key: Key) -> Iterator[None]:
         limits = key.limits
         if self._turns.locked() and self._queued >= self.waiting:
             raise ApiError(
                 "Too many questions wait already; ask again in a moment.", 503, SERVER, "overloaded", headers=after(5)
             )
-        if limits.concurrent is not None and self._inside[key.name] >= limits.concurrent:
-            raise limit(f"{limits.concurrent} questions at once", after(1))
-        if limits.tokens is not None and self.spent(key.name) >= limits.tokens:
-            raise limit(f"{limits.tokens:,} tokens a day", after(3600), "insufficient_quota")
-        if limits.requests is not None:
-            self._note(key, limits.requests)
+        with ExitStack() as stack:
+            if limits.concurrent is not None:
+                self._take_place(key, limits.concurrent, stack)
+            if limits.tokens is not None and self.spent(key.name) >= limits.tokens:
+                raise limit(f"{limits.tokens:,} tokens a day", after(3600), "insufficient_quota")
+            if limits.requests is not None and (wait := self.store.requests.within(key.name, limits.requests)):
+                raise limit(f"{limits.requests} requests a minute", after(wait))
+            self._inside += 1
+            try:
+                yield
+            finally:
+                self._inside -= 1
 
-    def _note(self, key: Key, most: int) -> None:
-        asked, now = self._asked.setdefault(key.name, deque()), self.clock()
-        while asked and asked[0] <= now - MINUTE:
-            asked.popleft()
-        if len(asked) >= most:
-            raise limit(f"{key.limits.requests} requests a minute", after(asked[0] + MINUTE - now))
-        asked.append(now)
+    def _take_place(self, key: Key, most: int, stack: ExitStack) -> None:
+        """One of the key's, which no process has; the kernel frees those of a process that was killed."""
+        name = hashlib.sha256(key.name.encode()).hexdigest()[:12]
+        for place in range(most):
+            try:
+                return stack.enter_context(self.store.claim(f"key-{name}-{place}"))
+            except RunUnderWay:
+                continue
+        raise limit(f"{most} questions at once", after(1))
 
 
 def after(seconds: float) -> dict[str, str]:

@@ -6,7 +6,7 @@ Not here: sockets and signals (``server``), and what any one request means. ``po
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 from typing import TYPE_CHECKING
 
 from fastapi import FastAPI
@@ -15,6 +15,7 @@ from agent.doors.rest import chat, documents, errors, health, responses, runs, t
 from agent.doors.rest.conductor import conducting
 from agent.doors.rest.door import Door, opened
 from agent.doors.rest.entrance import Entrance
+from agent.doors.rest.workers import PassedOn, reachable
 from agent.renewal import assembled
 
 DRAIN = 20.0  # seconds that runs under way have when the server is told to end
@@ -24,16 +25,21 @@ if TYPE_CHECKING:
     from agent.settings import Settings
 
 
-def create_app(opening: Callable[[], AbstractAsyncContextManager[Door]], keys: Keys, local: bool = True) -> FastAPI:
+def create_app(
+    opening: Callable[[], AbstractAsyncContextManager[Door]], keys: Keys, local: bool = True, workers: int = 1
+) -> FastAPI:
     """The application whose door is open for as long as ``opening`` holds.
 
-    ``local``: only this machine can reach it, and needs no key where there is none.
+    ``local``: only this machine can reach it, and needs no key where there is none. ``workers``: processes that share
+    its socket.
     """
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        async with opening() as app.state.door:
-            yield
+        async with opening() as door:
+            app.state.door = door
+            async with reachable(app, door.agent.store) if workers > 1 else nullcontext():
+                yield
 
     app = FastAPI(
         title="Ponder", version="1", lifespan=lifespan, docs_url="/docs", redoc_url=None, responses=errors.WRONG
@@ -41,6 +47,8 @@ def create_app(opening: Callable[[], AbstractAsyncContextManager[Door]], keys: K
     errors.install(app)
     for part in (chat, responses, runs, threads, documents, versions, health):
         app.include_router(part.router)
+    if workers > 1:
+        app.add_middleware(PassedOn)
     app.add_middleware(Entrance, keys=keys, local=local)
     return app
 

@@ -15,6 +15,7 @@ from agent.doors.rest.admission import Admission
 from agent.doors.rest.errors import ApiError
 from agent.doors.rest.metrics import Metrics
 from agent.effort import EFFORTS
+from agent.errors import RunUnderWay
 from agent.events import Event, Finished
 from agent.run import asked_by, stream, within
 
@@ -83,6 +84,11 @@ class Door:
         if not ended:
             yield None, Finished(await self.ended(run_id))
 
+    async def let_go(self, run_id: str) -> None:
+        """Nobody drives that run from then on. Raises ``RunUnderWay`` where another process does."""
+        if not await self.conductor.cancel(run_id) and self.agent.store.is_claimed(run_id):
+            raise RunUnderWay(f"Run {run_id} is under way in another process; cancel it first, or wait for it.")
+
     async def ended(self, run_id: str) -> Run:
         """A run when it has ended, whichever process drives it, or when nobody does."""
         store = self.agent.store
@@ -95,7 +101,7 @@ def opened(renewed: Renewed, settings: Settings, conductor: Conductor) -> Door:
     """The agent's door, under the limits of the settings. Raises ``SettingsError``."""
     efforts = {name: within(settings, effort) for name, effort in EFFORTS.items()}
     spent = partial(spent_today, renewed.agent)
-    admission = Admission(settings.concurrent, settings.waiting, spent)
+    admission = Admission(settings.concurrent, settings.waiting, renewed.agent.store, spent)
     return Door(
         renewed,
         settings,

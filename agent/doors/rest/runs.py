@@ -190,7 +190,7 @@ async def deleted(run_id: RunId, request: Request) -> dict[str, Any]:
 
 
 async def remove(door: Door, run: Run) -> None:
-    await door.conductor.cancel(run.run_id)
+    await door.let_go(run.run_id)
     door.agent.store.delete(RunFilter(run_id=run.run_id))
 
 

@@ -71,7 +71,7 @@ async def deleted(thread_id: ThreadId, request: Request) -> dict[str, Any]:
     door = door_of(request)
     thread_of(door, request, thread_id)
     for run in door.agent.store.runs(RunFilter(thread_id=thread_id, status="running")):
-        await door.conductor.cancel(run.run_id)
+        await door.let_go(run.run_id)
     count = door.agent.store.delete(RunFilter(thread_id=thread_id))
     door.agent.store.threads.forget(thread_id)
     return {"id": thread_id, "object": "thread", "deleted": True, "runs": count}
