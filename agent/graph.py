@@ -51,7 +51,7 @@ def attempt_graph() -> CompiledStateGraph[Any, Any, Any, Any]:
     return react.build()
 
 
-def plan(state: RunState, runtime: Runtime[RunContext]) -> dict[str, Any]:
+async def plan(state: RunState, runtime: Runtime[RunContext]) -> dict[str, Any]:
     """Ask the strategy what to grow; nothing where the budget has run out or the policy has failed."""
     context = runtime.context
     wanted = [] if state["failures"] else context.effort.strategy.grow(context.candidates(state["ended"]))
@@ -63,7 +63,7 @@ def plan(state: RunState, runtime: Runtime[RunContext]) -> dict[str, Any]:
     return {"wave": wave}
 
 
-def growing(state: RunState) -> list[Send] | str:
+async def growing(state: RunState) -> list[Send] | str:
     return [Send("attempt", growth) for growth in state["wave"]] or "answer"
 
 

@@ -98,7 +98,7 @@ def cut_by(context: RunContext, node: Node) -> str:
     return context.meter.sampling_over() or left
 
 
-def after_reasoning(state: AttemptState) -> str:
+async def after_reasoning(state: AttemptState) -> str:
     if state["ending"] == Ending.TOOL_CALL:
         return "act"
     if state["ending"] in REPAIRABLE and state["repairs"] <= 1:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
+import copy
 import inspect
 import re
 import threading
@@ -14,6 +15,7 @@ import warnings
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, TypeVar, overload
 
 import pydantic_core
@@ -83,7 +85,7 @@ class Tool:
 
     def function_schema(self) -> dict[str, Any]:
         """The OpenAI function schema that the model is shown; its order and wording are part of the prompt's bytes."""
-        parameters = dict(self.schema) if self.schema is not None else _parameters(self.arguments)
+        parameters = dict(self.schema) if self.schema is not None else copy.deepcopy(_parameters(self.arguments))
         return {
             "type": "function",
             "function": {"name": self.name, "description": self.description, "parameters": parameters},
@@ -176,6 +178,7 @@ async def in_thread(function: Callable[..., T], *args: Any, **kwargs: Any) -> T:
     return await future
 
 
+@lru_cache(maxsize=256)
 def _parameters(arguments: type[BaseModel]) -> dict[str, Any]:
     """Pydantic's schema in the usual order, without its titles and without what ``extra="forbid"`` adds."""
     schema = _untitled(arguments.model_json_schema())

@@ -143,7 +143,7 @@ class Renderer:
 
     def decode(self, token_ids: Sequence[int]) -> str:
         """The text of ids, without the special tokens among them."""
-        return str(self.tokenizer.decode(list(token_ids), skip_special_tokens=True, clean_up_tokenization_spaces=False))
+        return self.tokenizer.backend_tokenizer.decode(list(token_ids), skip_special_tokens=True)
 
     # --- inside -------------------------------------------------------------------------------------------------------
 

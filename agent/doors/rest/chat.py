@@ -79,7 +79,7 @@ async def streamed(begun: Run, events: AsyncGenerator[Event, None], form: Form) 
     try:
         async with aclosing(chunks(begun, events, form)) as made:
             async for chunk in made:
-                yield format_sse_event(data_str=chunk.model_dump_json(exclude_unset=True))
+                yield format_sse_event(data_str=json.dumps(chunk))
     except Exception as error:  # the status has been sent: what is left to say has its place in the stream
         yield format_sse_event(data_str=json.dumps(known(error).body))
     yield DONE

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from openai.types.chat import ChatCompletion, ChatCompletionChunk
+from openai.types.chat import ChatCompletion
 from openai.types.completion_usage import CompletionUsage
 
 from agent.doors.rest.errors import SERVER, ApiError
@@ -170,26 +170,27 @@ def told(run: Run) -> dict[str, Any]:
 # --- in chunks --------------------------------------------------------------------------------------------------------
 
 
-async def chunks(begun: Run, events: AsyncIterator[Event], form: Form) -> AsyncGenerator[ChatCompletionChunk, None]:
-    """What a client that streams is sent, from the events after ``RunStarted``. Raises ``ApiError`` at the end, where
-    the run came to nothing.
+async def chunks(begun: Run, events: AsyncIterator[Event], form: Form) -> AsyncGenerator[dict[str, Any], None]:
+    """What a client that streams is sent (OpenAI's ``ChatCompletionChunk``), from the events after ``RunStarted``.
+
+    Raises ``ApiError`` at the end, where the run came to nothing.
     """
-    live = live_choices(begun, form)
+    live, top = live_choices(begun, form), head(begun, form)
     texts = {i: Until(form.stops) for i in range(form.choices)}
     for i in range(form.choices):
-        yield chunk(begun, form, i, {"role": "assistant", "content": ""})
+        yield chunk(top, i, {"role": "assistant", "content": ""})
     async for event in events:
         if isinstance(event, Finished):
-            for each in ended(event.run, form, live, texts):
+            for each in ended(event.run, form, top, live, texts):
                 yield each
             if form.usage:
-                yield chunk(event.run, form, None, {}, usage=usage(event.run), ponder=told(event.run))
+                yield chunk(top, None, {}, usage=usage(event.run).model_dump(), ponder=told(event.run))
         elif (
             isinstance(event, ThoughtDelta | AnswerDelta)
             and event.path[0] < live
             and (delta := delta_of(event, texts[event.path[0]]))
         ):
-            yield chunk(begun, form, event.path[0], delta)
+            yield chunk(top, event.path[0], delta)
 
 
 def live_choices(run: Run, form: Form) -> int:
@@ -211,7 +212,7 @@ def delta_of(event: ThoughtDelta | AnswerDelta, text: Until) -> dict[str, Any]:
     return {"content": more} if more else {}
 
 
-def ended(run: Run, form: Form, live: int, texts: Mapping[int, Until]) -> list[ChatCompletionChunk]:
+def ended(run: Run, form: Form, top: Mapping[str, Any], live: int, texts: Mapping[int, Until]) -> list[dict[str, Any]]:
     """What is left to say of each choice, and why it ended."""
     last = []
     for i, leaf in enumerate(chosen(run, form.choices)):
@@ -223,20 +224,17 @@ def ended(run: Run, form: Form, live: int, texts: Mapping[int, Until]) -> list[C
             delta = {"content": rest}
         if "tool_calls" in whole:
             delta["tool_calls"] = [{"index": place, **call} for place, call in enumerate(whole["tool_calls"])]
-        last += [chunk(run, form, i, delta)] if delta else []
-        last.append(chunk(run, form, i, {}, finish=finish_of(run, leaf, form)))
+        last += [chunk(top, i, delta)] if delta else []
+        last.append(chunk(top, i, {}, finish=finish_of(run, leaf, form)))
     return last
 
 
 def chunk(
-    run: Run, form: Form, index: int | None, delta: Mapping[str, Any], finish: str | None = None, **more: Any
-) -> ChatCompletionChunk:
+    top: Mapping[str, Any], index: int | None, delta: Mapping[str, Any], finish: str | None = None, **more: Any
+) -> dict[str, Any]:
     """One chunk; of no choice where ``index`` is None."""
     choice = {"index": index, "delta": delta, "finish_reason": finish, "logprobs": None}
-    choices = [] if index is None else [choice]
-    return ChatCompletionChunk.model_validate(
-        {**head(run, form), "object": "chat.completion.chunk", "choices": choices, **more}
-    )
+    return {**top, "object": "chat.completion.chunk", "choices": [] if index is None else [choice], **more}
 
 
 class Until:
