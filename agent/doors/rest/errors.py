@@ -10,9 +10,10 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from fastapi.exceptions import RequestValidationError
-from fastapi.responses import JSONResponse
+from fastapi.responses import JSONResponse, Response
 from pydantic import BaseModel
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 from starlette.routing import Match, Route
 
 from agent.errors import NotInLog, PonderError, QuestionError, RunUnderWay, StoreBusy
@@ -120,7 +121,11 @@ def install(app: FastAPI) -> None:
         _log.exception("%s %s failed", request.method, request.url.path, exc_info=error)
         return response(known(error))
 
+    async def gone(_: Request, __: Exception) -> Response:
+        return Response(status_code=499)  # to nobody; nginx calls it so
+
     app.add_exception_handler(PonderError, ours)
+    app.add_exception_handler(ClientDisconnect, gone)
     app.add_exception_handler(RequestValidationError, wrong)
     app.add_exception_handler(HTTPException, http)
     app.add_exception_handler(Exception, defect)
