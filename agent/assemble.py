@@ -6,6 +6,7 @@ import sqlite3
 from collections.abc import AsyncIterator, Iterable
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import replace
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
@@ -45,10 +46,8 @@ async def assemble(settings: Settings) -> AsyncIterator[Agent]:
         saver = await stack.enter_async_context(open_checkpoints(settings))
         policy = await policy_of(settings)
         stack.push_async_callback(policy.close)
-        tools = [
-            *own_tools(settings),
-            *[tool for server in settings.mcp_servers for tool in await mcp_tools(stack, settings, server)],
-        ]
+        theirs = [tool for server in settings.mcp_servers for tool in await mcp_tools(stack, settings, server)]
+        tools = [*own_tools(settings), *allowed(settings, theirs)]
         add_strategies(settings)
         judge = policy
         if settings.judge is not None and needs_judge(settings):
@@ -219,7 +218,16 @@ def own_tools(settings: Settings) -> list[Tool]:
 
         with suppress(IndexNotFound):  # a first indexing that was interrupted or found nothing
             tools.append(search_tool(open_retriever(settings), settings.passages))
-    return [*tools, *(Toolbox.load(spec) for spec in settings.tools)]
+    return allowed(settings, [*tools, *(Toolbox.load(spec) for spec in settings.tools)])
+
+
+def allowed(settings: Settings, tools: Iterable[Tool]) -> list[Tool]:
+    """Those that may be called, each asking a person first where that was set; of two patterns the first counts."""
+    found = []
+    for tool in tools:
+        said = next((said for name, said in settings.approvals.items() if fnmatchcase(tool.name, name)), None)
+        found += [] if said == "never" else [replace(tool, asks=said == "ask") if said else tool]
+    return found
 
 
 def sandbox_of(settings: Settings) -> Sandbox:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 
 
@@ -42,10 +44,25 @@ class Meter:
     tool_calls: int = 0
     seconds_before: float = 0.0  # spent before the run was resumed
     started: float = field(default_factory=time.monotonic)
+    waiting: int = 0  # calls that wait for a person
+    waiting_since: float = 0.0
 
     @property
     def seconds(self) -> float:
-        return self.seconds_before + time.monotonic() - self.started
+        now = self.waiting_since if self.waiting else time.monotonic()
+        return self.seconds_before + now - self.started
+
+    @contextmanager
+    def stopped(self) -> Iterator[None]:
+        """Time does not count while a person is waited for."""
+        self.waiting_since = self.waiting_since if self.waiting else time.monotonic()
+        self.waiting += 1
+        try:
+            yield
+        finally:
+            self.waiting -= 1
+            if not self.waiting:
+                self.started += time.monotonic() - self.waiting_since
 
     @property
     def seconds_left(self) -> float:

@@ -7,7 +7,7 @@ import hashlib
 import math
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from langgraph.checkpoint.base import BaseCheckpointSaver
 
@@ -25,6 +25,9 @@ from tools.toolbox import Toolbox
 from verifiers.answers import canonical, final_answer
 from verifiers.reward import combine
 from verifiers.verdict import Verifier
+
+if TYPE_CHECKING:
+    from agent.approval import Approver
 
 
 @dataclass(frozen=True)
@@ -82,6 +85,7 @@ class RunContext:
     emit: Callable[[Event], None]
     tree: dict[Path, Node]  # what has been logged; grows by ``add`` and ``update`` only
     interrupted: Collection[tuple[Path, int]] = ()  # calls (node, index) that a killed process had begun
+    approver: Approver | None = None  # who is asked before a call that needs it; None: there is nobody
     wave: Wave = field(default_factory=Wave)
     # Set when the run itself is cancelled: only then is a sample that stops half way the last word of its attempt.
     cancelled: asyncio.Event = field(default_factory=asyncio.Event)

@@ -33,6 +33,25 @@ class AnswerDelta:
 
 
 @dataclass(frozen=True, slots=True)
+class ApprovalNeeded:
+    """A call waits for a person's word."""
+
+    path: Path
+    index: int  # which of the node's calls
+    name: str
+    arguments: Mapping[str, Any] | str  # as the model wrote them
+    why: str  # a sentence
+
+
+@dataclass(frozen=True, slots=True)
+class ApprovalGiven:
+    path: Path
+    index: int
+    approved: bool
+    comment: str  # the person's, or why there was no word
+
+
+@dataclass(frozen=True, slots=True)
 class ToolStarted:
     path: Path
     index: int  # which of the node's calls
@@ -98,6 +117,8 @@ Event = (
     RunStarted
     | ThoughtDelta
     | AnswerDelta
+    | ApprovalNeeded
+    | ApprovalGiven
     | ToolStarted
     | ToolFinished
     | PassagesFound

@@ -19,6 +19,7 @@ from langgraph.graph.state import CompiledStateGraph
 from langgraph.runtime import Runtime
 
 from agent import events
+from agent.approval import ASKS, INTERRUPTED, approval_of, refusal
 from agent.context import RunContext
 from agent.drawing import sample_node, turn_before
 from agent.policy.policy import ContextTooLong
@@ -26,10 +27,9 @@ from agent.prompting import broke_off, repair_text
 from agent.records import Ending, Node, Path
 from agent.state import ACTED, AGAIN, OVER, REPAIRABLE, AttemptState, path_of
 from tools.search import numbered
-from tools.tool import ToolResult
+from tools.tool import Tool, ToolResult
 from tools.toolbox import clean
 
-INTERRUPTED = "this call was interrupted and may have happened; it was not made again"
 RETRIES = 3  # steps of an attempt that may break off half way
 NO_CALLS_LEFT = "the budget of {limit} is spent; give the answer without another call"
 
@@ -129,14 +129,23 @@ async def call_tool(context: RunContext, path: Path, index: int, call: Mapping[s
     """One call, logged before it is made."""
     name, arguments = call["name"], call["arguments"]
     tool = context.agent.toolbox.find(name)
-    if (path, index) in context.interrupted and tool is not None and not tool.idempotent:
-        return ToolResult(name, arguments, error=INTERRUPTED)
     if limit := context.meter.calling_over():
         return ToolResult(name, arguments, error=NO_CALLS_LEFT.format(limit=limit))
+    if tool is not None and (why := why_asked(context, path, index, tool)):
+        given = await approval_of(context, path, index, name, arguments, why)
+        if not given.approved:
+            return ToolResult(name, arguments, error=refusal(why, given))
     context.meter.tool_calls += 1
     context.agent.store.started_tool(context.run.run_id, path, index, name, arguments)
     context.emit(events.ToolStarted(path, index, name, arguments))
     return await context.agent.toolbox.call(name, arguments, deadline_seconds=context.meter.seconds_left)
+
+
+def why_asked(context: RunContext, path: Path, index: int, tool: Tool) -> str:
+    """Why a person is asked before a call; "" where nobody is."""
+    if (path, index) in context.interrupted and not tool.idempotent:
+        return INTERRUPTED
+    return ASKS if tool.asks else ""
 
 
 def renumbered(results: Sequence[ToolResult], before: int) -> list[ToolResult]:

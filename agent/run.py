@@ -20,6 +20,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from agent import graph
+from agent.approval import Approver
 from agent.budget import Budget, Meter
 from agent.context import Agent, RunContext
 from agent.drawing import turn_before
@@ -57,6 +58,7 @@ class Ask:
     )  # task id, tags; "train": "no" where nobody may learn of it
     reference_share: float = REFERENCE_SHARE  # of adaptive runs, drawn with fixed N: the unbiased reference
     supplied: Supplied = field(default_factory=Supplied)  # where the caller keeps the conversation itself
+    approver: Approver | None = None  # who is asked before a call that needs it; None: such calls are not made
 
 
 def asked_by(settings: Settings, effort: Effort, thread_id: str | None = None, seed: int | None = None) -> Ask:
@@ -81,7 +83,7 @@ async def ask(agent: Agent, question: str, how: Ask | None = None) -> Run:
         return await last_run(events)
 
 
-async def resume(agent: Agent, run_id: str) -> AsyncGenerator[Event, None]:
+async def resume(agent: Agent, run_id: str, approver: Approver | None = None) -> AsyncGenerator[Event, None]:
     """Go on with a run that was under way.
 
     Raises ``NotInLog``, ``RunUnderWay``, ``OtherVersion``, and ``QuestionError`` where it is over already.
@@ -89,7 +91,7 @@ async def resume(agent: Agent, run_id: str) -> AsyncGenerator[Event, None]:
     run = agent.store.run(run_id)
     refuse_ended(run)
     agent = replace(agent, policy=agent.policy.at(run.policy))
-    async with aclosing(drive(agent, run, effort_of(run))) as events:
+    async with aclosing(drive(agent, run, effort_of(run), approver)) as events:
         async for event in events:
             yield event
 
@@ -103,7 +105,7 @@ async def stream(agent: Agent, question: str, how: Ask | None = None) -> AsyncGe
     how = how or Ask()
     agent = replace(agent, policy=agent.policy.at(None))
     run = begin(agent, question, how)
-    async with aclosing(drive(agent, run, effort_of(run))) as events:
+    async with aclosing(drive(agent, run, effort_of(run), how.approver)) as events:
         async for event in events:
             yield event
 
@@ -168,13 +170,13 @@ def refuse_unjudged(agent: Agent, strategy: Strategy) -> None:
         )
 
 
-async def drive(agent: Agent, run: Run, effort: Effort) -> AsyncGenerator[Event, None]:
+async def drive(agent: Agent, run: Run, effort: Effort, approver: Approver | None) -> AsyncGenerator[Event, None]:
     """Run the graph and pass its events on; whatever happens, the log says how the run stands.
 
     Raises ``RunUnderWay`` where another process does this already.
     """
     with agent.store.claim(run.run_id):
-        async with aclosing(driven(agent, as_logged(agent.store, run), effort)) as events:
+        async with aclosing(driven(agent, as_logged(agent.store, run), effort, approver)) as events:
             async for event in events:
                 yield event
 
@@ -187,9 +189,9 @@ def as_logged(store: Store, run: Run) -> Run:
         return run
 
 
-async def driven(agent: Agent, run: Run, effort: Effort) -> AsyncGenerator[Event, None]:
+async def driven(agent: Agent, run: Run, effort: Effort, approver: Approver | None) -> AsyncGenerator[Event, None]:
     queue: asyncio.Queue[Event | None] = asyncio.Queue()
-    context = context_of(agent, run, effort, queue.put_nowait)
+    context = replace(context_of(agent, run, effort, queue.put_nowait), approver=approver)
     agent.store.begin(context.run)
     task = asyncio.create_task(work(context, queue))
     try:

@@ -25,6 +25,7 @@ from agent.files import write_private
 from agent.system_prompt import DEFAULT
 
 FILE_NAME = "ponder.toml"
+Permission = Literal["always", "ask", "never"]  # whether a tool's calls are made; "never": it is not offered
 
 
 class McpServer(BaseModel, frozen=True, extra="forbid"):
@@ -77,6 +78,7 @@ class Settings(BaseSettings):
     waiting: int = Field(default=64, ge=0)  # more, that wait for their turn
     train: bool = True  # False: what is asked is logged, and never learned from
     tools: tuple[str, ...] = ()  # one's own, each "module:object"; so are the next four
+    approvals: dict[str, Permission] = Field(default_factory=dict)  # by tool, or by a pattern: "files_*" = "ask"
     verifiers: tuple[str, ...] = ()
     strategies: tuple[str, ...] = ()
     tasks: tuple[str, ...] = ()

@@ -77,6 +77,7 @@ class Tool:
     call: Call  # receives a validated instance of `arguments`
     timeout_seconds: float = 30.0  # a call that takes longer is cancelled and becomes an error result
     idempotent: bool = True  # whether a call that may have half happened can simply be made again
+    asks: bool = False  # whether a person is asked before each call
     schema: Mapping[str, Any] | None = None  # parameters' JSON schema where it is not `arguments`'s own (MCP)
 
     def __post_init__(self) -> None:
@@ -96,7 +97,12 @@ class Tool:
 def tool(function: Callable[..., Any], /) -> Tool: ...
 @overload
 def tool(
-    *, name: str | None = None, description: str | None = None, timeout_seconds: float = 30.0, idempotent: bool = True
+    *,
+    name: str | None = None,
+    description: str | None = None,
+    timeout_seconds: float = 30.0,
+    idempotent: bool = True,
+    asks: bool = False,
 ) -> Callable[[Callable[..., Any]], Tool]: ...
 def tool(function: Callable[..., Any] | None = None, /, **settings: Any) -> Tool | Callable[..., Tool]:
     """Make a ``Tool`` from a typed function, as ``@tool`` or ``@tool(timeout_seconds=5)``.

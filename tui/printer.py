@@ -32,6 +32,12 @@ class Printer:
                 self.delta(path, text, "dim italic")
             case events.AnswerDelta(path, text):
                 self.delta(path, text, "")
+            case events.ApprovalNeeded(path, _, name, arguments, why):
+                self.flush()
+                self.line(path, f"? {name}({arguments_text(arguments)}): {why}", "yellow")
+            case events.ApprovalGiven(path, _, approved, comment):
+                said = f": {comment}" if comment else ""
+                self.line(path, f"{'agreed' if approved else 'declined'}{said}", "yellow")
             case events.ToolStarted(path, _, name, arguments):
                 self.flush()
                 self.line(path, f"→ {name}({arguments_text(arguments)})", "cyan")
@@ -134,7 +140,9 @@ def latency(run: Run) -> str:
     return f"first token after {samples[0].first_token_seconds:.2f} s{each} · {prompts}"
 
 
-def arguments_text(arguments: Mapping[str, object]) -> str:
+def arguments_text(arguments: Mapping[str, object] | str) -> str:
+    if isinstance(arguments, str):
+        return shortened(arguments)
     if len(arguments) == 1:
         return shortened(str(next(iter(arguments.values()))))
     return shortened(", ".join(f"{key}={value!r}" for key, value in arguments.items()))

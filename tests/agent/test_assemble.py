@@ -341,3 +341,11 @@ async def test_what_was_stopped_in_the_middle_of_a_run_is_told_at_once(
         run = await ask(agent, "How many?", how(BestOfN(4)))
     assert run.error == f"The model server at {url} was stopped; start it and ask again."
     assert run.usage.seconds < 5
+
+
+async def test_a_tool_is_called_always_after_a_word_or_never(home: Path) -> None:
+    settings = Settings(home=home, approvals={"python": "ask", "p*": "always", "calc*": "never"}, encoder="none")
+    async with assemble(settings) as agent:
+        assert agent.toolbox.find("calculator") is None
+        assert (python := agent.toolbox.find("python")) is not None
+        assert python.asks

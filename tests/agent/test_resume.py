@@ -13,6 +13,7 @@ import pytest
 from langgraph.checkpoint.sqlite.aio import AsyncSqliteSaver
 
 from agent import events
+from agent.approval import INTERRUPTED, NOBODY
 from agent.assemble import assemble
 from agent.context import Agent
 from agent.errors import NotInLog, QuestionError
@@ -157,7 +158,7 @@ async def test_a_tool_that_was_interrupted_is_called_again_only_where_that_does_
         assert (sent, result.output) == (["Tom", "Tom"], "sent to Tom")
     else:
         assert sent == ["Tom"]
-        assert result.error == "this call was interrupted and may have happened; it was not made again"
+        assert result.error == f"{INTERRUPTED} It was not made: {NOBODY}."
     assert run.answer == "Answer: 75"
 
 

@@ -12,6 +12,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from agent.doors.rest.admission import Admission
+from agent.doors.rest.asking import Approvals
 from agent.doors.rest.errors import ApiError
 from agent.doors.rest.metrics import Metrics
 from agent.effort import EFFORTS
@@ -47,6 +48,7 @@ class Door:
     admission: Admission
     conductor: Conductor
     metrics: Metrics
+    approvals: Approvals = field(default_factory=Approvals)
     since: int = field(default_factory=lambda: int(time.time()))  # Unix time
 
     @property

@@ -32,7 +32,7 @@ SHORT = 512  # characters of a tag
 EVENTS: dict[int | str, dict[str, Any]] = {200: {"content": {"text/event-stream": {}}}}
 NEXT = links(
     "run_id", "run_id", "runs_one", "runs_candidates", "runs_tree", "runs_followed", "runs_cancelled", "runs_resumed",
-    "runs_deleted",
+    "runs_deleted", "approvals_waiting",
 )  # fmt: skip
 RunId = Annotated[str, Field(pattern=NAME)]
 Status = Literal["running", "finished", "failed", "cancelled"]
@@ -68,6 +68,7 @@ async def start(body: RunRequest, request: Request) -> Response:
     metadata |= {"client": dict(body.metadata)} if body.metadata else {}
     metadata |= {} if body.train else {"train": "no"}
     how = replace(door.how, effort=effort, thread_id=body.thread_id, seed=body.seed, metadata=metadata)
+    how = replace(how, approver=door.approvals.ask)
     if body.thread_id is not None:
         refuse_foreign_thread(door, request, body.thread_id)
     ours, earlier = once(door, request, key, body)
@@ -177,7 +178,7 @@ async def resumed(run_id: RunId, request: Request) -> Response:
     run = run_of(door, request, run_id)
     async with AsyncExitStack() as stack:
         await unless_gone(request, stack.enter_async_context(door.admission.turn(key)))
-        await door.conductor.start(door.counted(resume(await door.now(), run_id)), stack)
+        await door.conductor.start(door.counted(resume(await door.now(), run_id, door.approvals.ask)), stack)
     return await answered(door, request, run, 0)
 
 

@@ -16,6 +16,8 @@ NAMES: dict[type[Any], str] = {
     events.RunStarted: "run.started",
     events.ThoughtDelta: "thought.delta",
     events.AnswerDelta: "answer.delta",
+    events.ApprovalNeeded: "approval.needed",
+    events.ApprovalGiven: "approval.given",
     events.ToolStarted: "tool.started",
     events.ToolFinished: "tool.finished",
     events.PassagesFound: "passages.found",

@@ -12,6 +12,7 @@ from agent.doors.keys import Limits, create
 from tests.agent.doors.rest.conftest import Open, Opening, until
 from tests.agent.doors.rest.test_entrance import bearer
 from tests.agent.scripted import ROOT_SEED, Say, call, forever, model_of
+from tools.tool import Tool, tool
 
 ASKED: dict[str, Any] = {"question": "How many pens?", "effort": "low", "seed": ROOT_SEED}
 
@@ -196,3 +197,69 @@ async def test_a_run_that_a_killed_process_left_goes_on(door: Opening) -> None:
 async def test_a_run_that_is_not_there_is_not_found(door: Opening, path: str) -> None:
     answer: httpx.Response = await (await door({})).http.get(path)
     assert (answer.status_code, answer.json()["error"]["code"]) == (404, "not_found")
+
+
+# --- a person's word --------------------------------------------------------------------------------------------------
+
+
+def letterbox() -> tuple[Tool, list[str]]:
+    posted: list[str] = []
+
+    @tool(asks=True)
+    async def post(letter: str) -> str:
+        """Post a letter."""
+        posted.append(letter)
+        return "posted"
+
+    return post, posted
+
+
+async def waits(opened: Open, run_id: str) -> list[Any]:
+    """The calls that wait for a word, once there is one."""
+    async with asyncio.timeout(10):
+        while True:
+            answer = await opened.http.get(f"/v1/runs/{run_id}/approvals")
+            assert answer.status_code == 200, answer.text
+            if found := answer.json()["data"]:
+                return found
+
+
+@pytest.mark.parametrize("approve", [True, False])
+async def test_a_call_waits_until_somebody_says_whether_it_is_made(door: Opening, approve: bool) -> None:
+    post, posted = letterbox()
+    opened = await door({(0,): call("post", letter="Dear Ann")}, post)
+    run = await started(opened)
+    [needed] = await waits(opened, run["run_id"])
+    assert (needed["path"], needed["index"], needed["name"]) == ([0], 0, "post")
+    place = f"/v1/runs/{run['run_id']}/approvals"
+    word = {"path": [0], "index": 0, "approve": approve, "comment": "" if approve else "not today"}
+    assert (await opened.http.post(place, json=word)).status_code == 200
+    heard = await told(opened, run["run_id"])
+    assert ("approval.given" in kinds(heard)) or heard[-1][1]["run"]["status"] == "finished"
+    assert posted == (["Dear Ann"] if approve else [])
+    tree = (await opened.http.get(f"/v1/runs/{run['run_id']}/tree")).json()["data"]
+    said = tree[0]["tool_results"][0]
+    assert said["output"] == "posted" if approve else said["error"].endswith("It was not made: not today.")
+    assert (await opened.http.post(place, json=word)).status_code == 404
+    assert (await opened.http.get(place)).json()["data"] == []
+
+
+async def test_nobody_else_may_say_it(door: Opening, home: Path) -> None:
+    post, posted = letterbox()
+    opened = await door({(0,): call("post", letter="Dear Ann")}, post)
+    ours, theirs = (bearer(create(home, name, ("ask",), Limits())) for name in ("ours", "theirs"))
+    run = (await opened.http.post("/v1/runs", json=ASKED, headers=ours)).json()
+    place = f"/v1/runs/{run['run_id']}/approvals"
+    word = {"path": [0], "approve": True}
+    assert (await opened.http.post(place, json=word, headers=theirs)).status_code == 404
+    assert posted == []
+    await opened.http.post(f"/v1/runs/{run['run_id']}/cancel", headers=ours)
+
+
+async def test_where_nobody_can_be_asked_a_call_is_not_made(door: Opening) -> None:
+    post, posted = letterbox()
+    opened = await door({(0,): call("post", letter="Dear Ann")}, post)
+    answer = await opened.openai.chat.completions.create(
+        model="ponder-low", messages=[{"role": "user", "content": "Write."}], seed=ROOT_SEED
+    )
+    assert (answer.choices[0].message.content, posted) == ("Answer: 75", [])
