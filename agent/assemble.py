@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import replace
 from fnmatch import fnmatchcase
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
 CHECKPOINTS = "checkpoints.sqlite"
 MINI = Path(__file__).parent / "policy" / "mini"
+SUMS_UP = 8192  # tokens of context from which on a model is asked for summaries
 
 
 @asynccontextmanager
@@ -64,6 +65,7 @@ async def assemble(settings: Settings) -> AsyncIterator[Agent]:
             system_prompt=prompt,
             step_delimiter=step_delimiter_of(settings),
             thresholds=thresholds.read(settings.home),
+            summaries=sums_up(settings, policy),
             panel=described(settings, weights),
         )
 
@@ -113,6 +115,8 @@ async def policy_of(settings: Settings) -> Policy:
     """The model that the settings name, what ``ponder model serve`` serves, or the miniature's promoted version."""
     from agent.policy import note
 
+    if settings.base_url is not None and len(addresses := settings.base_url.replace(",", " ").split()) > 1:
+        return await balanced_policy(settings, addresses)
     served = note.read(settings.home)
     if settings.base_url is not None and not (served and settings.api_key is None and is_at(settings.base_url, served)):
         from agent.policy.connect import connect
@@ -122,6 +126,20 @@ async def policy_of(settings: Settings) -> Policy:
     if served and (settings.base_url is not None or not names_folder(settings.model)):
         return await served_policy(settings, served)
     return own_policy(settings)
+
+
+async def balanced_policy(settings: Settings, addresses: Sequence[str]) -> Policy:
+    """Servers that share the load. Raises ``PolicyError`` where one does not answer, or serves something else."""
+    from agent.policy.balanced import BalancedPolicy
+
+    policies: list[Policy] = []
+    async with AsyncExitStack() as stack:
+        for address in addresses:
+            policies.append(await policy_of(settings.model_copy(update={"base_url": address})))
+            stack.push_async_callback(policies[-1].close)
+        balanced = BalancedPolicy(policies)
+        stack.pop_all()
+    return balanced
 
 
 def own_policy(settings: Settings) -> Policy:
@@ -199,6 +217,11 @@ async def names_at(served: Note) -> list[str]:
             f"The model at {served.base_url} is still starting; ask again soon ({served.log} says how far it is)."
         )
         raise EndpointUnreachable(sentence) from error
+
+
+def sums_up(settings: Settings, policy: Policy) -> bool:
+    """Whether threads are summed up: the miniature never learned to."""
+    return policy.context_length >= SUMS_UP if settings.summaries is None else settings.summaries
 
 
 def names_folder(model: str | None) -> bool:

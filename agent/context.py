@@ -43,6 +43,7 @@ class Agent:
     system_prompt: SystemPrompt
     step_delimiter: str = "\n\n"  # what ends a step inside a thought, for searches and verifiers over steps
     thresholds: ByVersion = field(default_factory=dict)  # when auto effort stops
+    summaries: bool = False  # whether the beginning of a thread that is too long is summed up; otherwise it is left out
     panel: str = ""  # who judges, by what weights and with which models, in words: it tells runs apart
 
 
@@ -70,7 +71,9 @@ class Opening:
 
     prompt_token_ids: Sequence[int]  # of the question, with the thread before it
     template_hash: str  # of the chat template and the tool schemas
-    note: str = ""  # what was left out of the thread
+    note: str = ""  # what is not there of the thread as it was said
+    kept: int = 0  # of the thread's turns, newest first
+    left_out: int = 0  # of its turns; a summary of earlier ones is one
 
 
 @dataclass(frozen=True)

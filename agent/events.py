@@ -21,6 +21,14 @@ class RunStarted:
 
 
 @dataclass(frozen=True, slots=True)
+class ThreadSummarised:
+    """The beginning of its thread was too long for the model's context."""
+
+    run_id: str  # of the run that sums it up
+    questions: int  # that it covers
+
+
+@dataclass(frozen=True, slots=True)
 class ThoughtDelta:
     path: Path
     text: str
@@ -115,6 +123,7 @@ class Finished:
 
 Event = (
     RunStarted
+    | ThreadSummarised
     | ThoughtDelta
     | AnswerDelta
     | ApprovalNeeded

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from agent.context import Agent, Opening
@@ -12,12 +13,13 @@ from agent.prompting import ROOM
 from agent.records import Ending, Run
 
 SYSTEM = ("system", "developer")
+SUMMARY = "summary_of"  # in a run's metadata: the runs that it sums up
 
 
 def opening_of(agent: Agent, run: Run) -> Opening:
     """What the attempts begin with: as the log has it, or the question after the last of its thread.
 
-    The thread is left out from its beginning on, until all takes no more than half of the context.
+    The thread's beginning is there as its summary, or left out, until all takes no more than half of the context.
 
     Raises:
         QuestionTooLong: the question alone does not fit.
@@ -28,15 +30,21 @@ def opening_of(agent: Agent, run: Run) -> Opening:
             return Opening(node.sample.prompt_token_ids, node.sample.template_hash, node.note)
     refuse_other_prompt(agent, run)
     tools, renderer, length = agent.toolbox.schemas(), agent.policy.renderer, agent.policy.context_length
-    earlier = agent.store.before(run)
-    kept = newest_within(agent, earlier, length // 2)
-    while len(prompt := renderer.start(messages_of(agent, run, earlier[:kept]), tools)) > length // 2 and kept:
+    said = Said(None, ()) if run.supplied.messages else said_before(agent, run)
+    kept = fitting(agent, said.turns, length // 2)
+    while len(prompt := renderer.start(messages_of(agent, run, said.turns[:kept]), tools)) > length // 2 and kept:
         kept -= 1
     if len(prompt) > length - ROOM:
         raise QuestionTooLong(f"{len(prompt)} tokens", length)
-    left_out = len(earlier) - kept
-    note = f"compacted: the first {left_out} questions of the thread left out" if left_out else ""
-    return Opening(prompt, renderer.template_hash(tools), note)
+    return Opening(prompt, renderer.template_hash(tools), note_of(said, kept), kept, len(said.turns) - kept)
+
+
+def note_of(said: Said, kept: int) -> str:
+    """What of a thread is not there as it was said, where so many of its turns are, newest first."""
+    summary = said.summary if kept == len(said.turns) else None
+    short = len(said.covered) + len(said.runs) - min(kept, len(said.runs))
+    how = f"summed up in run {summary.run_id}" if summary else "left out"
+    return f"compacted: the first {short} questions of the thread {how}" if short else ""
 
 
 def refuse_other_prompt(agent: Agent, run: Run) -> None:
@@ -46,13 +54,46 @@ def refuse_other_prompt(agent: Agent, run: Run) -> None:
         raise QuestionError(f"Run {run.run_id} began under the prompt {began}; set PONDER_PROMPT to that one.")
 
 
-def newest_within(agent: Agent, earlier: Sequence[Run], tokens: int) -> int:
-    """How many of the thread's runs, newest first, have no more than so many tokens in question and answer."""
-    for kept, past in enumerate(earlier):
+# --- what a thread has said -------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """What a thread has said before a question: the newest summary, and the runs that it does not cover."""
+
+    summary: Run | None
+    runs: tuple[Run, ...]  # newest first
+
+    @property
+    def turns(self) -> tuple[Run, ...]:
+        """All of it as questions and answers, newest first."""
+        return (*self.runs, self.summary) if self.summary else self.runs
+
+    @property
+    def covered(self) -> list[str]:
+        return list(self.summary.metadata[SUMMARY]) if self.summary else []
+
+
+def said_before(agent: Agent, run: Run) -> Said:
+    """Of the thread of ``run``."""
+    earlier = agent.store.before(run)
+    known = {each.run_id for each in earlier}
+    ours = [each for each in agent.store.summaries(run) if known.issuperset(each.metadata[SUMMARY])]
+    summary = max(ours, key=lambda each: len(each.metadata[SUMMARY]), default=None)
+    covered = set(summary.metadata[SUMMARY]) if summary else set()
+    return Said(summary, tuple(each for each in earlier if each.run_id not in covered))
+
+
+def fitting(agent: Agent, turns: Sequence[Run], tokens: int) -> int:
+    """How many of them, from the first on, have no more than so many tokens in question and answer."""
+    for kept, past in enumerate(turns):
         tokens -= len(agent.policy.renderer.encode(past.question + (past.answer or "")))
         if tokens < 0:
             return kept
-    return len(earlier)
+    return len(turns)
+
+
+# --- messages ---------------------------------------------------------------------------------------------------------
 
 
 def messages_of(agent: Agent, run: Run, earlier: Sequence[Run]) -> list[dict[str, Any]]:
@@ -61,8 +102,13 @@ def messages_of(agent: Agent, run: Run, earlier: Sequence[Run]) -> list[dict[str
         return supplied_messages(agent, run.supplied.messages)
     messages: list[dict[str, Any]] = [{"role": "system", "content": agent.system_prompt.text}]
     for past in reversed(earlier):
-        messages += [{"role": "user", "content": past.question}, {"role": "assistant", "content": past.answer or ""}]
+        messages += exchange(past)
     return [*messages, {"role": "user", "content": run.question}]
+
+
+def exchange(past: Run) -> list[dict[str, Any]]:
+    """What was asked and answered, as messages."""
+    return [{"role": "user", "content": past.question}, {"role": "assistant", "content": past.answer or ""}]
 
 
 def supplied_messages(agent: Agent, messages: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:

@@ -22,12 +22,13 @@ from typing import TYPE_CHECKING, Any
 from agent import graph
 from agent.approval import Approver
 from agent.budget import Budget, Meter
+from agent.compaction import Wanted, wanted_summary
 from agent.context import Agent, RunContext
 from agent.drawing import turn_before
 from agent.effort import EFFORTS, Effort, chosen_by
 from agent.errors import NotInLog, PonderError, QuestionError, SettingsError, StoreError
-from agent.events import Event, Finished, RunStarted
-from agent.opening import QuestionTooLong, opening_of
+from agent.events import Event, Finished, RunStarted, ThreadSummarised
+from agent.opening import SUMMARY, QuestionTooLong, opening_of
 from agent.records import Ending, Node, Run, Supplied, Usage, usage_of
 from agent.search.attempts import AdaptiveBestOfN
 from agent.search.registry import strategy_from
@@ -35,6 +36,7 @@ from agent.search.strategy import Strategy, breadth
 from agent.state import RUN, RunState, key
 from agent.store import Store
 from agent.thresholds import fitted
+from tools.toolbox import Toolbox
 from verifiers.answers import final_answer
 
 if TYPE_CHECKING:
@@ -223,6 +225,7 @@ async def conclude(context: RunContext) -> None:
         StoreError: the log cannot be written; it still says that the run is under way, so that it can be resumed.
     """
     try:
+        context = await with_room(context)
         finish(context, await invoke(context))
     except asyncio.CancelledError:
         end(context, "cancelled", "The run was cancelled.")
@@ -329,6 +332,34 @@ def spent(context: RunContext, logged: Run) -> Usage:
 def thought_tokens(context: RunContext, node: Node) -> int:
     turn = turn_before(context, node.path, node.sample.prompt_token_ids, node.bridge)
     return context.agent.policy.renderer.thought_tokens(node.sample.token_ids, turn)
+
+
+# --- a thread that is too long ----------------------------------------------------------------------------------------
+
+
+async def with_room(context: RunContext) -> RunContext:
+    """Where the thread is too long, its beginning is summed up; where nothing comes of that, it stays left out."""
+    opening, agent, run = context.opening, context.agent, context.run
+    while agent.summaries and opening.left_out and (wanted := wanted_summary(agent, run, opening.kept)):
+        summary = await summary_of(agent, run, wanted)
+        if not summary.answer:
+            break
+        context.emit(ThreadSummarised(summary.run_id, len(wanted.covers)))
+        opening = opening_of(agent, run)
+    return replace(context, opening=opening)
+
+
+async def summary_of(agent: Agent, run: Run, wanted: Wanted) -> Run:
+    """A run of the same thread. One that a killed process left is gone on with."""
+    agent = replace(agent, toolbox=Toolbox([]))
+    for begun in agent.store.summaries(run, status="running"):
+        if begun.metadata[SUMMARY] == wanted.covers and not agent.store.is_claimed(begun.run_id):
+            return await last_run(resume(agent, begun.run_id))
+    kept = {name: run.metadata[name] for name in ("key", "train") if name in run.metadata}
+    effort = replace(EFFORTS["low"], budget=effort_of(run).budget)
+    supplied = Supplied(wanted.messages)
+    how = Ask(effort, run.thread_id, run.root_seed, kept | {SUMMARY: wanted.covers}, supplied=supplied)
+    return await ask(agent, wanted.question, how)
 
 
 # --- how a run begins -------------------------------------------------------------------------------------------------

@@ -53,7 +53,8 @@ class Settings(BaseSettings):
     model_config = SettingsConfigDict(env_prefix="PONDER_", env_ignore_empty=True, frozen=True, extra="forbid")
 
     home: Annotated[Path, AfterValidator(_absolute)] = Field(default_factory=home_folder)  # not in ponder.toml
-    base_url: str | None = None  # an OpenAI-compatible server, "http://127.0.0.1:8000/v1"; None: the embedded model
+    base_url: str | None = None  # an OpenAI-compatible server, "http://127.0.0.1:8000/v1"; None: the embedded model;
+    # several addresses of one model, with commas between, share the load
     api_key: SecretStr | None = None  # that server's key
     model: str | None = None  # the model's name there, or a folder of weights; None: the server's only one, or the mini
     prompt: str = DEFAULT  # the system prompt: a name in agent/prompts/system, or a text file of one's own
@@ -74,6 +75,7 @@ class Settings(BaseSettings):
     )
     passages: int = Field(default=3, ge=1, le=50)  # how many a search shows the model; the miniature learned with 3
     reference_share: float = Field(default=0.1, ge=0, le=1)  # of runs drawn with fixed N, the unbiased reference
+    summaries: bool | None = None  # of threads that are too long; None: by a model that reads 8,192 tokens or more
     concurrent: int = Field(default=32, ge=1)  # questions under way at once behind a door
     waiting: int = Field(default=64, ge=0)  # more, that wait for their turn
     train: bool = True  # False: what is asked is logged, and never learned from

@@ -56,6 +56,7 @@ class RunFilter:
     since: str | None = None  # started then or later; ISO 8601 in UTC, a day or a time
     before: str | None = None  # started earlier than that
     key: str | None = None  # of whose door's key
+    summaries: bool | None = None  # True: only runs that sum up a thread's beginning; False: only the others
 
     def where(self) -> tuple[str, list[Any]]:
         """The SQL condition and its values."""
@@ -69,6 +70,7 @@ class RunFilter:
             "started_at >= ?": self.since,
             "started_at < ?": self.before,
             "json_extract(metadata, '$.key') = ?": self.key,
+            "(json_extract(metadata, '$.summary_of') IS NOT NULL) = ?": self.summaries,
         }
         given = {condition: value for condition, value in conditions.items() if value is not None}
         return " AND ".join(given) or "TRUE", list(given.values())
@@ -97,6 +99,7 @@ class Used:
     cost: float
 
 
+COVERS = "EXISTS (SELECT 1 FROM json_each(metadata, '$.summary_of') WHERE value"
 RECENT = 64  # nodes whose tokens are kept in memory, for the prompts that build on them
 
 
@@ -238,7 +241,7 @@ class Store:
             return db.execute(change, [json_text(metadata), *values]).rowcount
 
     def delete(self, which: RunFilter) -> int:
-        """Delete runs (an empty filter: every run) and all that hangs on them; returns how many.
+        """Delete runs (an empty filter: every run) and all that hangs on them, summaries of them too; returns how many.
 
         Their bytes in the file are overwritten; ``compact`` gives the room back.
         Raises ``StoreBusy`` where a reader keeps old pages alive: the runs are gone for everybody who looks from then
@@ -246,6 +249,7 @@ class Store:
         """
         condition, values = which.where()
         with self._database.transaction() as db:
+            db.execute(f"DELETE FROM runs WHERE {COVERS} IN (SELECT run_id FROM runs WHERE {condition}))", values)
             deleted = db.execute(f"DELETE FROM runs WHERE {condition}", values).rowcount
         self._database.empty_write_ahead_log()
         return deleted
@@ -281,8 +285,16 @@ class Store:
     def before(self, run: Run) -> list[Run]:
         """What its thread said before a run, newest first: runs that finished, also those that it was forked with."""
         lineage = self.threads.lineage(run.thread_id, run.started_at)
-        which = (RunFilter(thread_id=thread, status="finished", before=before) for thread, before in lineage)
+        which = (
+            RunFilter(thread_id=thread, status="finished", before=before, summaries=False) for thread, before in lineage
+        )
         return [earlier for each in which for earlier in self.runs(each)]
+
+    def summaries(self, run: Run, status: str = "finished") -> list[Run]:
+        """What sums up the beginning of its thread, or of those that it was forked from."""
+        threads = [thread for thread, _ in self.threads.lineage(run.thread_id, run.started_at)]
+        which = (RunFilter(thread_id=thread, status=status, summaries=True) for thread in threads)
+        return [summary for each in which for summary in self.runs(each)]
 
     def node(self, run_id: str, path: Path) -> Node | None:
         """The node at ``path``, where it has been sampled."""

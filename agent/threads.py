@@ -38,7 +38,8 @@ SELECT = """
         SELECT thread_id, max(json_extract(metadata, '$.key')), min(started_at), NULL, NULL FROM runs
         WHERE thread_id NOT IN (SELECT thread_id FROM threads) GROUP BY thread_id
     )
-    SELECT known.*, count(runs.id) AS runs, coalesce(max(runs.started_at), known.created_at) AS last_at,
+    SELECT known.*, count(runs.id) FILTER (WHERE json_extract(metadata, '$.summary_of') IS NULL) AS runs,
+        coalesce(max(runs.started_at), known.created_at) AS last_at,
         (SELECT question FROM runs WHERE thread_id = known.thread_id ORDER BY started_at, id LIMIT 1) AS title
     FROM known LEFT JOIN runs USING (thread_id)
     WHERE {condition} GROUP BY known.thread_id ORDER BY last_at DESC, thread_id LIMIT ?

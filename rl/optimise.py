@@ -191,7 +191,7 @@ def adamw(parameters: Iterable[torch.nn.Parameter], weight_decay: float) -> torc
     return torch.optim.AdamW([p for p in parameters if p.requires_grad], betas=(0.9, 0.95), weight_decay=weight_decay)
 
 
-def in_bfloat16(device: str) -> AbstractContextManager[None]:
+def in_bfloat16(device: str) -> AbstractContextManager[object]:
     """Products in bfloat16 where the machine has instructions for it; a processor without takes 10 to 20 times as long
     for them as in float32.
     """

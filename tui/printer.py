@@ -28,6 +28,9 @@ class Printer:
 
     def show(self, event: events.Event) -> None:
         match event:
+            case events.ThreadSummarised(run_id, questions):
+                text = f"The first {questions} questions were summed up, to make room (run {run_id})."
+                self.console.print(Text(text, "dim"))
             case events.ThoughtDelta(path, text):
                 self.delta(path, text, "dim italic")
             case events.AnswerDelta(path, text):

@@ -4,6 +4,7 @@ import json
 import re
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -36,7 +37,7 @@ def folder(tmp_path: Path) -> Path:
 
 
 def run(folder: Path, *arguments: str, command: Sequence[str] = COMMAND) -> str:
-    own = {"PYTHONPATH": f"{ROOT}:{folder}", "PONDER_MOST_TOKENS": "400"}
+    own: dict[str, Any] = {"PYTHONPATH": f"{ROOT}:{folder}", "PONDER_MOST_TOKENS": "400"}
     done = ponder(*arguments, folder=folder, command=command, **own)
     assert done.returncode == 0, done.stderr
     return done.stdout

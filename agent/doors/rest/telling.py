@@ -14,6 +14,7 @@ from agent.search.strategy import OPEN
 
 NAMES: dict[type[Any], str] = {
     events.RunStarted: "run.started",
+    events.ThreadSummarised: "thread.summarised",
     events.ThoughtDelta: "thought.delta",
     events.AnswerDelta: "answer.delta",
     events.ApprovalNeeded: "approval.needed",
