@@ -85,12 +85,12 @@ def serving(folder: Path, *arguments: str, **variables: str) -> Iterator[str]:
         process.communicate()
 
 
-def until_ready(port: int) -> None:
+def until_ready(port: int, path: str = "/readyz") -> None:
     """Raises ``TimeoutError`` where nothing listens there in time."""
     end = time.monotonic() + DEADLINE
     while time.monotonic() < end:
         try:
-            if httpx.get(f"http://127.0.0.1:{port}/readyz", timeout=5).status_code == 200:
+            if httpx.get(f"http://127.0.0.1:{port}{path}", timeout=5).status_code == 200:
                 return
         except httpx.TransportError:
             time.sleep(0.2)
