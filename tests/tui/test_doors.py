@@ -83,6 +83,9 @@ def test_several_workers_answer_for_each_others_runs_and_end_with_the_server(por
             assert httpx.post(f"{place}/cancel", timeout=DEADLINE).json()["status"] == "cancelled"
         for _ in range(4):
             assert httpx.get(place, params={"wait": 9}, timeout=DEADLINE).json()["status"] == "cancelled"
+        told = [httpx.get(f"http://127.0.0.1:{port}/metrics", timeout=DEADLINE).text for _ in range(4)]
+        assert all('ponder_runs_total{effort="max",status="cancelled"} 1.0' in each for each in told)
+        assert all("ponder_under_way 0.0" in each for each in told)
     finally:
         server.kill()
         server.communicate()

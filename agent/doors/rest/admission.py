@@ -29,6 +29,7 @@ class Admission:
     waiting: int  # that may wait for their turn
     store: Store
     spent: Callable[[str], int]
+    changed: Callable[[], None] = lambda: None  # called whenever one of the counts is another
     _turns: asyncio.Semaphore = field(init=False)
     _inside: int = field(init=False, default=0)
     _queued: int = field(init=False, default=0)
@@ -59,10 +60,12 @@ class Admission:
 
     async def _wait(self) -> None:
         self._queued += 1
+        self.changed()
         try:
             await self._turns.acquire()
         finally:
             self._queued -= 1
+            self.changed()
 
     @contextmanager
     def _let_in(self, key: Key) -> Iterator[None]:
@@ -79,10 +82,12 @@ class Admission:
             if limits.requests is not None and (wait := self.store.requests.within(key.name, limits.requests)):
                 raise limit(f"{limits.requests} requests a minute", after(wait))
             self._inside += 1
+            self.changed()
             try:
                 yield
             finally:
                 self._inside -= 1
+                self.changed()
 
     def _take_place(self, key: Key, most: int, stack: ExitStack) -> None:
         """One of the key's, which no process has; the kernel frees those of a process that was killed."""

@@ -17,7 +17,7 @@ from agent.doors.rest.errors import ApiError
 from agent.doors.rest.metrics import Metrics
 from agent.effort import EFFORTS
 from agent.errors import RunUnderWay
-from agent.events import Event, Finished
+from agent.events import Event, Finished, RunStarted
 from agent.run import asked_by, stream, within
 
 LOOK = 0.2  # seconds between looks at a run of another process
@@ -67,12 +67,16 @@ class Door:
                 yield event
 
     async def counted(self, events: AsyncGenerator[Event, None]) -> AsyncGenerator[Event, None]:
-        """The same events; a run that ends is counted."""
-        async with aclosing(events):
-            async for event in events:
-                if isinstance(event, Finished):
-                    self.metrics.ended(event.run)
-                yield event
+        """The same events; a run that has begun is counted when it has ended, however that went."""
+        run: Run | None = None
+        try:
+            async with aclosing(events):
+                async for event in events:
+                    run = event.run if isinstance(event, RunStarted | Finished) else run
+                    yield event
+        finally:
+            if run is not None:
+                self.metrics.ended(run if run.status != "running" else self.agent.store.run(run.run_id))
 
     async def followed(self, run_id: str, seen: int = 0) -> AsyncGenerator[tuple[int | None, Event], None]:
         """What happens in a run that this process drives, after the first ``seen`` events, each with its number; in any

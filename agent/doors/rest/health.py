@@ -33,7 +33,7 @@ async def ready(request: Request) -> dict[str, Any]:
 
 @router.get("/metrics", response_class=PlainTextResponse)
 async def metrics(request: Request) -> Response:
-    """For Prometheus; of this process alone. Scope admin."""
+    """For Prometheus, of all workers. Scope admin."""
     key_of(request, "admin")
     return Response(door_of(request).metrics.told(), media_type=CONTENT_TYPE_LATEST)
 

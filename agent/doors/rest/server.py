@@ -14,6 +14,7 @@ import uvicorn
 from uvicorn.supervisors import Multiprocess
 
 from agent.doors.rest.app import DRAIN
+from agent.doors.rest.metrics import shared
 
 PR_SET_PDEATHSIG = 1  # linux/prctl.h
 STARTING = 120.0  # seconds that a worker may be silent: it imports all of an agent before it can say anything
@@ -62,4 +63,5 @@ def serve(app: Callable[[], FastAPI], host: str, port: int, workers: int = 1) ->
     if workers == 1:
         Server(config).run()
     else:
-        Multiprocess(config, sockets=[config.bind_socket()]).run()
+        with shared():
+            Multiprocess(config, sockets=[config.bind_socket()]).run()
