@@ -140,7 +140,7 @@ def _parse(found: Tool, arguments: Mapping[str, Any] | str) -> Mapping[str, Any]
     try:
         text = arguments if isinstance(arguments, str) else json.dumps(dict(arguments))
         # A raw newline or tab inside a string is how small models write code: read it as what it plainly means.
-        parsed = _without_surrogates(json.loads(text.strip() or "{}", strict=False, parse_constant=_not_json))
+        parsed = without_surrogates(json.loads(text.strip() or "{}", strict=False, parse_constant=_not_json))
     except (ValueError, TypeError, RecursionError) as error:
         reason = f"{error.msg} at character {error.pos}" if isinstance(error, json.JSONDecodeError) else "not JSON"
         raise ToolError(f"The arguments are not valid JSON ({reason}). {_usage(found)}") from error
@@ -153,13 +153,14 @@ def _not_json(constant: str) -> None:
     raise ValueError(constant)
 
 
-def _without_surrogates(value: Any) -> Any:
+def without_surrogates(value: Any) -> Any:
+    """JSON with U+FFFD in the place of lone surrogates, which nothing can encode."""
     if isinstance(value, str):
         return value.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
     if isinstance(value, list):
-        return [_without_surrogates(item) for item in value]
+        return [without_surrogates(item) for item in value]
     if isinstance(value, dict):
-        return {_without_surrogates(key): _without_surrogates(item) for key, item in value.items()}
+        return {without_surrogates(key): without_surrogates(item) for key, item in value.items()}
     return value
 
 

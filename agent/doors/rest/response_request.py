@@ -6,10 +6,11 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from agent.doors.rest.errors import ApiError, unsupported
 from agent.doors.rest.requests import MODEL, NAME, ChatRequest, NamedSchema, Text
+from tools.toolbox import without_surrogates
 
 RESPONSE_ID = r"^resp_[A-Za-z0-9_-]{1,64}$"
 Id = Annotated[str, Field(max_length=256)]
@@ -68,6 +69,12 @@ class ResponseRequest(BaseModel):
     """``POST /v1/responses``."""
 
     model_config = ConfigDict(extra="allow", protected_namespaces=())
+
+    @model_validator(mode="before")
+    @classmethod
+    def _to_be_said_again(cls, value: Any) -> Any:
+        """A response repeats what was asked, which has to be writable."""
+        return without_surrogates(value)
 
     model: Annotated[str, Field(max_length=256)] = MODEL
     input: Text | Annotated[list[Item], Field(min_length=1, max_length=10_000)]
