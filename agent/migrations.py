@@ -84,7 +84,16 @@ def add_asked(db: sqlite3.Connection) -> None:
     db.execute("CREATE INDEX asked_by_key ON asked (key, at)")
 
 
-STEPS = (create_log, add_bridge, add_supplied, add_threads, add_requests, add_asked)
+def add_memories(db: sqlite3.Connection) -> None:
+    """Facts that later conversations are told."""
+    db.execute("""
+        CREATE TABLE memories (
+            id INTEGER PRIMARY KEY AUTOINCREMENT, key TEXT NOT NULL, text TEXT NOT NULL,
+            run INTEGER REFERENCES runs (id) ON DELETE CASCADE, created_at TEXT NOT NULL, UNIQUE (key, text)
+        )""")
+
+
+STEPS = (create_log, add_bridge, add_supplied, add_threads, add_requests, add_asked, add_memories)
 MIGRATIONS: Sequence[Callable[[sqlite3.Connection], None]] = STEPS
 
 

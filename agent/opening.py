@@ -8,8 +8,9 @@ from typing import Any
 
 from agent.context import Agent, Opening
 from agent.errors import QuestionError
+from agent.memories import MEMORY, told
 from agent.policy.policy import ContextTooLong
-from agent.prompting import ROOM
+from agent.prompting import PROMPTS, ROOM
 from agent.records import Ending, Run
 
 SYSTEM = ("system", "developer")
@@ -100,10 +101,31 @@ def messages_of(agent: Agent, run: Run, earlier: Sequence[Run]) -> list[dict[str
     """The system prompt, what the thread said before (newest first), and the question."""
     if run.supplied.messages:
         return supplied_messages(agent, run.supplied.messages)
-    messages: list[dict[str, Any]] = [{"role": "system", "content": agent.system_prompt.text}]
+    messages: list[dict[str, Any]] = [
+        {"role": "system", "content": agent.system_prompt.text},
+        *known_before(agent, run),
+    ]
     for past in reversed(earlier):
         messages += exchange(past)
     return [*messages, {"role": "user", "content": run.question}]
+
+
+def known_before(agent: Agent, run: Run) -> list[dict[str, Any]]:
+    """What is known from earlier conversations, where the run asks for it: as much as fits a sixteenth of the context.
+
+    It is said as the person would, and not as the system: a model could have been led to keep it.
+    """
+    facts = agent.store.memories.all(str(run.metadata.get("key", ""))) if run.metadata.get(MEMORY) else []
+    room, count = agent.policy.context_length // 16, 0
+    for fact in facts:
+        room -= len(agent.policy.renderer.encode(fact.text))
+        if room < 0:
+            break
+        count += 1
+    if not count:
+        return []
+    text = (PROMPTS / "memory.txt").read_text().strip().format(facts=told(facts, count))
+    return [{"role": "user", "content": text}, {"role": "assistant", "content": "I will use it where it helps."}]
 
 
 def exchange(past: Run) -> list[dict[str, Any]]:

@@ -28,6 +28,7 @@ from agent.drawing import turn_before
 from agent.effort import EFFORTS, Effort, chosen_by
 from agent.errors import NotInLog, PonderError, QuestionError, SettingsError, StoreError
 from agent.events import Event, Finished, RunStarted, ThreadSummarised
+from agent.memories import MEMORY, remembering
 from agent.opening import SUMMARY, QuestionTooLong, opening_of
 from agent.records import Ending, Node, Run, Supplied, Usage, usage_of
 from agent.search.attempts import AdaptiveBestOfN
@@ -371,6 +372,9 @@ def context_of(agent: Agent, run: Run, effort: Effort, emit: Any) -> RunContext:
     meter = Meter(
         effort.budget, so_far.total_tokens, so_far.prompt_tokens, so_far.tool_calls, seconds_before=seconds_spent(run)
     )
+    if run.metadata.get(MEMORY):
+        own = remembering(agent.store.memories, str(run.metadata.get("key", "")), run.run_id)
+        agent = replace(agent, toolbox=agent.toolbox.with_own([own]))
     if run.supplied.tools:
         agent = replace(agent, toolbox=agent.toolbox.with_callers(run.supplied.tools))
     tree = {node.path: node for node in run.nodes}

@@ -22,6 +22,7 @@ from typing import Any
 from agent import errors
 from agent.claim import claimed, claimed_at
 from agent.database import Database
+from agent.memories import Memories
 from agent.packing import pack_ids, shared_length, unpack_ids
 from agent.records import Feedback, Node, Path, Run, Sample
 from agent.requests import Requests
@@ -150,6 +151,11 @@ class Store:
     def threads(self) -> Threads:
         """The log's threads."""
         return Threads(self._database)
+
+    @property
+    def memories(self) -> Memories:
+        """What is known of people from earlier conversations."""
+        return Memories(self._database)
 
     @property
     def requests(self) -> Requests:

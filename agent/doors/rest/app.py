@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from fastapi import FastAPI
 
-from agent.doors.rest import approvals, chat, documents, errors, health, responses, runs, threads, versions
+from agent.doors.rest import approvals, chat, documents, errors, health, memories, responses, runs, threads, versions
 from agent.doors.rest.conductor import conducting
 from agent.doors.rest.door import Door, opened
 from agent.doors.rest.entrance import Entrance
@@ -48,7 +48,7 @@ def create_app(
         title="Ponder", version="1", lifespan=lifespan, docs_url="/docs", redoc_url=None, responses=errors.WRONG
     )
     errors.install(app)
-    for part in (chat, responses, runs, approvals, threads, documents, versions, health):
+    for part in (chat, responses, runs, approvals, threads, memories, documents, versions, health):
         app.include_router(part.router)
     if workers > 1:
         app.add_middleware(PassedOn)

@@ -23,6 +23,7 @@ from agent.doors.rest.telling import candidates_told, event_told, node_told, run
 from agent.doors.rest.threads import NAME, thread_of
 from agent.errors import NotInLog, RunUnderWay
 from agent.events import Event
+from agent.memories import MEMORY
 from agent.records import Feedback, Run
 from agent.run import resume
 from agent.store import RunFilter
@@ -46,6 +47,7 @@ class RunRequest(BaseModel):
     effort: Literal["low", "medium", "high", "max", "auto"] | None = None
     seed: Annotated[int, Field(ge=-(2**63), lt=2**63)] | None = None
     train: bool = True  # False: nobody may learn from it
+    memory: bool = False  # whether it is told what is known from earlier conversations, and may keep more
     metadata: Annotated[dict[str, Annotated[str, Field(max_length=SHORT)]], Field(max_length=16)] = {}
     wait: Annotated[float, Field(ge=0, le=600)] = 0  # seconds for which the answer is waited for
 
@@ -67,6 +69,7 @@ async def start(body: RunRequest, request: Request) -> Response:
     metadata = {**door.how.metadata, "key": key.name}
     metadata |= {"client": dict(body.metadata)} if body.metadata else {}
     metadata |= {} if body.train else {"train": "no"}
+    metadata |= {MEMORY: "yes"} if body.memory else {}
     how = replace(door.how, effort=effort, thread_id=body.thread_id, seed=body.seed, metadata=metadata)
     how = replace(how, approver=door.approvals.ask)
     if body.thread_id is not None:

@@ -1,0 +1,59 @@
+"""``/v1/memories``: what runs that ask for it are told of earlier conversations. A key has its own."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Annotated, Any
+
+from fastapi import Path, Request
+from pydantic import BaseModel, Field
+
+from agent.doors.rest.door import door_of, key_of
+from agent.doors.rest.errors import ApiError
+from agent.doors.rest.openapi import links, router_of
+from agent.errors import NotInLog
+from agent.memories import LONGEST, Memory
+
+router = router_of("Memories")
+
+
+class MemoryRequest(BaseModel):
+    """A fact."""
+
+    text: Annotated[str, Field(min_length=1, max_length=LONGEST)]
+
+
+@router.get("/v1/memories")
+async def listed(request: Request) -> dict[str, Any]:
+    """What is kept, newest first."""
+    door, key = door_of(request), key_of(request, "ask")
+    return {"object": "list", "data": list(map(shown, door.agent.store.memories.all(key.name)))}
+
+
+@router.post("/v1/memories", status_code=201, responses={201: links("memory_id", "id", "memories_deleted")})
+async def kept(body: MemoryRequest, request: Request) -> dict[str, Any]:
+    """Keep a fact."""
+    door, key = door_of(request), key_of(request, "ask")
+    if not body.text.strip():
+        raise ApiError("The text is empty; write what is to be kept.", param="text")
+    return shown(door.agent.store.memories.add(key.name, body.text))
+
+
+@router.delete("/v1/memories")
+async def all_deleted(request: Request) -> dict[str, Any]:
+    """Forget all of them, for good."""
+    door, key = door_of(request), key_of(request, "ask")
+    return {"object": "list", "deleted": True, "count": door.agent.store.memories.forget(key.name)}
+
+
+@router.delete("/v1/memories/{memory_id}")
+async def deleted(memory_id: Annotated[int, Path(ge=1, lt=2**63)], request: Request) -> dict[str, Any]:
+    """Forget one, for good."""
+    door, key = door_of(request), key_of(request, "ask")
+    if not door.agent.store.memories.forget(key.name, memory_id):
+        raise NotInLog(f"There is no memory {memory_id} in the log.")
+    return {"id": memory_id, "object": "memory", "deleted": True}
+
+
+def shown(memory: Memory) -> dict[str, Any]:
+    return {"object": "memory", **asdict(memory)}
