@@ -30,6 +30,8 @@ from agent.errors import PonderError
 HOST = "127.0.0.1"
 NODES = Path("/sys/devices/system/node")
 OURS = ("--model", "--host", "--port", "--uds", "--api-key", "--served-model-name")  # not to be given after --
+# White space between the parts of a JSON answer is none of it: a model can go on with that for ever.
+STRUCTURED = {"backend": "guidance", "disable_any_whitespace": True}
 MEMORY = ("--kv-cache-memory-bytes", "--gpu-memory-utilization", "--device-memory-utilization")
 FILE = "--config"  # of flags, where any of ours may stand
 MIDDLEWARE = "agent.policy.doorkeeper.Doorkeeper"
@@ -166,6 +168,7 @@ def _answering(build: str, model_type: str | None) -> tuple[dict[str, str], list
         "--logprobs-mode": "processed_logprobs",
         "--generation-config": "vllm",  # a model's folder must not change what is sampled
         "--max-lora-rank": "64",
+        "--structured-outputs-config": json.dumps(STRUCTURED),
     }
     switches = ["--enable-prefix-caching", "--enable-prompt-tokens-details", "--enable-lora"]
     if build == "cpu":

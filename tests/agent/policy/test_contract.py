@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections import defaultdict
 from contextlib import aclosing
 from dataclasses import replace
@@ -11,11 +12,13 @@ import httpx
 import pytest
 
 from agent.assemble import MINI
+from agent.policy.constraint import CONSTRAINED
 from agent.policy.embedded import EmbeddedPolicy
 from agent.policy.endpoint import EndpointPolicy
 from agent.policy.note import Note
 from agent.policy.policy import GREEDY, ContextTooLong, Delta, Policy, PolicyError
 from agent.records import Sample, SamplingParams
+from agent.search.bridges import unthinking
 from rl.tasks.suite import mixture
 from tests.agent.policy.real import embedded, real, served, waits_for_vllm
 
@@ -38,6 +41,22 @@ async def test_sample_i_is_drawn_with_seed_plus_i_whatever_n_is(real: Policy) ->
         assert alone.token_ids == sample.token_ids
         assert alone.logprobs == pytest.approx(sample.logprobs, abs=SAME)
     assert len({sample.token_ids for sample in eight}) > 1
+
+
+async def test_what_is_kept_within_a_schema_is_json_of_it(real: Policy) -> None:
+    schema = {
+        "type": "object",
+        "properties": {"sky": {"enum": ["rain", "sun"]}, "degrees": {"type": "integer", "minimum": 0, "maximum": 40}},
+        "required": ["sky", "degrees"],
+        "additionalProperties": False,
+    }
+    prompt = [*question(real, "How is the weather?"), *unthinking(real.renderer)]
+    params = replace(PARAMS, json_schema=json.dumps(schema), max_tokens=60)
+    for sample in await real.sample(prompt, params, 4):
+        said = json.loads(real.renderer.decode(sample.token_ids[:-1]))
+        assert said["sky"] in ("rain", "sun")
+        assert 0 <= said["degrees"] <= 40
+        assert sample.not_trainable == CONSTRAINED
 
 
 async def test_questions_asked_together_get_the_answers_they_get_alone(real: Policy) -> None:
