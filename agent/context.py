@@ -92,6 +92,7 @@ class RunContext:
     wave: Wave = field(default_factory=Wave)
     # Set when the run itself is cancelled: only then is a sample that stops half way the last word of its attempt.
     cancelled: asyncio.Event = field(default_factory=asyncio.Event)
+    left: asyncio.Event = field(default_factory=asyncio.Event)  # set when this process ends its part of it
 
     def add(self, node: Node) -> Node:
         """Log a node that was sampled; returns the one that stands in the log."""

@@ -17,6 +17,7 @@ from agent import errors
 from agent.migrations import APPLICATION_ID, MIGRATIONS, migrate, version
 
 LITTLE_ROOM = 64 * 1024  # bytes; SQLite's shared memory alone takes 32 KiB
+ERASING_SECONDS = 1.0  # how long a reader is waited for when something was deleted: nobody writes meanwhile
 BUSY_SECONDS = 10.0  # how long one process waits for another's write; a write takes milliseconds
 
 
@@ -26,6 +27,7 @@ class Database:
     def __init__(self, path: Path, connection: sqlite3.Connection) -> None:
         self.path = path
         self._connection = connection
+        self._old_pages = False  # whether what was deleted stands beside the file still
         self._lock = threading.RLock()  # a transaction belongs to the connection, not to the thread that began it
 
     @classmethod
@@ -64,6 +66,8 @@ class Database:
             finally:
                 if self._connection.in_transaction:  # after some errors SQLite has rolled back by itself
                     self._connection.execute("ROLLBACK")
+            if self._old_pages:
+                self._empty(0)
 
     @contextmanager
     def snapshot(self) -> Iterator[sqlite3.Connection]:
@@ -81,12 +85,20 @@ class Database:
             self._connection.execute("VACUUM")
 
     def empty_write_ahead_log(self) -> None:
-        """Move all pages into the file itself, so that no old one stays beside it. Raises ``StoreBusy``."""
+        """Move all pages into the file itself, so that no old one stays beside it.
+
+        Raises ``StoreBusy`` where a reader keeps them alive; then it is tried again after each transaction.
+        """
+        self._empty(ERASING_SECONDS)
+        if self._old_pages:
+            raise errors.StoreBusy(f"Another process reads {self.path}: the bytes are erased when it has ended.")
+
+    def _empty(self, seconds: float) -> None:
         with self._lock, _named_errors(self.path):
+            self._connection.execute(f"PRAGMA busy_timeout = {int(1000 * seconds)}")
             (busy, *_) = self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
-        if busy:
-            sentence = f"Another process reads {self.path}: delete again when it has ended, to erase the bytes."
-            raise errors.StoreBusy(sentence)
+            self._connection.execute(f"PRAGMA busy_timeout = {int(1000 * BUSY_SECONDS)}")
+            self._old_pages = bool(busy)
 
 
 @contextmanager

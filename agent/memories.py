@@ -8,11 +8,13 @@ run is deleted with it. ``Store.memories`` opens them.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from agent.database import Database
-from tools.tool import Tool, tool
+from agent.errors import StoreBusy
+from tools.tool import Tool, ToolError, tool
 
 MEMORY = "memory"  # in a run's metadata
 LONGEST = 1_000  # characters of a fact
@@ -35,13 +37,14 @@ class Memories:
         self._database = database
 
     def add(self, key: str, text: str, run_id: str | None = None) -> Memory:
-        """Keep a fact; one that is there already stays as it is."""
+        """Keep a fact. One that is there already stays; written down by hand, it is no run's any more."""
         text = " ".join(text.split())[:LONGEST]
         with self._database.transaction() as db:
             db.execute(
                 """
                 INSERT INTO memories (key, text, run, created_at)
-                VALUES (?, ?, (SELECT id FROM runs WHERE run_id = ?), ?) ON CONFLICT DO NOTHING""",
+                VALUES (?, ?, (SELECT id FROM runs WHERE run_id = ?), ?)
+                ON CONFLICT DO UPDATE SET run = NULL WHERE excluded.run IS NULL""",
                 [key, text, run_id, datetime.now(UTC).isoformat()],
             )
         return next(each for each in self.all(key) if each.text == text)
@@ -59,7 +62,8 @@ class Memories:
         with self._database.transaction() as db:
             condition = "key = ? AND (? IS NULL OR id = ?)"
             deleted = db.execute(f"DELETE FROM memories WHERE {condition}", [key, memory, memory]).rowcount
-        self._database.empty_write_ahead_log()
+        with suppress(StoreBusy):  # it is gone; somebody reads, and its bytes are erased later
+            self._database.empty_write_ahead_log()
         return deleted
 
 
@@ -74,6 +78,8 @@ def remembering(memories: Memories, key: str, run_id: str) -> Tool:
     @tool(asks=True)
     def remember(fact: str) -> str:
         """Keep a fact about the person for later conversations, when they ask for it or it will be of use again."""
+        if not fact.strip():
+            raise ToolError("There is nothing to keep; write the fact.")
         memories.add(key, fact, run_id)
         return "kept"
 

@@ -93,7 +93,16 @@ def add_memories(db: sqlite3.Connection) -> None:
         )""")
 
 
-STEPS = (create_log, add_bridge, add_supplied, add_threads, add_requests, add_asked, add_memories)
+def add_spent(db: sqlite3.Connection) -> None:
+    """What deleted runs had used, by key and day: deleting gives no tokens back."""
+    db.execute("""
+        CREATE TABLE spent (
+            key TEXT NOT NULL, day TEXT NOT NULL, runs INTEGER NOT NULL, prompt_tokens INTEGER NOT NULL,
+            tokens INTEGER NOT NULL, seconds REAL NOT NULL, cost REAL NOT NULL, PRIMARY KEY (key, day)
+        ) WITHOUT ROWID""")
+
+
+STEPS = (create_log, add_bridge, add_supplied, add_threads, add_requests, add_asked, add_memories, add_spent)
 MIGRATIONS: Sequence[Callable[[sqlite3.Connection], None]] = STEPS
 
 

@@ -135,6 +135,8 @@ async def call_tool(context: RunContext, path: Path, index: int, call: Mapping[s
         given = await approval_of(context, path, index, name, arguments, why)
         if not given.approved:
             return ToolResult(name, arguments, error=refusal(why, given))
+        if limit := context.meter.calling_over():  # others were made meanwhile
+            return ToolResult(name, arguments, error=NO_CALLS_LEFT.format(limit=limit))
     context.meter.tool_calls += 1
     context.agent.store.started_tool(context.run.run_id, path, index, name, arguments)
     context.emit(events.ToolStarted(path, index, name, arguments))

@@ -34,6 +34,9 @@ class Requests:
         now = self._clock()
         with self._database.transaction() as db:
             db.execute("DELETE FROM requests WHERE created_at < ?", [(now - KEPT).isoformat()])
+            # Of one that was cancelled the client had gone, and comes again.
+            cancelled = "run_id IN (SELECT run_id FROM runs WHERE status = 'cancelled')"
+            db.execute(f"DELETE FROM requests WHERE key = ? AND name = ? AND {cancelled}", [key, name])
             query = "SELECT fingerprint, run_id FROM requests WHERE key = ? AND name = ?"
             row = db.execute(query, [key, name]).fetchone()
             if row is not None:

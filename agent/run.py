@@ -13,7 +13,7 @@ import secrets
 import sqlite3
 import uuid
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from functools import lru_cache
@@ -48,6 +48,7 @@ if TYPE_CHECKING:
 _log = logging.getLogger("ponder.run")
 REFERENCE_SHARE = 0.1
 LONGEST_TOKEN = 32  # characters; a question of more than that for each token of the context is not even encoded
+LEFT = "left"  # the message of a cancel that ends the process's part of a run, not the run: it can be resumed
 SUPERSTEPS = 10_000  # of a graph: the budget ends a run long before LangGraph does
 
 
@@ -136,9 +137,9 @@ def begin(agent: Agent, question: str, how: Ask) -> Run:
     if isinstance(effort.strategy, AdaptiveBestOfN) and random.Random(root_seed).random() < how.reference_share:
         effort, reference = replace(effort, strategy=effort.strategy.whole()), True
     return Run(
-        run_id=uuid.uuid4().hex[:12],
+        run_id=new_id(),
         question=question,
-        thread_id=how.thread_id or uuid.uuid4().hex[:12],
+        thread_id=how.thread_id or new_id(),
         effort=effort.name,
         strategy=effort.strategy.name,
         settings=settings_of(effort, agent),
@@ -150,6 +151,11 @@ def begin(agent: Agent, question: str, how: Ask) -> Run:
         metadata=dict(how.metadata),
         supplied=how.supplied,
     )
+
+
+def new_id() -> str:
+    """Of a run or a thread."""
+    return uuid.uuid4().hex[:12]
 
 
 def refuse_ended(run: Run) -> None:
@@ -199,13 +205,17 @@ async def driven(agent: Agent, run: Run, effort: Effort, approver: Approver | No
     context = replace(context_of(agent, run, effort, queue.put_nowait), approver=approver)
     agent.store.begin(context.run)
     task = asyncio.create_task(work(context, queue))
+    left = False
     try:
         while (event := await queue.get()) is not None:
             yield event
         await task
+    except asyncio.CancelledError as error:
+        left = LEFT in error.args
+        raise
     finally:
         if not task.done():
-            context.cancelled.set()
+            (context.left if left else context.cancelled).set()
             task.cancel()
             await asyncio.wait([task])
     yield Finished(agent.store.run(run.run_id))
@@ -231,7 +241,11 @@ async def conclude(context: RunContext) -> None:
         context = await with_room(context)
         finish(context, await invoke(context))
     except asyncio.CancelledError:
-        end(context, "cancelled", "The run was cancelled.")
+        if not context.left.is_set():
+            end(context, "cancelled", "The run was cancelled.")
+    except NotInLog as error:  # deleted, while it was under way
+        with suppress(NotInLog):
+            end(context, "failed", str(error))
     except StoreError:
         raise
     except PonderError as error:
@@ -351,7 +365,11 @@ async def with_room(context: RunContext) -> RunContext:
     """Where the thread is too long, its beginning is summed up; where nothing comes of that, it stays left out."""
     opening, agent, run = context.opening, context.agent, context.run
     while agent.summaries and opening.left_out and (wanted := wanted_summary(agent, run, opening.kept)):
-        summary = await summary_of(agent, run, wanted)
+        try:
+            summary = await summary_of(agent, run, wanted)
+        except NotInLog:  # it was deleted, with a run that it covers
+            opening = opening_of(agent, run)
+            continue
         if not summary.answer:
             break
         context.emit(ThreadSummarised(summary.run_id, len(wanted.covers)))

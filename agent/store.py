@@ -101,6 +101,17 @@ class Used:
 
 
 COVERS = "EXISTS (SELECT 1 FROM json_each(metadata, '$.summary_of') WHERE value"
+# What runs used, by key and day; and how that of deleted ones is kept.
+USED = """
+    coalesce(json_extract(metadata, '$.key'), '') AS key, substr(started_at, 1, 10) AS day, count(*) AS runs,
+    coalesce(sum(json_extract(usage, '$.prompt_tokens')), 0) AS prompt_tokens,
+    coalesce(sum(json_extract(usage, '$.sampled_tokens') + json_extract(usage, '$.verifier_tokens')), 0) AS tokens,
+    coalesce(sum(json_extract(usage, '$.seconds')), 0) AS seconds,
+    coalesce(sum(json_extract(usage, '$.cost')), 0) AS cost"""
+SPEND = f"INSERT INTO spent SELECT {USED} FROM runs"
+ADDED = """
+    ON CONFLICT DO UPDATE SET runs = runs + excluded.runs, prompt_tokens = prompt_tokens + excluded.prompt_tokens,
+        tokens = tokens + excluded.tokens, seconds = seconds + excluded.seconds, cost = cost + excluded.cost"""
 RECENT = 64  # nodes whose tokens are kept in memory, for the prompts that build on them
 
 
@@ -251,11 +262,13 @@ class Store:
 
         Their bytes in the file are overwritten; ``compact`` gives the room back.
         Raises ``StoreBusy`` where a reader keeps old pages alive: the runs are gone for everybody who looks from then
-        on, and deleting again after that reader erases the bytes too.
+        on, and whoever writes next after that reader erases the bytes too.
         """
         condition, values = which.where()
         with self._database.transaction() as db:
-            db.execute(f"DELETE FROM runs WHERE {COVERS} IN (SELECT run_id FROM runs WHERE {condition}))", values)
+            covering = f"{COVERS} IN (SELECT run_id FROM runs WHERE {condition}))"
+            db.execute(f"{SPEND} WHERE ({condition}) OR {covering} GROUP BY 1, 2 {ADDED}", [*values, *values])
+            db.execute(f"DELETE FROM runs WHERE {covering}", values)
             deleted = db.execute(f"DELETE FROM runs WHERE {condition}", values).rowcount
         self._database.empty_write_ahead_log()
         return deleted
@@ -320,15 +333,15 @@ class Store:
 
     def used(self, since: str, by: str | None = None) -> list[Used]:
         """What keys have used since then, by name; of one of them where ``by`` names it. "" is who had no key."""
-        query = """
-            SELECT coalesce(json_extract(metadata, '$.key'), '') AS key, count(*) AS runs,
-                sum(json_extract(usage, '$.prompt_tokens')) AS prompt_tokens,
-                sum(json_extract(usage, '$.sampled_tokens') + json_extract(usage, '$.verifier_tokens')) AS tokens,
-                sum(json_extract(usage, '$.seconds')) AS seconds, sum(json_extract(usage, '$.cost')) AS cost
-            FROM runs WHERE started_at >= ? AND (? IS NULL OR json_extract(metadata, '$.key') = ?) GROUP BY 1 ORDER BY 1
-            """
+        query = f"""
+            SELECT key, sum(runs) AS runs, sum(prompt_tokens) AS prompt_tokens, sum(tokens) AS tokens,
+                sum(seconds) AS seconds, sum(cost) AS cost
+            FROM (
+                SELECT {USED} FROM runs WHERE started_at >= ?1 GROUP BY 1, 2
+                UNION ALL SELECT * FROM spent WHERE day >= substr(?1, 1, 10)
+            ) WHERE ?2 IS NULL OR key = ?2 GROUP BY key ORDER BY key"""
         with self._database.snapshot() as db:
-            return [Used(**row) for row in db.execute(query, [since, by, by])]
+            return [Used(**row) for row in db.execute(query, [since, by])]
 
     def feedback(self, run_id: str) -> list[Feedback]:
         """What was said of a run, oldest first."""

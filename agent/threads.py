@@ -35,12 +35,16 @@ SELECT = """
     WITH known AS (
         SELECT thread_id, key, created_at, parent, before FROM threads
         UNION ALL
-        SELECT thread_id, max(json_extract(metadata, '$.key')), min(started_at), NULL, NULL FROM runs
-        WHERE thread_id NOT IN (SELECT thread_id FROM threads) GROUP BY thread_id
+        SELECT thread_id, json_extract(metadata, '$.key'), min(started_at), NULL, NULL FROM runs
+        WHERE thread_id NOT IN (SELECT thread_id FROM threads) GROUP BY thread_id  -- the key of the first run
     )
     SELECT known.*, count(runs.id) FILTER (WHERE json_extract(metadata, '$.summary_of') IS NULL) AS runs,
         coalesce(max(runs.started_at), known.created_at) AS last_at,
-        (SELECT question FROM runs WHERE thread_id = known.thread_id ORDER BY started_at, id LIMIT 1) AS title
+        (
+            SELECT question FROM runs
+            WHERE thread_id = known.thread_id AND json_extract(metadata, '$.summary_of') IS NULL
+            ORDER BY started_at, id LIMIT 1
+        ) AS title
     FROM known LEFT JOIN runs USING (thread_id)
     WHERE {condition} GROUP BY known.thread_id ORDER BY last_at DESC, thread_id LIMIT ?
     """
@@ -79,13 +83,6 @@ class Threads:
         if row is None:
             raise NotInLog(f"There is no thread {thread_id} in the log.")
         return Thread(**row)
-
-    def known(self, thread_id: str) -> bool:
-        try:
-            self.get(thread_id)
-        except NotInLog:
-            return False
-        return True
 
     def all(self, key: str | None = None, limit: int = 20, before: str | None = None) -> list[Thread]:
         """The last ones that something happened in; of one key where it is given. ``before`` is a ``last_at``."""

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+import sys
+from datetime import UTC, datetime
 from functools import partial
 from math import ceil
 from typing import Annotated, Any, cast
@@ -12,6 +13,7 @@ import typer
 from tui.options import AsJson, BaseUrl, ModelName, print_json, settings_for
 
 keys_app = typer.Typer(help="Who may use `ponder serve`.", no_args_is_help=True, rich_markup_mode=None)
+UNITS = {"requests": "questions a minute", "concurrent": "at once", "tokens": "tokens sampled a day"}
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
 
@@ -52,19 +54,26 @@ def create_key(
     scopes: Annotated[str, typer.Option(help="ask, documents, admin; by commas.")] = "ask",
     requests: Annotated[int | None, typer.Option(min=1, help="Questions a minute.")] = None,
     concurrent: Annotated[int | None, typer.Option(min=1, help="Questions at once.")] = None,
-    tokens: Annotated[int | None, typer.Option(min=1, help="Tokens a day, UTC.")] = None,
+    tokens: Annotated[int | None, typer.Option(min=1, help="Tokens that are sampled a day, UTC.")] = None,
     expires: Annotated[datetime | None, typer.Option(help="The day from which it is refused.")] = None,
 ) -> None:
     """Make a key, and print its secret: it cannot be shown again."""
+    from agent.assemble import open_log
     from agent.doors.keys import SCOPES, Limits, Scope, create
     from agent.errors import SettingsError
+    from agent.store import RunFilter
     from tui.choosing import names_in
 
     wanted = names_in(scopes)
     if not wanted or not set(wanted) <= set(SCOPES):
         raise SettingsError(f"There are no scopes {scopes!r}; take some of {', '.join(SCOPES)}, by commas.")
-    limits = Limits(requests, concurrent, tokens)
-    print(create(settings_for().home, name, cast("list[Scope]", wanted), limits, expires))
+    limits, settings = Limits(requests, concurrent, tokens), settings_for()
+    print(create(settings.home, name, cast("list[Scope]", wanted), limits, expires))
+    with open_log(settings) as log:
+        if log.runs(RunFilter(key=name), 1):
+            print(
+                f"An earlier key was called {name}: its runs, threads and memories are this one's now.", file=sys.stderr
+            )
 
 
 @keys_app.command("list")
@@ -80,8 +89,9 @@ def list_keys(as_json: AsJson = False) -> None:
         shown: list[dict[str, Any]] = [{n: v for n, v in asdict(key).items() if n != "digest"} for key in found]
         return print_json(shown)
     for key in found:
-        limits = [f"{most:,} {what}" for what, most in asdict(key.limits).items() if most is not None]
-        ends = [f"until {key.expires_at}"] if key.expires_at else []
+        limits = [f"{most:,} {UNITS[what]}" for what, most in asdict(key.limits).items() if most is not None]
+        past = "expired" if key.expired(datetime.now(UTC)) else "until"
+        ends = [f"{past} {key.expires_at}"] if key.expires_at else []
         print(printable("  ".join([key.name, ",".join(key.scopes), *limits, *ends])))
     return None
 
@@ -89,7 +99,12 @@ def list_keys(as_json: AsJson = False) -> None:
 @keys_app.command("revoke")
 def revoke_key(name: Annotated[str, typer.Argument(help="Which one.")]) -> None:
     """Refuse a key from now on; a server that runs does so at once."""
-    from agent.doors.keys import revoke
+    from agent.doors.keys import FILE, Keys, revoke
 
-    revoke(settings_for().home, name)
+    home = settings_for().home
+    revoke(home, name)
     print(f"The key {name} is refused from now on.")
+    if not Keys(home).all:
+        print(
+            f"No key is left: nobody comes in until there is one (or, on this machine, until {home / FILE} is deleted)."
+        )

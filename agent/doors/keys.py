@@ -65,6 +65,11 @@ class Keys:
         self._read: tuple[tuple[int, int], tuple[Key, ...]] | None = None  # the file's state, and what it held
 
     @property
+    def wanted(self) -> bool:
+        """Whether nobody comes in without one: from the first key that was made on, also when the last was revoked."""
+        return self._file.exists()
+
+    @property
     def all(self) -> tuple[Key, ...]:
         """Raises ``SettingsError`` where the file is damaged: then nobody comes in."""
         try:

@@ -3,8 +3,9 @@
     ponder serve &
     python docs/example/app.py          # then open http://127.0.0.1:8090
 
-The key of the door (PONDER_KEY) stays here: the page asks this program, which passes on what the page may ask, and
-streams what comes back. PONDER_URL is where the door is.
+The key of the door (PONDER_KEY) stays here: the page asks this program, which passes on what the page asks and nothing
+else, and streams what comes back. PONDER_URL is where the door is. It is for one person at one machine: whoever opens
+the page asks with that key. An application for several has to know who asks, and to keep their runs apart.
 """
 
 from __future__ import annotations
@@ -18,12 +19,16 @@ from pathlib import Path
 import httpx
 import uvicorn
 from fastapi import FastAPI, Request
+from fastapi.middleware.trustedhost import TrustedHostMiddleware
 from fastapi.responses import FileResponse, JSONResponse, Response, StreamingResponse
 
 DOOR = os.environ.get("PONDER_URL", "http://127.0.0.1:8080")
 KEY = os.environ.get("PONDER_KEY", "none")
 PORT = int(os.environ.get("PORT", "8090"))
-PASSED_ON = re.compile(r"runs(/[a-z0-9]+/(events|candidates|approvals|cancel))?|feedback")
+PASSED_ON = {
+    "GET": re.compile(r"runs/[a-z0-9]+/events"),
+    "POST": re.compile(r"runs(/[a-z0-9]+/(approvals|cancel))?|feedback"),
+}
 KEPT = ("content-type", "cache-control", "retry-after")
 
 
@@ -36,6 +41,7 @@ async def lifespan(app: FastAPI) -> AsyncIterator[None]:
 
 
 app = FastAPI(lifespan=lifespan)
+app.add_middleware(TrustedHostMiddleware, allowed_hosts=["127.0.0.1", "localhost"])
 
 
 @app.get("/")
@@ -50,8 +56,9 @@ POLICY = (
 
 @app.api_route("/v1/{path:path}", methods=["GET", "POST"])
 async def passed_on(path: str, request: Request) -> Response:
-    """What the page asks, and no other site's page: browsers say where a request comes from."""
-    if not PASSED_ON.fullmatch(path) or request.headers.get("sec-fetch-site", "same-origin") != "same-origin":
+    """What the page asks, and no other site's page: browsers say where a request comes from, and to which host."""
+    ours = request.headers.get("origin") in (None, f"http://{request.headers['host']}")
+    if not ours or not PASSED_ON[request.method].fullmatch(path):
         return JSONResponse({"error": {"message": "This page does not ask that."}}, 404)
     kept = {name: request.headers[name] for name in ("content-type", "last-event-id") if name in request.headers}
     client: httpx.AsyncClient = request.app.state.client

@@ -119,3 +119,16 @@ async def test_calls_that_wait_side_by_side_are_asked_about_one_by_one(agent_say
     run = await ask(agent_saying(turns, post), "Write.", replace(how(), approver=not_bo))
     assert posted == ["Ann", "Cy"]
     assert [result.error is None for result in run.nodes[0].tool_results] == [True, False, True]
+
+
+async def test_the_limit_on_calls_holds_for_those_that_waited_together(agent_saying: Saying) -> None:
+    post, posted = letterbox()
+    turns = {(0,): "\n".join(call("post", letter=str(i)) for i in range(4))}
+
+    async def slowly(_: Run, __: events.ApprovalNeeded) -> Approval:
+        await asyncio.sleep(0.1)
+        return Approval(True)
+
+    run = await ask(agent_saying(turns, post), "Write.", replace(how(tool_calls=2), approver=slowly))
+    assert len(posted) == 2
+    assert [result.error is None for result in run.nodes[0].tool_results].count(True) == 2

@@ -157,3 +157,21 @@ async def test_a_thread_with_a_turn_that_is_longer_than_what_is_read_at_once_goe
     thread = (await ask(agent, "What? " * 60, how())).thread_id
     runs = await talk(agent, 6, thread)
     assert [run.status for run in runs] == ["finished"] * 6
+
+
+async def test_deleting_what_is_being_summed_up_leaves_the_question_to_be_answered(
+    talking: Callable[..., Agent],
+) -> None:
+    go = asyncio.Event()
+    agent = talking(Say("They spoke", after=2, wait=go.wait))
+    runs = await talk(agent, 8)
+    asking = asyncio.create_task(ask(agent, "Question?", replace(how(), thread_id=runs[0].thread_id)))
+    async with asyncio.timeout(20):
+        while not agent.store.runs(RunFilter(status="running", summaries=True)):  # noqa: ASYNC110 - nobody tells
+            await asyncio.sleep(0.01)
+    agent.store.delete(RunFilter(run_id=runs[0].run_id))
+    go.set()
+    run = await asking
+    assert (run.status, run.error) == ("finished", None)
+    assert agent.store.runs(RunFilter(status="running")) == []
+    assert all(runs[0].run_id not in made.metadata["summary_of"] for made in summaries(agent))

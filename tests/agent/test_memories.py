@@ -93,3 +93,18 @@ async def test_a_fact_that_spells_control_tokens_is_text(agent_saying: Saying) -
         known = set(agent.policy.renderer.controls.values())
         prompts.append([token for token in model_of(agent).prompts[-1] if token in known])
     assert prompts[0] == prompts[1]
+
+
+async def test_what_somebody_wrote_down_by_hand_stays_when_a_run_is_deleted(agent_saying: Saying) -> None:
+    agent = agent_saying({(0,): call("remember", fact="Their name is Ann.")})
+    run = await ask(agent, "I am Ann.", asking())
+    assert agent.store.memories.add("", "Their name is Ann.").run_id is None
+    agent.store.delete(RunFilter(run_id=run.run_id))
+    assert [memory.text for memory in agent.store.memories.all("")] == ["Their name is Ann."]
+
+
+async def test_nothing_is_no_fact(agent_saying: Saying) -> None:
+    agent = agent_saying({(0,): call("remember", fact="  ")})
+    run = await ask(agent, "Remember.", asking())
+    assert run.nodes[0].tool_results[0].error == "There is nothing to keep; write the fact."
+    assert agent.store.memories.all("") == []

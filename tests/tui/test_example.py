@@ -54,8 +54,11 @@ def test_what_the_page_does_not_ask_is_not_passed_on_and_a_door_that_is_closed_i
         with httpx.Client(base_url=f"http://127.0.0.1:{port}/v1", timeout=30) as client:
             assert client.get("/usage").status_code == 404
             assert client.get("/runs/../usage").status_code == 404
-            assert client.get("/runs", headers={"Sec-Fetch-Site": "cross-site"}).status_code == 404
-            refused = client.get("/runs")
+            assert client.get("/runs").status_code == 404  # all questions of the key
+            assert client.get("/runs/abc/tree").status_code == 404
+            assert client.post("/feedback", headers={"Origin": "http://evil.example"}).status_code == 404
+            assert client.post("/feedback", headers={"Host": "evil.example"}).status_code == 400
+            refused = client.get("/runs/abc/events")
             assert refused.status_code == 502
             assert "start `ponder serve`" in refused.json()["error"]["message"]
     finally:

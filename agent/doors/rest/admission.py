@@ -11,6 +11,7 @@ import math
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import ExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from agent.doors.keys import Key
@@ -78,9 +79,11 @@ class Admission:
             if limits.concurrent is not None:
                 self._take_place(key, limits.concurrent, stack)
             if limits.tokens is not None and self.spent(key.name) >= limits.tokens:
-                raise limit(f"{limits.tokens:,} tokens a day", after(3600), "insufficient_quota")
+                raise limit(
+                    f"{limits.tokens:,} sampled tokens a day (UTC)", after(until_midnight()), "insufficient_quota"
+                )
             if limits.requests is not None and (wait := self.store.requests.within(key.name, limits.requests)):
-                raise limit(f"{limits.requests} requests a minute", after(wait))
+                raise limit(f"{limits.requests} questions a minute", after(wait))
             self._inside += 1
             self.changed()
             try:
@@ -97,7 +100,13 @@ class Admission:
                 return stack.enter_context(self.store.claim(f"key-{name}-{place}"))
             except RunUnderWay:
                 continue
-        raise limit(f"{most} questions at once", after(1))
+        raise limit(f"{most} at once", after(1))
+
+
+def until_midnight() -> float:
+    """Seconds, UTC."""
+    now = datetime.now(UTC)
+    return 86_400 - (now - now.replace(hour=0, minute=0, second=0, microsecond=0)).total_seconds()
 
 
 def after(seconds: float) -> dict[str, str]:
@@ -105,4 +114,5 @@ def after(seconds: float) -> dict[str, str]:
 
 
 def limit(what: str, headers: dict[str, str], code: str = "rate_limit_exceeded") -> ApiError:
-    return ApiError(f"This key's limit of {what} is reached; ask again later.", 429, "requests", code, headers=headers)
+    said = f"This key's limit of {what} is reached; ask again in {headers['Retry-After']} seconds."
+    return ApiError(said, 429, "requests", code, headers=headers)

@@ -6,19 +6,19 @@ from dataclasses import asdict
 from typing import Annotated, Any
 
 from fastapi import Request
-from pydantic import BaseModel, Field
+from pydantic import Field
 from pydantic_core import to_jsonable_python
 
 from agent.approval import Approval
 from agent.doors.rest.door import door_of
-from agent.doors.rest.openapi import router_of
+from agent.doors.rest.openapi import Body, router_of
 from agent.doors.rest.runs import RunId, run_of
 from agent.errors import NotInLog
 
 router = router_of("Runs")
 
 
-class ApprovalRequest(BaseModel):
+class ApprovalRequest(Body):
     """A person's word on a call."""
 
     path: Annotated[list[Annotated[int, Field(ge=0, le=2**31)]], Field(max_length=1_000)]  # of its node

@@ -82,6 +82,7 @@ def failure(run: Run) -> ApiError:
     """Why a run has no answer. Asking again would make the same attempts, unless the model could not be asked."""
     broken = any(node.ending is Ending.ERROR for node in run.nodes) or not run.nodes
     said = run.error or "No attempt came to an answer; ask again, or with more effort."
+    said = f"{said} (run {run.run_id})"
     return ApiError(said, 503, SERVER, "model_unavailable") if broken else ApiError(said, 422, code="no_answer")
 
 

@@ -14,7 +14,9 @@ from dataclasses import dataclass, field
 
 from agent.events import Event, RunStarted
 from agent.records import Run
+from agent.run import LEFT
 
+KEPT, KEPT_SECONDS = 256, 300.0  # runs that have ended, of which is told what happened in them
 _log = logging.getLogger("ponder.rest")
 
 
@@ -46,6 +48,7 @@ class Conductor:
 
     def __init__(self) -> None:
         self._under_way: dict[str, UnderWay] = {}
+        self._ended: dict[str, UnderWay] = {}  # a while ago
 
     async def start(self, events: AsyncGenerator[Event, None], stack: AsyncExitStack) -> Run:
         """Begin to drive a run, and return it as it begins; ``stack`` is closed when it has ended.
@@ -68,16 +71,35 @@ class Conductor:
             _log.exception("run %s broke off", ours.run.run_id)
         finally:
             del self._under_way[ours.run.run_id]
+            self._keep(ours)
             ours.end()
+
+    def _keep(self, ours: UnderWay) -> None:
+        """What happened in a run can be heard for a while after its end: a connection may just have broken."""
+        run_id = ours.run.run_id
+        self._ended[run_id] = ours
+        while len(self._ended) > KEPT:
+            del self._ended[next(iter(self._ended))]
+        asyncio.get_running_loop().call_later(KEPT_SECONDS, self._over, ours)
+
+    def _over(self, ours: UnderWay) -> None:
+        if self._ended.get(ours.run.run_id) is ours:
+            del self._ended[ours.run.run_id]
+
+    def forget(self, run_id: str) -> None:
+        """A run that was deleted is heard of no more."""
+        self._ended.pop(run_id, None)
 
     def drives(self, run_id: str) -> bool:
         return run_id in self._under_way
 
     async def follow(self, run_id: str, seen: int = 0) -> AsyncGenerator[tuple[int, Event], None]:
         """The events of a run that is driven here, each with its number from 1 on, after the first ``seen``; then as
-        they come. Nothing where it is not driven here.
+        they come. Nothing where it was not driven here, or ended long ago.
         """
-        ours = self._under_way.get(run_id)
+        ours = self._under_way.get(run_id) or self._ended.get(run_id)
+        if ours is not None and seen > len(ours.happened):
+            seen = 0  # a number of an earlier process, which says nothing here
         while ours is not None:
             more = ours.more
             for event in ours.happened[seen:]:
@@ -110,12 +132,12 @@ class Conductor:
                 await self.join(run_id)
 
     async def close(self, seconds: float) -> None:
-        """Wait so long for what is under way, then cancel it."""
+        """Wait so long for what is under way, then leave it in the middle: the next server can go on with it."""
         tasks = [ours.task for ours in self._under_way.values() if ours.task is not None]
         if tasks:
             _, late = await asyncio.wait(tasks, timeout=seconds)
             for task in late:
-                task.cancel()
+                task.cancel(LEFT)
             await asyncio.gather(*late, return_exceptions=True)
 
 

@@ -15,21 +15,22 @@ from pathlib import Path
 from typing import Annotated, Any
 
 from fastapi import Request, UploadFile
-from pydantic import BaseModel, Field
+from pydantic import Field
 
 from agent.assemble import index_folder, open_encoder, open_retriever
 from agent.doors.rest.door import Door, door_of, key_of
 from agent.doors.rest.errors import SOON, ApiError
-from agent.doors.rest.openapi import links, router_of
+from agent.doors.rest.openapi import Body, links, router_of
 from retrieval.errors import IndexBusy, IndexNotFound
 from retrieval.indexing import IndexReport, index
 
 router = router_of("Documents")
 FOLDER = "documents"
+LONGEST = 240  # bytes of a name: file systems take 255, and a part of one has a longer one
 FILE_NAME = re.compile(r"[^/\\\x00-\x1f\x7f.][^/\\\x00-\x1f\x7f]{0,150}")  # no path, nothing hidden
 
 
-class SearchRequest(BaseModel):
+class SearchRequest(Body):
     query: Annotated[str, Field(min_length=1, max_length=10_000)]
     k: Annotated[int, Field(ge=1, le=50)] = 5
 
@@ -39,14 +40,18 @@ async def upload(file: UploadFile, request: Request) -> dict[str, Any]:
     """Add a document (text, Markdown, HTML, PDF, office files), or replace the one of that name."""
     door = permitted(request)
     name = file.filename or ""
-    if not FILE_NAME.fullmatch(name):
+    if not is_name(name):
         raise ApiError(f"A document cannot be called {name[:64]!r}; give it a file's name.", param="file")
     place = folder_of(door) / name
+    before = place.read_bytes() if place.is_file() else None
     await asyncio.to_thread(write, place, await file.read())
     report = await indexed(door)
     skipped = [each.reason for each in report.skipped if Path(each.source).name == name]
     if skipped:
         place.unlink(missing_ok=True)
+        if before is not None:  # what cannot be read replaces nothing
+            await asyncio.to_thread(write, place, before)
+            await indexed(door)
         raise ApiError(f"{name} cannot be read: {skipped[0]}", 422, code="unreadable_document", param="file")
     return told(place) | {"passages": report.chunks}
 
@@ -69,6 +74,11 @@ async def search(body: SearchRequest, request: Request) -> dict[str, Any]:
     except IndexNotFound:
         found = []
     return {"object": "list", "data": [asdict(passage) for passage in found]}
+
+
+def is_name(name: str) -> bool:
+    """Whether a file may be called so."""
+    return FILE_NAME.fullmatch(name) is not None and len(name.encode("utf-8", "replace")) <= LONGEST
 
 
 def permitted(request: Request) -> Door:
@@ -94,7 +104,7 @@ async def deleted(name: str, request: Request) -> dict[str, Any]:
     """Remove a document: no search finds it from then on."""
     door = permitted(request)
     place = folder_of(door) / name
-    if not FILE_NAME.fullmatch(name) or not place.is_file():
+    if not is_name(name) or not place.is_file():
         raise ApiError(f"There is no document {name[:64]!r}.", 404, code="not_found")
     place.unlink()
     await indexed(door)

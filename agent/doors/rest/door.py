@@ -6,7 +6,7 @@ import asyncio
 import time
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from functools import partial
 from typing import TYPE_CHECKING
@@ -20,6 +20,7 @@ from agent.errors import RunUnderWay
 from agent.events import Event, Finished, RunStarted
 from agent.run import asked_by, stream, within
 
+INTERRUPTED = "interrupted"  # how a run stands that its server left in the middle, and that can be resumed
 LOOK = 0.2  # seconds between looks at a run of another process
 
 if TYPE_CHECKING:
@@ -88,12 +89,17 @@ class Door:
                 ended = isinstance(event, Finished)
                 yield number, event
         if not ended:
-            yield None, Finished(await self.ended(run_id))
+            yield None, Finished(self.standing(await self.ended(run_id)))
 
     async def let_go(self, run_id: str) -> None:
         """Nobody drives that run from then on. Raises ``RunUnderWay`` where another process does."""
         if not await self.conductor.cancel(run_id) and self.agent.store.is_claimed(run_id):
             raise RunUnderWay(f"Run {run_id} is under way in another process; cancel it first, or wait for it.")
+
+    def standing(self, run: Run) -> Run:
+        """A run as it is shown: nobody drives one that was under way when its server was ended."""
+        lost = run.status == "running" and not self.agent.store.is_claimed(run.run_id)
+        return replace(run, status=INTERRUPTED) if lost else run
 
     async def ended(self, run_id: str) -> Run:
         """A run when it has ended, whichever process drives it, or when nobody does."""

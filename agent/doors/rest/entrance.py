@@ -1,8 +1,8 @@
 """What every request passes before it is read: its name, the size of its body, where it comes from, and its key.
 
-ASGI middleware. Without any key in the home, whoever is on this machine comes in, where nobody else can reach the
-socket; then a browser's page must not, so Host and Origin have to name this machine (DNS rebinding). One line of JSON
-is logged for each request: no header, no body and no query, in which secrets are.
+ASGI middleware. Where no key was ever made in the home, whoever is on this machine comes in, where nobody else can
+reach the socket; then a browser's page must not, so Host and Origin have to name this machine (DNS rebinding). One line
+of JSON is logged for each request: no header, no body and no query, in which secrets are.
 """
 
 from __future__ import annotations
@@ -58,17 +58,21 @@ class Entrance:
             await self._app(scope, self._bounded(headers, receive), send_named)
         except ApiError as error:
             await response(error)(scope, receive, send_named)
+        except HTTPException as error:  # of a body that got too long on its way to another worker
+            said = ApiError(str(error.detail), error.status_code, code="body_too_long")
+            await response(said)(scope, receive, send_named)
         finally:
-            entry.write()
-            if (door := getattr(scope["app"].state, "door", None)) is not None:
-                door.metrics.answered(scope["method"], entry.status)
+            if scope["server"] is None or scope["server"][1] is not None:  # by another worker it is counted there
+                entry.write()
+                if (door := getattr(scope["app"].state, "door", None)) is not None:
+                    door.metrics.answered(scope["method"], entry.status)
 
     def _key_of(self, path: str, headers: Headers) -> Key:
         """Raises ``ApiError``."""
         try:
             if path in OPEN:
                 return Key("", "", ())
-            if self._local and not self._keys.all:
+            if self._local and not self._keys.wanted:
                 refuse_elsewhere(headers)
                 return LOCAL
             return key_in(headers, self._keys)

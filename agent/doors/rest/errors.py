@@ -85,7 +85,7 @@ def known(error: Exception) -> ApiError:
         case QuestionError():
             return ApiError(said)
         case NotInLog():
-            return ApiError(said, 404, code="not_found")
+            return ApiError(f"{said.partition(';')[0].rstrip('.')}.", 404, code="not_found")
         case RunUnderWay():
             return ApiError(said, 409, code="run_under_way", headers=SOON)
         case StoreBusy():
@@ -107,8 +107,11 @@ def install(app: FastAPI) -> None:
     async def ours(_: Request, error: Exception) -> JSONResponse:
         return response(known(error))
 
-    async def wrong(_: Request, error: Exception) -> JSONResponse:
+    async def wrong(request: Request, error: Exception) -> JSONResponse:
         assert isinstance(error, RequestValidationError)
+        if isinstance(error.body, bytes | str) and "json" not in request.headers.get("content-type", ""):
+            said = "Send the body as JSON, with the header `Content-Type: application/json`."
+            return response(ApiError(said, code="invalid_content_type"))
         return response(first_wrong(error))
 
     async def http(request: Request, error: Exception) -> JSONResponse:

@@ -6,18 +6,18 @@ from dataclasses import asdict
 from typing import Annotated, Any
 
 from fastapi import Path, Request
-from pydantic import BaseModel, Field
+from pydantic import Field
 
 from agent.doors.rest.door import door_of, key_of
 from agent.doors.rest.errors import ApiError
-from agent.doors.rest.openapi import links, router_of
+from agent.doors.rest.openapi import Body, links, router_of
 from agent.errors import NotInLog
 from agent.memories import LONGEST, Memory
 
 router = router_of("Memories")
 
 
-class MemoryRequest(BaseModel):
+class MemoryRequest(Body):
     """A fact."""
 
     text: Annotated[str, Field(min_length=1, max_length=LONGEST)]

@@ -1,16 +1,17 @@
 """What clients of the chat completions may send, and what of it becomes a question. Pure.
 
-Names and limits are OpenAI's. What this server cannot do as asked is refused by its name; what it does not know, from
-newer clients, is left alone.
+Names and limits are OpenAI's. What this server cannot do as asked, and what nobody knows, is refused by its name; what
+changes no answer (``user``, ``service_tier``) is left alone.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from typing import Annotated, Any, Literal
 
+from openai.types.chat.completion_create_params import CompletionCreateParamsNonStreaming
 from pydantic import BaseModel, ConfigDict, Field
 
 from agent.doors.rest.errors import ApiError, unsupported
@@ -144,7 +145,7 @@ def asked(
 
     Raises ``ApiError``.
     """
-    refuse_unsupported(body)
+    refuse_unsupported(body, OFF, CompletionCreateParamsNonStreaming.__annotations__)
     messages = [*map(dict, earlier), *(plain(message, place) for place, message in enumerate(body.messages))]
     question = next((m["content"] for m in reversed(messages) if m["role"] == "user"), "")
     if not question.strip():
@@ -178,7 +179,19 @@ def form_of(body: ChatRequest) -> tuple[str, bool]:
         return json.dumps({"type": "object"}), False
     if asked.json_schema is None or asked.json_schema.json_schema is None:
         raise ApiError("Give the schema that the answer is to have.", param="response_format.json_schema.schema")
-    return json.dumps(asked.json_schema.json_schema), False
+    return json.dumps(checked(asked.json_schema.json_schema)), False
+
+
+def checked(schema: dict[str, Any]) -> dict[str, Any]:
+    """A schema that is one. Raises ``ApiError``."""
+    from jsonschema import Draft202012Validator, SchemaError
+
+    try:
+        Draft202012Validator.check_schema(schema)
+    except (SchemaError, RecursionError) as error:
+        said = getattr(error, "message", "too deep")[:200]
+        raise ApiError(f"The schema is no JSON schema: {said}.", param="response_format.json_schema.schema") from error
+    return schema
 
 
 def callable_tools(body: ChatRequest) -> list[CallersTool]:
@@ -218,10 +231,12 @@ def effort_of(body: ChatRequest, default: Effort, efforts: Mapping[str, Effort])
     return effort if most is None else replace(effort, budget=replace(effort.budget, sample_tokens=most))
 
 
-def refuse_unsupported(body: ChatRequest) -> None:
-    extra = body.model_extra or {}
-    for name, harmless in OFF.items():
-        if name in extra and extra[name] not in harmless:
+def refuse_unsupported(body: BaseModel, off: Mapping[str, Any], known: Collection[str]) -> None:
+    """What is not offered, and what OpenAI does not know: a slip in a name would go unseen. Raises ``ApiError``."""
+    for name, value in (body.model_extra or {}).items():
+        if name not in known:
+            raise unsupported(name[:64], "is no parameter of this request; correct its name, or leave it out.")
+        if name in off and value not in off[name]:
             raise unsupported(name, "is not offered here; leave it out.")
 
 

@@ -71,6 +71,9 @@ def shown_of(run: Run) -> Shown:
         return Shown("in_progress")
     if run.status == "cancelled":
         return Shown("cancelled")
+    if run.status == "interrupted":
+        sentence = f"The server was ended in the middle of it; POST /v1/runs/{run.run_id}/resume goes on."
+        return Shown("failed", error={"code": "server_error", "message": sentence})
     try:
         [leaf] = chosen(run, 1)
     except ApiError as error:

@@ -6,10 +6,11 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Annotated, Any, Literal
 
+from openai.types.responses.response_create_params import ResponseCreateParamsNonStreaming
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from agent.doors.rest.errors import ApiError, unsupported
-from agent.doors.rest.requests import MODEL, NAME, ChatRequest, NamedSchema, Text
+from agent.doors.rest.errors import ApiError
+from agent.doors.rest.requests import MODEL, NAME, ChatRequest, NamedSchema, Text, refuse_unsupported
 from tools.toolbox import without_surrogates
 
 RESPONSE_ID = r"^resp_[A-Za-z0-9_-]{1,64}$"
@@ -110,10 +111,7 @@ OFF: dict[str, Any] = {  # parameters that are not offered, and the values with 
 
 def as_chat(body: ResponseRequest) -> ChatRequest:
     """The same question as a chat request, without the instructions. Raises ``ApiError``."""
-    extra = body.model_extra or {}
-    for name, harmless in OFF.items():
-        if name in extra and extra[name] not in harmless:
-            raise unsupported(name, "is not offered here; leave it out.")
+    refuse_unsupported(body, OFF, ResponseCreateParamsNonStreaming.__annotations__)
     form = body.text.format if body.text else None
     asked: dict[str, Any] = {
         "model": body.model,

@@ -67,7 +67,7 @@ async def shown(
     if not body.background:
         await unless_gone(request, door.conductor.join(run.run_id))
         await unless_gone(request, door.ended(run.run_id))
-    run = door.agent.store.run(run.run_id)
+    run = door.standing(door.agent.store.run(run.run_id))
     if not body.background and run.status != "running":
         chosen(run, 1)  # what came to nothing has the status of its failure
     return JSONResponse(response(run))
@@ -157,7 +157,7 @@ async def retrieve(
     run = response_run(door, request, response_id)
     if stream:
         return EventStream(streamed(door, run, starting_after), AsyncExitStack())
-    return JSONResponse(response(run))
+    return JSONResponse(response(door.standing(run)))
 
 
 @router.get("/v1/responses/{response_id}/input_items")

@@ -3,29 +3,29 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncGenerator
-from contextlib import AsyncExitStack, aclosing
+from collections.abc import AsyncGenerator, Iterator
+from contextlib import AsyncExitStack, ExitStack, aclosing, contextmanager, suppress
 from dataclasses import replace
 from typing import Annotated, Any, Literal
 
 from fastapi import Header, Query, Request
 from fastapi.responses import JSONResponse, Response
 from fastapi.sse import format_sse_event
-from pydantic import BaseModel, Field
+from pydantic import Field
 
 from agent.doors.rest.door import Door, door_of, key_of
 from agent.doors.rest.errors import ApiError
 from agent.doors.rest.idempotency import once
-from agent.doors.rest.openapi import links, router_of
+from agent.doors.rest.openapi import Body, links, router_of
 from agent.doors.rest.requests import EFFORTS
 from agent.doors.rest.streaming import EventStream, unless_gone
 from agent.doors.rest.telling import candidates_told, event_told, node_told, run_told
 from agent.doors.rest.threads import NAME, thread_of
-from agent.errors import NotInLog, RunUnderWay
+from agent.errors import NotInLog, RunUnderWay, StoreBusy
 from agent.events import Event
 from agent.memories import MEMORY
 from agent.records import Feedback, Run
-from agent.run import resume
+from agent.run import new_id, resume
 from agent.store import RunFilter
 
 router = router_of("Runs")
@@ -39,7 +39,7 @@ RunId = Annotated[str, Field(pattern=NAME)]
 Status = Literal["running", "finished", "failed", "cancelled"]
 
 
-class RunRequest(BaseModel):
+class RunRequest(Body):
     """A question."""
 
     question: Annotated[str, Field(max_length=2_000_000)]
@@ -48,11 +48,11 @@ class RunRequest(BaseModel):
     seed: Annotated[int, Field(ge=-(2**63), lt=2**63)] | None = None
     train: bool = True  # False: nobody may learn from it
     memory: bool = False  # whether it is told what is known from earlier conversations, and may keep more
-    metadata: Annotated[dict[str, Annotated[str, Field(max_length=SHORT)]], Field(max_length=16)] = {}
+    metadata: Annotated[dict[str, Annotated[str, Field(max_length=SHORT)]], Field(max_length=16)] = Field(default={})
     wait: Annotated[float, Field(ge=0, le=600)] = 0  # seconds for which the answer is waited for
 
 
-class FeedbackRequest(BaseModel):
+class FeedbackRequest(Body):
     """What somebody thinks of a run."""
 
     run_id: RunId
@@ -70,17 +70,17 @@ async def start(body: RunRequest, request: Request) -> Response:
     metadata |= {"client": dict(body.metadata)} if body.metadata else {}
     metadata |= {} if body.train else {"train": "no"}
     metadata |= {MEMORY: "yes"} if body.memory else {}
-    how = replace(door.how, effort=effort, thread_id=body.thread_id, seed=body.seed, metadata=metadata)
+    thread_id = body.thread_id or new_id()
+    how = replace(door.how, effort=effort, thread_id=thread_id, seed=body.seed, metadata=metadata)
     how = replace(how, approver=door.approvals.ask)
     if body.thread_id is not None:
-        refuse_foreign_thread(door, request, body.thread_id)
+        refuse_unknown_thread(door, request, body.thread_id)
     ours, earlier = once(door, request, key, body)
     if earlier is not None:
         return await answered(door, request, door.agent.store.run(earlier), body.wait)
     async with AsyncExitStack() as stack:
         stack.callback(ours.over)
-        if body.thread_id is not None:
-            stack.enter_context(door.agent.store.claim(f"thread-{body.thread_id}"))
+        stack.enter_context(taken(door, thread_id))
         await unless_gone(request, stack.enter_async_context(door.admission.turn(key)))
         run = await door.conductor.start(ours.begun(door.ask(body.question, how)), stack)
     return await answered(door, request, run, body.wait)
@@ -92,7 +92,7 @@ async def answered(door: Door, request: Request, run: Run, seconds: float) -> Re
         await unless_gone(request, door.conductor.join_within(run.run_id, seconds))
     run = door.agent.store.run(run.run_id)
     status = 202 if run.status == "running" else 200
-    return JSONResponse(run_told(run), status, headers={"Location": f"/v1/runs/{run.run_id}"})
+    return JSONResponse(run_told(door.standing(run)), status, headers={"Location": f"/v1/runs/{run.run_id}"})
 
 
 @router.get("/v1/runs")
@@ -107,7 +107,7 @@ async def listed(
     door, key = door_of(request), key_of(request, "ask")
     which = RunFilter(thread_id=thread_id, status=status, before=before, key=None if key.may("admin") else key.name)
     found = door.agent.store.runs(which, limit)
-    return {"object": "list", "data": [run_told(run) for run in found], "has_more": len(found) == limit}
+    return {"object": "list", "data": [run_told(door.standing(run)) for run in found], "has_more": len(found) == limit}
 
 
 @router.get("/v1/runs/{run_id}")
@@ -139,7 +139,8 @@ async def followed(
 ) -> Response:
     """What happens in a run, from its beginning, or after the event with the id ``Last-Event-ID``.
 
-    Of a run that has ended, or that another process drives, there is its end alone.
+    A run that ended more than five minutes ago, or before the server began, has its end alone: look at its tree. One
+    that was interrupted ends with ``run.interrupted``.
     """
     door = door_of(request)
     run = run_of(door, request, run_id)
@@ -167,19 +168,22 @@ async def cancelled(run_id: RunId, request: Request) -> Response:
 
 async def stop(door: Door, run: Run) -> Run:
     """The run when it has been stopped, or as it has ended. Raises ``RunUnderWay``."""
-    stopped = run.status != "running" or await door.conductor.cancel(run.run_id)
-    run = door.agent.store.run(run.run_id)
-    if run.status == "running" and not stopped:
-        raise RunUnderWay(f"Run {run.run_id} is not driven by this process; resume it, or wait for it.")
-    return run
+    store = door.agent.store
+    if run.status != "running" or await door.conductor.cancel(run.run_id):
+        return store.run(run.run_id)
+    with store.claim(run.run_id):  # nobody drives it
+        if (run := store.run(run.run_id)).status == "running":
+            store.finish(replace(run, status="cancelled", error="The run was cancelled after it had been interrupted."))
+    return store.run(run.run_id)
 
 
 @router.post("/v1/runs/{run_id}/resume", status_code=202, responses={200: {"description": "It has ended."}})
 async def resumed(run_id: RunId, request: Request) -> Response:
-    """Go on with a run whose process was killed."""
+    """Go on with a run that was interrupted: its server was ended in the middle."""
     door, key = door_of(request), key_of(request, "ask")
     run = run_of(door, request, run_id)
     async with AsyncExitStack() as stack:
+        stack.enter_context(taken(door, run.thread_id))
         await unless_gone(request, stack.enter_async_context(door.admission.turn(key)))
         await door.conductor.start(door.counted(resume(await door.now(), run_id, door.approvals.ask)), stack)
     return await answered(door, request, run, 0)
@@ -195,7 +199,9 @@ async def deleted(run_id: RunId, request: Request) -> dict[str, Any]:
 
 async def remove(door: Door, run: Run) -> None:
     await door.let_go(run.run_id)
-    door.agent.store.delete(RunFilter(run_id=run.run_id))
+    door.conductor.forget(run.run_id)
+    with suppress(StoreBusy):  # it is gone; somebody reads, and its bytes are erased later
+        door.agent.store.delete(RunFilter(run_id=run.run_id))
 
 
 @router.post("/v1/feedback", status_code=201)
@@ -220,7 +226,19 @@ def run_of(door: Door, request: Request, run_id: str) -> Run:
     return run
 
 
-def refuse_foreign_thread(door: Door, request: Request, thread_id: str) -> None:
-    """Raises ``NotInLog`` where the thread is another key's. One that nobody has begun is begun."""
-    if door.agent.store.threads.known(thread_id):
-        thread_of(door, request, thread_id)
+@contextmanager
+def taken(door: Door, thread_id: str) -> Iterator[None]:
+    """A thread answers one question at a time. Raises ``RunUnderWay``."""
+    with ExitStack() as stack:
+        try:
+            stack.enter_context(door.agent.store.claim(f"thread-{thread_id}"))
+        except RunUnderWay as error:
+            raise RunUnderWay(
+                f"The thread {thread_id} answers a question already; wait for it, or cancel it."
+            ) from error
+        yield
+
+
+def refuse_unknown_thread(door: Door, request: Request, thread_id: str) -> None:
+    """Raises ``NotInLog`` where there is none, or it is another key's."""
+    thread_of(door, request, thread_id)

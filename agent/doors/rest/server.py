@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import asyncio
 import ctypes
 import os
 import signal
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
-from typing import TYPE_CHECKING
+from socket import socket
+from typing import TYPE_CHECKING, Any
 
 import uvicorn
-from uvicorn.supervisors import Multiprocess
+from fastapi import FastAPI
+from uvicorn.supervisors import multiprocess
+from uvicorn.supervisors.multiprocess import Process
 
 from agent.doors.rest.app import DRAIN
 from agent.doors.rest.metrics import shared
@@ -20,7 +25,7 @@ PR_SET_PDEATHSIG = 1  # linux/prctl.h
 STARTING = 120.0  # seconds that a worker may be silent: it imports all of an agent before it can say anything
 
 if TYPE_CHECKING:
-    from fastapi import FastAPI
+    from agent.doors.rest.door import Door
 
 
 class Server(uvicorn.Server):
@@ -34,6 +39,39 @@ class Server(uvicorn.Server):
         finally:
             for each, handler in before.items():
                 signal.signal(each, handler)
+
+    async def shutdown(self, sockets: list[socket] | None = None) -> None:
+        """Nothing new is taken; what is under way has a while to end, whether or not somebody listens."""
+        app: Any = self.config.loaded_app
+        while not isinstance(app, FastAPI):  # what uvicorn puts around it
+            app = app.app
+        door: Door | None = getattr(app.state, "door", None)  # None: it never opened
+        await asyncio.gather(super().shutdown(sockets), *([door.conductor.close(DRAIN)] if door else []))
+
+
+class Worker(Process):
+    """Says whether it lives without being waited for: uvicorn's own keeps its supervisor from hearing signals."""
+
+    _asked: float | None = None  # time.monotonic() of a sign of life that was not given yet
+
+    def is_alive(self, timeout: float = STARTING) -> bool:
+        if not self.process.is_alive():
+            return False
+        try:
+            if self._asked is None:
+                self._asked = time.monotonic()
+                self.parent_conn.send(b"ping")
+            if self.parent_conn.poll(0):
+                self.parent_conn.recv()
+                self._asked = None
+        except (OSError, EOFError):
+            return False
+        return self._asked is None or time.monotonic() - self._asked < timeout
+
+    @property
+    def server(self) -> uvicorn.Server:
+        self._server = self._server or Server(self.config)
+        return self._server
 
 
 def worker(app: Callable[[], FastAPI], parent: int) -> FastAPI:
@@ -56,12 +94,13 @@ def serve(app: Callable[[], FastAPI], host: str, port: int, workers: int = 1) ->
         port=port,
         log_level="warning",
         access_log=False,
-        timeout_graceful_shutdown=int(DRAIN),
+        timeout_graceful_shutdown=int(DRAIN) + 5,  # the ends of runs are told
         workers=workers,
         timeout_worker_healthcheck=int(STARTING),
     )
     if workers == 1:
         Server(config).run()
     else:
+        multiprocess.Process = Worker  # what the supervisor begins
         with shared():
-            Multiprocess(config, sockets=[config.bind_socket()]).run()
+            multiprocess.Multiprocess(config, sockets=[config.bind_socket()]).run()

@@ -36,7 +36,8 @@ def event_told(event: Event) -> dict[str, Any]:
     told = {each.name: getattr(event, each.name) for each in fields(event)}
     if "run" in told:
         told["run"] = run_told(told["run"])
-    return {"type": NAMES[type(event)], **to_jsonable_python(told)}
+    name = "run.interrupted" if told.get("run", {}).get("status") == "interrupted" else NAMES[type(event)]
+    return {"type": name, **to_jsonable_python(told)}
 
 
 def run_told(run: Run) -> dict[str, Any]:

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import asdict
 from typing import Annotated, Any
 
 from fastapi import Query, Request
-from pydantic import BaseModel, Field
+from pydantic import Field
 
 from agent.doors.rest.door import Door, door_of, key_of
 from agent.doors.rest.errors import ApiError
-from agent.doors.rest.openapi import links, router_of
-from agent.errors import NotInLog
+from agent.doors.rest.openapi import Body, links, router_of
+from agent.errors import NotInLog, StoreBusy
 from agent.store import RunFilter
 from agent.threads import Thread
 
@@ -21,14 +22,18 @@ NEXT = links("thread_id", "thread_id", "threads_one", "threads_fork", "threads_d
 ThreadId = Annotated[str, Field(pattern=NAME)]
 
 
-class ForkRequest(BaseModel):
+class CreateRequest(Body):
+    """Nothing is said of a new one yet."""
+
+
+class ForkRequest(Body):
     """Where a fork begins."""
 
     run_id: Annotated[str, Field(pattern=NAME)] | None = None  # the last run that it has; all of them by default
 
 
 @router.post("/v1/threads", status_code=201, responses={201: NEXT})
-async def create(request: Request) -> dict[str, Any]:
+async def create(request: Request, body: CreateRequest | None = None) -> dict[str, Any]:
     """Begin a conversation."""
     door, key = door_of(request), key_of(request, "ask")
     return told(door.agent.store.threads.create(key.name))
@@ -70,9 +75,15 @@ async def deleted(thread_id: ThreadId, request: Request) -> dict[str, Any]:
     """Remove a conversation and its runs, for good; what was forked from it goes on without them."""
     door = door_of(request)
     thread_of(door, request, thread_id)
-    for run in door.agent.store.runs(RunFilter(thread_id=thread_id, status="running")):
-        await door.let_go(run.run_id)
-    count = door.agent.store.delete(RunFilter(thread_id=thread_id))
+    store = door.agent.store
+    for summaries in (False, True):  # a summary ends with the run that asked for it
+        for run in store.runs(RunFilter(thread_id=thread_id, summaries=summaries)):
+            if run.status == "running":
+                await door.let_go(run.run_id)
+            door.conductor.forget(run.run_id)
+    count = len(store.runs(RunFilter(thread_id=thread_id)))
+    with suppress(StoreBusy):  # they are gone; somebody reads, and their bytes are erased later
+        store.delete(RunFilter(thread_id=thread_id))
     door.agent.store.threads.forget(thread_id)
     return {"id": thread_id, "object": "thread", "deleted": True, "runs": count}
 

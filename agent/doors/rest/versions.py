@@ -6,16 +6,16 @@ from dataclasses import asdict
 from typing import Annotated, Any
 
 from fastapi import Request
-from pydantic import BaseModel, Field
+from pydantic import Field
 
 from agent.doors.rest.door import Door, door_of, key_of
-from agent.doors.rest.openapi import router_of
+from agent.doors.rest.openapi import Body, router_of
 from agent.policy import registry
 
 router = router_of("Versions")
 
 
-class PromoteRequest(BaseModel):
+class PromoteRequest(Body):
     version: Annotated[str, Field(min_length=1, max_length=64)]  # its id, or the beginning of it
     force: bool = False  # also one that the gate rejected
 

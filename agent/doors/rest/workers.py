@@ -18,6 +18,7 @@ import uvicorn
 from starlette.requests import Request
 from starlette.responses import StreamingResponse
 
+from agent.doors.rest.errors import SERVER, SOON, ApiError, response
 from agent.doors.rest.streaming import first
 
 if TYPE_CHECKING:
@@ -57,6 +58,10 @@ async def passed_on(address: str, scope: Scope, receive: Receive, send: Send) ->
             answer = await client.send(asked, stream=True)
         except httpx.ConnectError:
             return False
+        except httpx.TransportError:
+            said = f"The worker that drives this run has ended; look at it again ({scope['path']})."
+            await response(ApiError(said, 503, SERVER, "worker_ended", headers=SOON))(scope, receive, send)
+            return True
         try:
             kept = {name: value for name, value in answer.headers.items() if name != "transfer-encoding"}
             answering = StreamingResponse(answer.aiter_raw(), answer.status_code, kept)

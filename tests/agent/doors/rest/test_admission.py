@@ -98,7 +98,7 @@ async def test_limits_of_a_key_hold_for_all_processes_of_a_home(admission: Admit
         assert (await refusal(other, limited(concurrent=1))).code == "rate_limit_exceeded"
     async with other.turn(limited(concurrent=1, requests=1)):
         pass
-    assert "1 requests a minute" in str(await refusal(one, limited(requests=1)))
+    assert "1 questions a minute" in str(await refusal(one, limited(requests=1)))
 
 
 async def test_a_key_whose_tokens_of_the_day_are_used_is_told_so(admission: Admitting) -> None:

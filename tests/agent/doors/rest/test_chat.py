@@ -295,3 +295,28 @@ async def test_models_are_listed_by_effort_and_found_by_name(door: Opening) -> N
     assert (await opened.openai.models.retrieve("ponder-high")).owned_by == "ponder"
     with pytest.raises(NotFoundError):
         await opened.openai.models.retrieve("gpt-4")
+
+
+@pytest.mark.parametrize(
+    ("more", "param"),
+    [
+        ({"stroe": False}, "stroe"),
+        ({"memory": True}, "memory"),
+        ({"response_format": {"type": "json_schema", "json_schema": {"name": "a", "schema": {"type": "objekt"}}}},
+         "response_format.json_schema.schema"),
+    ],
+)  # fmt: skip
+async def test_what_is_misspelt_is_refused_before_anything_is_sampled(
+    door: Opening, more: dict[str, Any], param: str
+) -> None:
+    opened = await door({})
+    with pytest.raises(BadRequestError) as caught:
+        await opened.openai.chat.completions.create(**ASKED, extra_body=more)
+    assert caught.value.param == param
+    assert opened.agent.store.runs() == []
+
+
+async def test_what_changes_no_answer_is_left_alone(door: Opening) -> None:
+    opened = await door({})
+    harmless: Any = {"user": "u", "service_tier": "auto", "verbosity": "low", "top_p": 1}
+    assert (await opened.openai.chat.completions.create(**ASKED, **harmless)).choices

@@ -51,7 +51,14 @@ async def test_a_document_of_the_same_name_takes_its_place(door: Opening) -> Non
     assert await found(opened, "Varnholt") == ["Varnholt lies in the hills."]
 
 
-@pytest.mark.parametrize("name", ["../evil.md", ".hidden", "a/b.md", "x" * 300])
+async def test_what_cannot_be_read_replaces_nothing(door: Opening) -> None:
+    opened = await door({})
+    await upload(opened, "town.txt", b"Varnholt lies by the sea.")
+    assert await upload(opened, "town.txt", bytes(range(256)) * 40) == 422
+    assert await found(opened, "Varnholt") == ["Varnholt lies by the sea."]
+
+
+@pytest.mark.parametrize("name", ["../evil.md", ".hidden", "a/b.md", "x" * 300, "é" * 145 + ".txt"])
 async def test_a_name_that_is_no_files_name_is_refused(door: Opening, home: Path, name: str) -> None:
     opened = await door({})
     assert await upload(opened, name) == 400

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from agent.doors.keys import Limits, create
+from agent.doors.keys import Limits, create, revoke
 from agent.doors.rest.entrance import MOST_BYTES
 from tests.agent.doors.rest.conftest import Opening
 
@@ -124,3 +124,11 @@ async def test_what_was_used_is_told_to_whose_key_it_is_and_all_of_it_to_an_admi
     )
     everybody = (await opened.http.get("/v1/usage", headers=bearer(admin))).json()["data"]
     assert [(each["key"], each["runs"]) for each in everybody] == [("one", 2), ("other", 1)]
+
+
+async def test_who_revokes_the_last_key_opens_the_door_to_nobody(door: Opening, home: Path) -> None:
+    secret = create(home, "only", ["ask"], Limits())
+    opened = await door({})
+    revoke(home, "only")
+    assert (await opened.http.get("/v1/runs", headers=bearer(secret))).status_code == 401
+    assert (await opened.http.get("/v1/runs")).status_code == 401

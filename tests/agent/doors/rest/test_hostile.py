@@ -10,7 +10,7 @@ import copy
 import json
 import os
 import random
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Sequence
 from typing import Any
 
 import psutil
@@ -73,7 +73,7 @@ OTHERS: dict[str, dict[str, Any]] = {
 
 def places(body: Any, place: Place = ()) -> Iterator[Place]:
     """Where texts stand in a body; a key of an object is the place of its value, and one more."""
-    if isinstance(body, str):
+    if isinstance(body, str) and place[-1] not in ("role", "type"):  # which say what a text is
         yield place
     for key, value in body.items() if isinstance(body, dict) else enumerate(body) if isinstance(body, list) else ():
         yield from places(value, (*place, key))
@@ -111,10 +111,16 @@ async def all_sent(opened: Open, path: str, body: Any) -> list[tuple[Place, str,
     return await asyncio.gather(*(one(place, text) for place in places(body) for text in tried()))
 
 
-def turns(opened: Open, prompt: list[int]) -> list[int]:
+def turns(opened: Open, prompt: Sequence[int]) -> list[int]:
     """The control tokens of a prompt, in order."""
     known = set(opened.agent.policy.renderer.controls.values())
     return [token for token in prompt if token in known]
+
+
+def prompt_of(opened: Open, body: dict[str, Any]) -> Sequence[int]:
+    """What the model was asked with for an answer."""
+    run_id = body.get("run_id") or body["ponder"]["run_id"]
+    return opened.agent.store.run(run_id).nodes[0].sample.prompt_token_ids
 
 
 @pytest.mark.parametrize("path", ASKED)
@@ -136,7 +142,9 @@ async def test_a_text_in_a_question_is_text(door: Opening, path: str) -> None:
     assert {each[2] for each in found} <= {200, 400, 404, 422}
     assert all(each[3]["error"]["message"] for each in found if each[2] != 200)
     assert sum(each[2] == 200 for each in found) > len(found) / 2
-    assert {tuple(turns(opened, prompt)) for prompt in model_of(opened.agent).prompts} == {innocent}
+    answered = {(place, text): body for place, text, status, body in found if status == 200}
+    forged = {key for key, body in answered.items() if tuple(turns(opened, prompt_of(opened, body))) != innocent}
+    assert forged == set()
     assert called == []
     assert sum(run.usage.tool_calls for run in opened.agent.store.runs()) == 0
 

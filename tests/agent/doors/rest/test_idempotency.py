@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from openai import APIStatusError
+from openai import APIStatusError, APITimeoutError
 
 from agent.doors.keys import Limits, create
 from agent.requests import KEPT, Requests
@@ -13,7 +13,7 @@ from agent.store import Store
 from tests.agent.doors.rest.conftest import Opening, until
 from tests.agent.doors.rest.test_chat import ASKED, joined, streamed
 from tests.agent.doors.rest.test_entrance import bearer
-from tests.agent.scripted import Say, model_of
+from tests.agent.scripted import Say, forever, model_of
 
 NAMED: dict[str, Any] = {"extra_headers": {"Idempotency-Key": "order-7"}}
 RUN = {"question": "How many pens?", "effort": "low", "wait": 10}
@@ -96,3 +96,23 @@ def test_a_name_is_free_again_after_a_day(home: Path) -> None:
         assert found.run_id == "run"
         later = Requests(log._database, lambda: requests._clock() + KEPT)
         assert later.begin("key", "name", "other") is None
+
+
+async def test_a_client_that_gave_up_may_ask_again_under_the_same_name(door: Opening) -> None:
+    opened = await door({(0,): Say("Answer: 12", after=1, wait=forever)})
+    with pytest.raises(APITimeoutError):
+        await opened.openai.chat.completions.create(**ASKED, **NAMED, timeout=0.5)
+    await until(lambda: opened.agent.store.runs()[0].status == "cancelled", 10)
+    model_of(opened.agent).script = lambda prompt, params: "Answer: 12"
+    again: Any = await opened.openai.chat.completions.create(**ASKED, **NAMED)
+    assert again.choices[0].message.content == "Answer: 12"
+
+
+async def test_a_request_whose_process_died_before_it_had_begun_a_run_is_carried_out(door: Opening) -> None:
+    opened = await door({})
+    first = await opened.http.post("/v1/runs", json=RUN, headers={"Idempotency-Key": "a"})
+    with opened.agent.store._database.transaction() as db:
+        db.execute("UPDATE requests SET run_id = NULL")  # as its process left it
+    again = await opened.http.post("/v1/runs", json=RUN, headers={"Idempotency-Key": "a"})
+    assert again.status_code == 200
+    assert again.json()["run_id"] != first.json()["run_id"]

@@ -98,7 +98,20 @@ async def test_a_connection_that_broke_goes_on_after_the_last_event_that_came(do
     if len(rest) > 1:  # it may have ended before the client came back
         assert rest[0][0] == "3"
     assert kinds(rest)[-1] == "run.finished"
+    assert await told(opened, run["run_id"]) == [*first, *await told(opened, run["run_id"], after=2)]
+    opened.conductor.forget(run["run_id"])  # as after a while
     assert kinds(await told(opened, run["run_id"])) == ["run.finished"]
+
+
+@pytest.mark.parametrize("number", [99, 999_999])
+async def test_a_number_that_was_not_given_yet_begins_from_the_first_event(door: Opening, number: int) -> None:
+    go = asyncio.Event()
+    opened = await door({(0,): Say("one two three", after=3, wait=go.wait)})
+    run = await started(opened)
+    first = await told(opened, run["run_id"], after=number, most=1)
+    assert kinds(first) == ["run.started"]
+    assert (await opened.http.get("/healthz", timeout=5)).status_code == 200
+    go.set()
 
 
 async def test_a_run_is_cancelled_and_keeps_what_it_had(door: Opening) -> None:
@@ -128,12 +141,21 @@ async def test_candidates_and_the_tree_tell_what_others_hide(door: Opening) -> N
 
 async def test_a_thread_answers_one_question_at_a_time(door: Opening) -> None:
     opened = await door({(0,): Say("Once upon a time there was", after=3, wait=forever)})
-    first = await started(opened, thread_id="mine")
+    first = await started(opened)
     await until(lambda: model_of(opened.agent).prompts, 10)
-    busy = await opened.http.post("/v1/runs", json=ASKED | {"thread_id": "mine"})
+    busy = await opened.http.post("/v1/runs", json=ASKED | {"thread_id": first["thread_id"]})
     assert (busy.status_code, busy.json()["error"]["code"]) == (409, "run_under_way")
+    assert first["thread_id"] in busy.json()["error"]["message"]
     await opened.http.post(f"/v1/runs/{first['run_id']}/cancel")
-    assert (await started(opened, thread_id="mine", seed=1, wait=10))["status"] == "finished"
+    assert (await started(opened, thread_id=first["thread_id"], seed=1, wait=10))["status"] == "finished"
+
+
+async def test_a_thread_or_a_parameter_that_is_not_there_is_refused(door: Opening) -> None:
+    opened = await door({})
+    for sent, status, param in (({"thread_id": "nope"}, 404, None), ({"efort": "low"}, 400, "efort")):
+        answer = await opened.http.post("/v1/runs", json=ASKED | sent)
+        assert (answer.status_code, answer.json()["error"]["param"]) == (status, param)
+    assert opened.agent.store.runs() == []
 
 
 async def test_feedback_lands_on_the_run_that_the_trainer_reads(door: Opening) -> None:
@@ -175,12 +197,42 @@ async def test_a_run_that_says_so_is_never_learned_from(door: Opening) -> None:
     assert opened.agent.store.run(run["run_id"]).metadata == {"train": "no", "client": {"team": "a"}, "key": "local"}
 
 
-async def test_a_server_that_ends_leaves_no_run_under_way(door: Opening) -> None:
+async def test_a_server_that_ends_leaves_runs_that_can_be_gone_on_with(door: Opening) -> None:
     opened = await door({(0,): Say("Once upon a time there was", after=3, wait=forever)})
     run = await started(opened)
     await until(lambda: model_of(opened.agent).prompts, 10)
     await opened.conductor.close(0)
-    assert opened.agent.store.run(run["run_id"]).status == "cancelled"
+    assert opened.agent.store.under_way() == []
+    place = f"/v1/runs/{run['run_id']}"
+    assert (await opened.http.get(place)).json()["status"] == "interrupted"
+    [listed] = (await opened.http.get("/v1/runs")).json()["data"]
+    assert listed["status"] == "interrupted"
+    opened.conductor.forget(run["run_id"])
+    assert kinds(await told(opened, run["run_id"])) == ["run.interrupted"]
+    model_of(opened.agent).script = lambda prompt, params: "Answer: 12"
+    assert (await opened.http.post(f"{place}/resume")).status_code in (200, 202)
+    ended = (await opened.http.get(place, params={"wait": 10})).json()
+    assert (ended["status"], ended["answer"]) == ("finished", "Answer: 12")
+
+
+async def test_a_run_that_was_interrupted_can_be_cancelled(door: Opening) -> None:
+    opened = await door({(0,): Say("Once upon a time there was", after=3, wait=forever)})
+    run = await started(opened)
+    await until(lambda: model_of(opened.agent).prompts, 10)
+    await opened.conductor.close(0)
+    stopped = await opened.http.post(f"/v1/runs/{run['run_id']}/cancel")
+    assert (stopped.status_code, stopped.json()["status"]) == (200, "cancelled")
+    assert (await opened.http.post(f"/v1/runs/{run['run_id']}/resume")).status_code == 400
+
+
+async def test_a_thread_answers_nothing_else_while_one_of_its_runs_is_gone_on_with(door: Opening) -> None:
+    opened = await door({(0,): Say("Once upon a time there was", after=3, wait=forever)})
+    run = await started(opened)
+    await until(lambda: model_of(opened.agent).prompts, 10)
+    await opened.conductor.close(0)
+    assert (await opened.http.post(f"/v1/runs/{run['run_id']}/resume")).status_code == 202
+    busy = await opened.http.post("/v1/runs", json=ASKED | {"thread_id": run["thread_id"]})
+    assert busy.status_code == 409
 
 
 async def test_a_run_that_a_killed_process_left_goes_on(door: Opening) -> None:

@@ -57,23 +57,48 @@ async def test_a_fork_begins_as_the_thread_stood_after_a_run_and_goes_its_own_wa
 
 async def test_a_fork_at_a_run_of_another_thread_is_refused(door: Opening) -> None:
     opened = await door({})
-    run = await said(opened, "one", "How many pens?")
-    await said(opened, "two", "How many pens?")
-    answer = await opened.http.post("/v1/threads/two/fork", json={"run_id": run["run_id"]})
+    one, two = [(await thread(opened))["thread_id"] for _ in range(2)]
+    run = await said(opened, one, "How many pens?")
+    await said(opened, two, "How many pens?")
+    answer = await opened.http.post(f"/v1/threads/{two}/fork", json={"run_id": run["run_id"]})
     assert (answer.status_code, answer.json()["error"]["param"]) == (400, "run_id")
 
 
 async def test_a_thread_is_removed_with_its_runs_and_a_fork_goes_on_without_them(door: Opening) -> None:
     opened = await door({})
-    await said(opened, "old", "How many pens?")
-    new = (await opened.http.post("/v1/threads/old/fork")).json()["thread_id"]
-    assert (await opened.http.delete("/v1/threads/old")).json() == {
-        "id": "old", "object": "thread", "deleted": True, "runs": 1,
+    old = (await thread(opened))["thread_id"]
+    await said(opened, old, "How many pens?")
+    new = (await opened.http.post(f"/v1/threads/{old}/fork")).json()["thread_id"]
+    assert (await opened.http.delete(f"/v1/threads/{old}")).json() == {
+        "id": old, "object": "thread", "deleted": True, "runs": 1,
     }  # fmt: skip
     assert opened.agent.store.runs() == []
-    assert (await opened.http.get("/v1/threads/old")).status_code == 404
+    assert (await opened.http.get(f"/v1/threads/{old}")).status_code == 404
     await said(opened, new, "And cats?")
     assert "How many pens?" not in read(opened)
+
+
+async def test_a_thread_stays_with_the_key_that_began_it_whoever_asks_in_it(door: Opening, home: Path) -> None:
+    alice, root = create(home, "alice", ["ask"], Limits()), create(home, "root", ["admin", "ask"], Limits())
+    opened = await door({})
+    asked = {"question": "How many pens?", "effort": "low", "wait": 10}
+    run = (await opened.http.post("/v1/runs", json=asked, headers=bearer(alice))).json()
+    place = f"/v1/threads/{run['thread_id']}"
+    await opened.http.post("/v1/runs", json=asked | {"thread_id": run["thread_id"]}, headers=bearer(root))
+    assert (await opened.http.get(place, headers=bearer(alice))).json()["key"] == "alice"
+
+
+async def test_deleting_gives_no_tokens_back(door: Opening, home: Path) -> None:
+    secret = create(home, "shop", ["ask"], Limits(tokens=1))
+    opened = await door({})
+    asked = {"question": "How many pens?", "effort": "low", "wait": 10}
+    run = (await opened.http.post("/v1/runs", json=asked, headers=bearer(secret))).json()
+    [before] = (await opened.http.get("/v1/usage", headers=bearer(secret))).json()["data"]
+    await opened.http.delete(f"/v1/threads/{run['thread_id']}", headers=bearer(secret))
+    assert (await opened.http.get("/v1/usage", headers=bearer(secret))).json()["data"] == [before]
+    refused = await opened.http.post("/v1/runs", json=asked, headers=bearer(secret))
+    assert (refused.status_code, refused.json()["error"]["code"]) == (429, "insufficient_quota")
+    assert 0 < int(refused.headers["retry-after"]) <= 86_400
 
 
 async def test_a_thread_is_its_keys_own(door: Opening, home: Path) -> None:
