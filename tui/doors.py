@@ -41,8 +41,6 @@ def serve(
     keys, local = Keys(settings.home), host in LOOPBACK
     if not local and not keys.all:
         raise SettingsError(f"Whoever reaches {host} could ask; make a key first: `ponder keys create NAME`.")
-    shown = f"[{host}]" if ":" in host else host
-    print(f"Listening on http://{shown}:{port}/v1; ask it as you would ask OpenAI's API.", flush=True)
     share = {"concurrent": ceil(settings.concurrent / workers), "waiting": ceil(settings.waiting / workers)}
     opening = partial(open_door, settings.model_copy(update=share))
     listen(partial(create_app, opening, keys, local, workers), host, port, workers)

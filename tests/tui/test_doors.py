@@ -2,8 +2,10 @@
 
 import signal
 import subprocess
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import httpx
 import psutil
@@ -59,7 +61,7 @@ def test_a_run_that_was_under_way_when_the_server_was_killed_goes_on(
     try:
         until_ready(port)
         place = f"http://127.0.0.1:{port}/v1/runs/{run['run_id']}"
-        assert httpx.get(place, timeout=DEADLINE).json()["status"] == "running"
+        assert httpx.get(place, timeout=DEADLINE).json()["status"] == "interrupted"
         assert httpx.post(f"{place}/resume", timeout=DEADLINE).status_code == 202
         ended = httpx.get(place, params={"wait": DEADLINE / 2}, timeout=DEADLINE).json()
         assert (ended["status"], ended["answer"]) == ("finished", "37 * 43 = 1591\n\nAnswer: 1591")
@@ -98,7 +100,7 @@ def test_a_key_is_made_listed_and_revoked(port: int, tmp_path: Path) -> None:
     secret = ponder("keys", "create", "shop", "--requests", "60", "--expires", "2999-01-01", folder=tmp_path).stdout
     assert secret.startswith("pk-")
     listed = ponder("keys", "list", folder=tmp_path).stdout
-    assert listed == "shop  ask  60 requests  until 2999-01-01T00:00:00+00:00\n"
+    assert listed == "shop  ask  60 questions a minute  until 2999-01-01T00:00:00+00:00\n"
     assert "digest" not in ponder("keys", "list", "--json", folder=tmp_path).stdout
     process = begun("serve", "--port", str(port), folder=tmp_path)
     try:
@@ -106,11 +108,52 @@ def test_a_key_is_made_listed_and_revoked(port: int, tmp_path: Path) -> None:
         assert next(model.id for model in client(port, secret.strip()).models.list()) == "ponder"
         with pytest.raises(AuthenticationError):
             client(port).models.list()
-        assert ponder("keys", "revoke", "shop", folder=tmp_path).stdout == "The key shop is refused from now on.\n"
+        revoked = ponder("keys", "revoke", "shop", folder=tmp_path).stdout
+        assert revoked.startswith("The key shop is refused from now on.\nNo key is left: nobody comes in")
     finally:
         process.kill()
         process.communicate()
     assert ponder("keys", "list", folder=tmp_path).stdout == ""
+
+
+@pytest.mark.parametrize("workers", ["1", "2"])
+def test_a_door_that_does_not_open_says_why_in_a_sentence(tmp_path: Path, workers: str) -> None:
+    tools: dict[str, Any] = {"PONDER_TOOLS": '["nowhere:tool"]'}
+    done = ponder("serve", "--port", str(free_port()), "--workers", workers, folder=tmp_path, **tools)
+    assert "The tool nowhere:tool cannot be imported: ModuleNotFoundError" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert (done.returncode != 0) == (workers == "1")
+
+
+def test_a_worker_that_is_killed_is_replaced_and_the_server_ends_when_it_is_told_to(port: int, tmp_path: Path) -> None:
+    server = begun("serve", "--port", str(port), "--workers", "2", folder=tmp_path)
+    try:
+        until_ready(port)
+        before = {each.pid for each in workers_of(server)}
+        for pid in before:
+            psutil.Process(pid).kill()
+        wait_for(lambda: len({each.pid for each in workers_of(server)} - before) == 2, 30)
+        until_ready(port)
+        server.send_signal(signal.SIGTERM)
+        assert server.wait(60) == 0
+    finally:
+        server.kill()
+        server.communicate()
+
+
+def workers_of(server: subprocess.Popen[str]) -> list[psutil.Process]:
+    """Those that answer: not what only watches over the others' resources."""
+    children = psutil.Process(server.pid).children()
+    living = [each for each in children if each.status() != psutil.STATUS_ZOMBIE]
+    return [each for each in living if "spawn_main" in " ".join(each.cmdline())]
+
+
+def wait_for(condition: Callable[[], bool], seconds: float) -> None:
+    end = time.monotonic() + seconds
+    while not condition():
+        if time.monotonic() > end:
+            raise TimeoutError
+        time.sleep(0.1)
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import gc
 from collections.abc import AsyncIterator, Callable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from typing import TYPE_CHECKING
 
 from fastapi import FastAPI
@@ -37,12 +37,17 @@ def create_app(
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        async with opening() as door:
-            app.state.door = door
+        async with AsyncExitStack() as stack:
+            try:
+                door = app.state.door = await stack.enter_async_context(opening())
+            except Exception as error:
+                app.state.refused = error  # for who serves it, to say as it says what went wrong elsewhere
+                raise
             gc.collect()
             gc.freeze()  # what was loaded stays: looking through it again took milliseconds of each question
-            async with reachable(app, door.agent.store) if workers > 1 else nullcontext():
-                yield
+            if workers > 1:
+                await stack.enter_async_context(reachable(app, door.agent.store))
+            yield
 
     app = FastAPI(
         title="Ponder", version="1", lifespan=lifespan, docs_url="/docs", redoc_url=None, responses=errors.WRONG

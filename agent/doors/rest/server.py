@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import ctypes
+import logging
 import os
 import signal
+import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -40,13 +42,49 @@ class Server(uvicorn.Server):
             for each, handler in before.items():
                 signal.signal(each, handler)
 
-    async def shutdown(self, sockets: list[socket] | None = None) -> None:
-        """Nothing new is taken; what is under way has a while to end, whether or not somebody listens."""
+    @property
+    def _app(self) -> FastAPI:
         app: Any = self.config.loaded_app
         while not isinstance(app, FastAPI):  # what uvicorn puts around it
             app = app.app
-        door: Door | None = getattr(app.state, "door", None)  # None: it never opened
+        return app
+
+    async def startup(self, sockets: list[socket] | None = None) -> None:
+        """Says where it listens when it does. Raises why the door does not open; a worker says that, and ends."""
+        log = logging.getLogger("uvicorn.error")
+        log.addFilter(self._is_told)
+        try:
+            await super().startup(sockets)
+        except SystemExit:
+            if (refused := self._refused) is None:
+                raise
+            if self.config.workers == 1:
+                raise refused from None
+            print(refused, file=sys.stderr)
+            raise
+        finally:
+            log.removeFilter(self._is_told)
+        if self.config.workers == 1:
+            print(listening(self.config.host, self.config.port), flush=True)
+
+    @property
+    def _refused(self) -> Exception | None:
+        """Why the door did not open."""
+        return getattr(self._app.state, "refused", None)
+
+    def _is_told(self, _: logging.LogRecord) -> bool:
+        """Uvicorn would tell why a door does not open with all that the error passed through, and as its own."""
+        return self._refused is None
+
+    async def shutdown(self, sockets: list[socket] | None = None) -> None:
+        """Nothing new is taken; what is under way has a while to end, whether or not somebody listens."""
+        door: Door | None = getattr(self._app.state, "door", None)  # None: it never opened
         await asyncio.gather(super().shutdown(sockets), *([door.conductor.close(DRAIN)] if door else []))
+
+
+def listening(host: str, port: int) -> str:
+    shown = f"[{host}]" if ":" in host else host
+    return f"Listening on http://{shown}:{port}/v1; ask it as you would ask OpenAI's API."
 
 
 class Worker(Process):
@@ -102,5 +140,6 @@ def serve(app: Callable[[], FastAPI], host: str, port: int, workers: int = 1) ->
         Server(config).run()
     else:
         multiprocess.Process = Worker  # what the supervisor begins
+        print(listening(host, port), flush=True)
         with shared():
             multiprocess.Multiprocess(config, sockets=[config.bind_socket()]).run()
