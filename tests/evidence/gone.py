@@ -121,7 +121,7 @@ async def ended(client: httpx.AsyncClient, runs: list[str]) -> bool:
     for run in runs:
         stands = (await client.get(f"/runs/{run}")).json()["status"]
         before[stands] += 1
-        if stands == "running":
+        if stands == "interrupted":
             (await client.post(f"/runs/{run}/resume", timeout=LONG)).raise_for_status()
     for run in runs:
         after[(await client.get(f"/runs/{run}", params={"wait": LONG}, timeout=2 * LONG)).json()["status"]] += 1

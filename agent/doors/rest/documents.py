@@ -73,7 +73,13 @@ async def search(body: SearchRequest, request: Request) -> dict[str, Any]:
         found = await asyncio.to_thread(retriever.search, body.query, body.k)
     except IndexNotFound:
         found = []
-    return {"object": "list", "data": [asdict(passage) for passage in found]}
+    own = folder_of(door)
+    return {"object": "list", "data": [asdict(passage) | {"source": named(passage.source, own)} for passage in found]}
+
+
+def named(source: str, own: Path) -> str:
+    """What was uploaded by its name: where that lies is nobody's business."""
+    return Path(source).name if Path(source).is_relative_to(own) else source
 
 
 def is_name(name: str) -> bool:

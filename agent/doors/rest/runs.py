@@ -5,15 +5,16 @@ from __future__ import annotations
 import json
 from collections.abc import AsyncGenerator, Iterator
 from contextlib import AsyncExitStack, ExitStack, aclosing, contextmanager, suppress
-from dataclasses import replace
+from dataclasses import asdict, replace
 from typing import Annotated, Any, Literal
 
 from fastapi import Header, Query, Request
 from fastapi.responses import JSONResponse, Response
 from fastapi.sse import format_sse_event
 from pydantic import Field
+from pydantic_core import to_jsonable_python
 
-from agent.doors.rest.door import Door, door_of, key_of
+from agent.doors.rest.door import INTERRUPTED, Door, door_of, key_of
 from agent.doors.rest.errors import ApiError
 from agent.doors.rest.idempotency import once
 from agent.doors.rest.openapi import Body, links, router_of
@@ -36,7 +37,7 @@ NEXT = links(
     "runs_deleted", "approvals_waiting",
 )  # fmt: skip
 RunId = Annotated[str, Field(pattern=NAME)]
-Status = Literal["running", "finished", "failed", "cancelled"]
+Status = Literal["running", "interrupted", "finished", "failed", "cancelled"]
 
 
 class RunRequest(Body):
@@ -105,9 +106,11 @@ async def listed(
 ) -> dict[str, Any]:
     """The newest runs; ``before`` is the time at which the last one of the page before began."""
     door, key = door_of(request), key_of(request, "ask")
-    which = RunFilter(thread_id=thread_id, status=status, before=before, key=None if key.may("admin") else key.name)
+    logged = "running" if status == INTERRUPTED else status
+    which = RunFilter(thread_id=thread_id, status=logged, before=before, key=None if key.may("admin") else key.name)
     found = door.agent.store.runs(which, limit)
-    return {"object": "list", "data": [run_told(door.standing(run)) for run in found], "has_more": len(found) == limit}
+    shown = [each for run in found if (each := door.standing(run)).status == status or status is None]
+    return {"object": "list", "data": list(map(run_told, shown)), "has_more": len(found) == limit}
 
 
 @router.get("/v1/runs/{run_id}")
@@ -216,6 +219,15 @@ async def feedback(body: FeedbackRequest, request: Request) -> dict[str, Any]:
         raise ApiError("Say something: a value, a comment or a preferred candidate.")
     door.agent.store.add_feedback(Feedback(body.run_id, body.value, body.comment, preferred))
     return {"object": "feedback", "run_id": body.run_id, "count": len(door.agent.store.feedback(body.run_id))}
+
+
+@router.get("/v1/runs/{run_id}/feedback")
+async def said_of(run_id: RunId, request: Request) -> dict[str, Any]:
+    """What people said of a run, oldest first."""
+    door = door_of(request)
+    run_of(door, request, run_id)
+    found = [to_jsonable_python(asdict(each)) for each in door.agent.store.feedback(run_id)]
+    return {"object": "list", "run_id": run_id, "data": found}
 
 
 def run_of(door: Door, request: Request, run_id: str) -> Run:

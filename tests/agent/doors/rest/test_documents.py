@@ -36,6 +36,8 @@ async def test_what_is_uploaded_is_searched_by_the_next_question_and_no_more_whe
     [listed] = (await opened.http.get("/v1/documents")).json()["data"]
     assert (listed["id"], listed["bytes"]) == ("varnholt.md", len(FACT))
     assert "1312" in (await found(opened, "When was Varnholt founded?"))[0]
+    [passage] = (await opened.http.post("/v1/documents/search", json={"query": "Varnholt"})).json()["data"]
+    assert passage["source"] == "varnholt.md"
     answer = await opened.openai.chat.completions.create(**ASKED)
     run = opened.agent.store.run(answer.ponder["run_id"])  # type: ignore[attr-defined]
     assert "1312" in run.nodes[0].tool_results[0].text

@@ -165,6 +165,8 @@ async def test_feedback_lands_on_the_run_that_the_trainer_reads(door: Opening) -
     assert (await opened.http.post("/v1/feedback", json=said)).json()["count"] == 1
     [kept] = opened.agent.store.feedback(run["run_id"])
     assert (kept.value, kept.comment, kept.preferred) == (-1, "no", (0,))
+    [read] = (await opened.http.get(f"/v1/runs/{run['run_id']}/feedback")).json()["data"]
+    assert (read["value"], read["comment"], read["preferred"]) == (-1, "no", [0])
     for wrong in ({"preferred": [9]}, {"value": 2}, {}, {"run_id": "nobody", "value": 1}):
         answer = await opened.http.post("/v1/feedback", json={"run_id": run["run_id"]} | wrong)
         assert answer.status_code in (400, 404)
@@ -207,6 +209,9 @@ async def test_a_server_that_ends_leaves_runs_that_can_be_gone_on_with(door: Ope
     assert (await opened.http.get(place)).json()["status"] == "interrupted"
     [listed] = (await opened.http.get("/v1/runs")).json()["data"]
     assert listed["status"] == "interrupted"
+    for status, count in (("running", 0), ("interrupted", 1)):
+        found = await opened.http.get("/v1/runs", params={"status": status})
+        assert len(found.json()["data"]) == count
     opened.conductor.forget(run["run_id"])
     assert kinds(await told(opened, run["run_id"])) == ["run.interrupted"]
     model_of(opened.agent).script = lambda prompt, params: "Answer: 12"
