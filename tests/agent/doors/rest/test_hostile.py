@@ -96,7 +96,11 @@ def tried() -> list[str]:
 
 
 async def sent(opened: Open, path: str, body: Any) -> tuple[int, Any]:
-    answer = await opened.http.post(path, content=json.dumps(body), headers={"Content-Type": "application/json"})
+    headers = {
+        "Content-Type": "application/json",
+        "Connection": "close",
+    }  # one that is kept may end as it is used again
+    answer = await opened.http.post(path, content=json.dumps(body), headers=headers)
     return answer.status_code, answer.json()
 
 
