@@ -12,7 +12,7 @@ from agent.doors.keys import Limits, create
 from tests.agent.doors.rest.conftest import Open, Opening, until
 from tests.agent.doors.rest.test_entrance import bearer
 from tests.agent.scripted import ROOT_SEED, Say, call, forever, model_of
-from tools.tool import Tool, tool
+from tests.agent.test_approval import letterbox
 
 ASKED: dict[str, Any] = {"question": "How many pens?", "effort": "low", "seed": ROOT_SEED}
 
@@ -257,18 +257,6 @@ async def test_a_run_that_is_not_there_is_not_found(door: Opening, path: str) ->
 
 
 # --- a person's word --------------------------------------------------------------------------------------------------
-
-
-def letterbox() -> tuple[Tool, list[str]]:
-    posted: list[str] = []
-
-    @tool(asks=True)
-    async def post(letter: str) -> str:
-        """Post a letter."""
-        posted.append(letter)
-        return "posted"
-
-    return post, posted
 
 
 async def waits(opened: Open, run_id: str) -> list[Any]:
