@@ -3,7 +3,8 @@
 - instant: in front of an endpoint that says at once what it has to say. How much later the first token comes than from
   the endpoint itself, and the processor time of the door's process for each question and each token it streams.
 - vllm: 32 questions at once, effort low, through the door, against the same samples (prompts, seeds and lengths of the
-  runs that it logged) asked of vLLM itself by as many clients; tokens per second as a ratio, round by round.
+  runs that it logged) asked of vLLM itself by as many clients, one plainly and one for all that the log needs (ids and
+  log-probabilities): tokens per second as ratios, round by round. What vLLM has cached of one it has not of another.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ import statistics
 import sys
 import tempfile
 import time
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import SimpleNamespace
@@ -29,6 +30,7 @@ import psutil
 import uvicorn
 
 from agent.assemble import MINI
+from agent.policy.endpoint import PIECE
 from agent.policy.policy import Delta
 from agent.policy.renderer import Renderer
 from agent.records import PolicyVersion, Run, Sample, SamplingParams
@@ -40,6 +42,7 @@ from tests.tui.commands import serving as door
 SHORT, LONG = 16, 528  # tokens of an answer
 WARM, TIMES = 5, 40
 AT_ONCE, QUESTIONS, ROUNDS = 32, 128, 5
+CAPTURED = {"logprobs": 1, "return_token_ids": True, "stream_interval": PIECE}  # as the door asks for many at once
 
 
 # --- in front of an endpoint that answers at once ---------------------------------------------------------------------
@@ -140,9 +143,9 @@ def is_door(process: psutil.Process, url: str) -> bool:
     return "serve" in command and url.rpartition(":")[2] in command
 
 
-def spread(values: Sequence[float]) -> str:
+def spread(values: Sequence[float], digits: int = 1) -> str:
     low, *_, high = statistics.quantiles(values, n=20)
-    return f"{statistics.median(values):.1f} ({low:.1f} to {high:.1f})"
+    return f"{statistics.median(values):.{digits}f} ({low:.{digits}f} to {high:.{digits}f})"
 
 
 # --- beside vLLM ------------------------------------------------------------------------------------------------------
@@ -153,7 +156,7 @@ async def measure_vllm(folder: Path) -> None:
         [server] = [each for each in psutil.process_iter(["cmdline"]) if is_door(each, url)]
         limits = httpx.Limits(max_connections=AT_ONCE)
         headers = {"authorization": f"Bearer {note.api_key}"}
-        ratios = []
+        shares: dict[str, list[float]] = {"vLLM itself": [], "vLLM asked for what the log needs": []}
         async with httpx.AsyncClient(timeout=600, limits=limits, headers=headers) as client:
             for turn in range(ROUNDS + 1):
                 before = sum(server.cpu_times()[:2])
@@ -161,14 +164,20 @@ async def measure_vllm(folder: Path) -> None:
                 used = sum(server.cpu_times()[:2]) - before
                 with Store.open(folder / "log.sqlite") as log:
                     runs = [log.run(run.run_id) for run in log.runs(limit=QUESTIONS)]
-                theirs = await rate(again(client, note, run) for run in runs)
-                if turn:
-                    ratios.append(ours.tokens_a_second / theirs.tokens_a_second)
-                    shown = f"{ours.tokens_a_second:.0f} and {theirs.tokens_a_second:.0f} tokens/s"
-                    print(
-                        f"{shown}, {used / ours.tokens * 1000:.2f} ms of the door's CPU a token, {ours.tokens} tokens"
-                    )
-    print(f"through the door: {spread(ratios)} of vLLM itself, {AT_ONCE} at once, effort low")
+                shown = [f"{ours.tokens_a_second:.0f} tokens/s through the door"]
+                for name, more in zip(shares, ({}, CAPTURED), strict=True):
+                    salted = {"cache_salt": f"{name} {turn}", **more}
+                    theirs = await rate(again(client, note, run, salted) for run in runs)
+                    shown.append(f"{theirs.tokens_a_second:.0f} of {name}")
+                    if turn:
+                        shares[name].append(ours.tokens_a_second / theirs.tokens_a_second)
+                print(
+                    f"{', '.join(shown)}; {used / ours.tokens * 1000:.2f} ms of the door's CPU a token,"
+                    f" {ours.tokens} tokens{'' if turn else ' (warming up)'}",
+                    flush=True,
+                )
+    for name, ratios in shares.items():
+        print(f"through the door: {spread(ratios, 2)} of {name}, {AT_ONCE} at once, effort low")
 
 
 async def rate(works: Iterator[Any]) -> Any:
@@ -199,15 +208,15 @@ async def through(client: httpx.AsyncClient, url: str, seed: int) -> int:
     return used
 
 
-async def again(client: httpx.AsyncClient, note: Any, run: Run) -> int:
-    """The samples of a run, one after the other, of vLLM itself."""
+async def again(client: httpx.AsyncClient, note: Any, run: Run, more: Mapping[str, Any]) -> int:
+    """The samples of a run, one after the other, of vLLM itself; ``more`` of each request."""
     counted = 0
     for node in run.nodes:
         drawn = node.sample.params
         body = {
             "model": note.model, "prompt": list(node.sample.prompt_token_ids), "stream": True, "seed": drawn.seed,
             "max_tokens": len(node.sample.token_ids), "temperature": drawn.temperature, "top_p": drawn.top_p,
-            "ignore_eos": True, "stream_options": {"include_usage": True},
+            "ignore_eos": True, "stream_options": {"include_usage": True}, **more,
         }  # fmt: skip
         async with client.stream("POST", f"{note.base_url}/completions", json=body) as answer:
             answer.raise_for_status()

@@ -99,14 +99,20 @@ def test_a_plan_says_what_fits_and_why(tmp_path: Path) -> None:
     assert "--max-model-len 4096" in ponder("model", "plan", str(MINI), folder=tmp_path).stdout
     planned = ponder("model", "plan", str(MINI), "--context", "4k", "--goal", "cost", "--json", folder=tmp_path)
     assert list(json.loads(planned.stdout)["flags"]) == ["cost"]
-    for arguments, sentence in (
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
         (["--context", "32k"], "reads 4,096 tokens"),
         (["--context", "0.0001k"], "reads 4,096 tokens"),
         (["--context", "4k", "--gpu-memory", "2GB"], "leaves no room"),
         (["--gpu-memory", "24"], "write 24GB"),
         (["--context", "4k", "--goal", "joy"], "no goal"),
-    ):
-        wrong = ponder("model", "plan", str(MINI), *arguments, folder=tmp_path)
-        assert sentence in wrong.stderr
-        assert wrong.returncode != 0
-        assert "Traceback" not in wrong.stderr
+    ],
+)
+def test_a_plan_that_cannot_be_says_why(tmp_path: Path, arguments: list[str], sentence: str) -> None:
+    wrong = ponder("model", "plan", str(MINI), *arguments, folder=tmp_path)
+    assert sentence in wrong.stderr
+    assert wrong.returncode != 0
+    assert "Traceback" not in wrong.stderr

@@ -10,20 +10,20 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from typing import TYPE_CHECKING
 
-from fastapi import FastAPI
+from fastapi_offline import FastAPIOffline
 
+from agent.doors.door import Door
+from agent.doors.mcp_server.over_http import over_http
+from agent.doors.mcp_server.server import create_server
 from agent.doors.rest import approvals, chat, documents, errors, health, memories, responses, runs, threads, versions
-from agent.doors.rest.conductor import conducting
-from agent.doors.rest.door import Door, opened
-from agent.doors.rest.entrance import Entrance
+from agent.doors.rest.entrance import DOCS_FILES, Entrance
+from agent.doors.rest.openapi import describe
 from agent.doors.rest.workers import PassedOn, reachable
-from agent.renewal import assembled
-
-DRAIN = 20.0  # seconds that runs under way have when the server is told to end
 
 if TYPE_CHECKING:
+    from fastapi import FastAPI
+
     from agent.doors.keys import Keys
-    from agent.settings import Settings
 
 
 def create_app(
@@ -45,24 +45,21 @@ def create_app(
                 raise
             gc.collect()
             gc.freeze()  # what was loaded stays: looking through it again took milliseconds of each question
+            await stack.enter_async_context(mcp.session_manager.run())
             if workers > 1:
                 await stack.enter_async_context(reachable(app, door.agent.store))
             yield
 
-    app = FastAPI(
-        title="Ponder", version="1", lifespan=lifespan, docs_url="/docs", redoc_url=None, responses=errors.WRONG
+    app = FastAPIOffline(
+        title="Ponder", version="1", lifespan=lifespan, redoc_url=None, static_url=DOCS_FILES, responses=errors.WRONG
     )
     errors.install(app)
     for part in (chat, responses, runs, approvals, threads, memories, documents, versions, health):
         app.include_router(part.router)
+    describe(app)
+    mcp = create_server(lambda: app.state.door)
+    app.router.routes.extend(over_http(mcp, sessions=workers == 1))
     if workers > 1:
         app.add_middleware(PassedOn)
     app.add_middleware(Entrance, keys=keys, local=local)
     return app
-
-
-@asynccontextmanager
-async def open_door(settings: Settings) -> AsyncIterator[Door]:
-    """With the agent of the settings. Raises whatever ``assemble`` does."""
-    async with assembled(settings) as renewed, conducting(DRAIN) as conductor:
-        yield opened(renewed, settings, conductor)

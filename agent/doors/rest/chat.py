@@ -14,11 +14,12 @@ from fastapi.sse import format_sse_event
 from openai.types import Model
 from openai.types.chat import ChatCompletion
 
+from agent.doors.door import Door
+from agent.doors.errors import ApiError, known
+from agent.doors.rest.caller import door_of, key_of
 from agent.doors.rest.completions import Form, chunks, completion
-from agent.doors.rest.door import Door, door_of, key_of
-from agent.doors.rest.errors import ApiError, known
 from agent.doors.rest.idempotency import once
-from agent.doors.rest.openapi import router_of
+from agent.doors.rest.openapi import Listed, router_of
 from agent.doors.rest.requests import EFFORTS, MODEL, ChatRequest, asked
 from agent.doors.rest.streaming import EventStream, unless_gone
 from agent.events import Event, Finished, RunStarted
@@ -97,14 +98,14 @@ def refuse_unknown(door: Door, name: str) -> None:
         raise ApiError(message, 404, code="model_not_found", param="model")
 
 
-@router.get("/v1/models")
+@router.get("/v1/models", response_model=Listed[Model], response_model_exclude_unset=True)
 async def models(request: Request) -> dict[str, Any]:
     """What answers."""
     door = door_of(request)
     return {"object": "list", "data": [model(door, name).model_dump(exclude_unset=True) for name in models_of(door)]}
 
 
-@router.get("/v1/models/{name:path}")
+@router.get("/v1/models/{name:path}", response_model=Model, response_model_exclude_unset=True)
 async def model_named(name: str, request: Request) -> dict[str, Any]:
     door = door_of(request)
     refuse_unknown(door, name)

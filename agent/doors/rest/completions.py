@@ -16,7 +16,7 @@ from typing import Any
 from openai.types.chat import ChatCompletion
 from openai.types.completion_usage import CompletionUsage
 
-from agent.doors.rest.errors import SERVER, ApiError
+from agent.doors.errors import SERVER, ApiError
 from agent.events import AnswerDelta, Event, Finished, ThoughtDelta
 from agent.records import Ending, Node, Run
 from agent.search.strategy import breadth

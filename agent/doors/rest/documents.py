@@ -12,20 +12,24 @@ import re
 from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from fastapi import Request, UploadFile
 from pydantic import Field
 
-from agent.assemble import index_folder, open_encoder, open_retriever
-from agent.doors.rest.door import Door, door_of, key_of
-from agent.doors.rest.errors import SOON, ApiError
-from agent.doors.rest.openapi import Body, links, router_of
-from retrieval.errors import IndexBusy, IndexNotFound
+from agent.assemble import index_folder, open_encoder
+from agent.doors.door import Door
+from agent.doors.errors import SOON, ApiError
+from agent.doors.forms import Told, told_of
+from agent.doors.knowledge import folder_of
+from agent.doors.knowledge import search as found_by
+from agent.doors.rest.caller import door_of, key_of
+from agent.doors.rest.openapi import Body, Deleted, Listed, links, router_of
+from retrieval.errors import IndexBusy
 from retrieval.indexing import IndexReport, index
+from retrieval.passage import Passage
 
 router = router_of("Documents")
-FOLDER = "documents"
 LONGEST = 240  # bytes of a name: file systems take 255, and a part of one has a longer one
 FILE_NAME = re.compile(r"[^/\\\x00-\x1f\x7f.][^/\\\x00-\x1f\x7f]{0,150}")  # no path, nothing hidden
 
@@ -35,7 +39,31 @@ class SearchRequest(Body):
     k: Annotated[int, Field(ge=1, le=50)] = 5
 
 
-@router.post("/v1/documents", status_code=201, responses={201: links("name", "id", "documents_deleted")})
+class DocumentObject(Told):
+    """An uploaded file."""
+
+    id: str  # its name
+    object: Literal["document"]
+    bytes: int
+    created_at: int  # seconds since 1970
+
+
+class Uploaded(DocumentObject):
+    """It can be searched."""
+
+    passages: int  # that the index has now, of all documents
+
+
+class Found(told_of(Passage)):
+    """A passage of a document."""
+
+
+@router.post(
+    "/v1/documents",
+    status_code=201,
+    response_model=Uploaded,
+    responses={201: links("name", "id", "documents_deleted")},
+)
 async def upload(file: UploadFile, request: Request) -> dict[str, Any]:
     """Add a document (text, Markdown, HTML, PDF, office files), or replace the one of that name."""
     door = permitted(request)
@@ -56,30 +84,19 @@ async def upload(file: UploadFile, request: Request) -> dict[str, Any]:
     return told(place) | {"passages": report.chunks}
 
 
-@router.get("/v1/documents")
+@router.get("/v1/documents", response_model=Listed[DocumentObject])
 async def listed(request: Request) -> dict[str, Any]:
     """What was uploaded."""
     files = sorted(each for each in folder_of(permitted(request)).iterdir() if each.is_file())
     return {"object": "list", "data": list(map(told, files))}
 
 
-@router.post("/v1/documents/search")
+@router.post("/v1/documents/search", response_model=Listed[Found])
 async def search(body: SearchRequest, request: Request) -> dict[str, Any]:
     """The passages that a search of the agent's would find."""
     door = door_of(request)
     key_of(request, "ask")
-    try:
-        retriever = await asyncio.to_thread(open_retriever, door.settings)
-        found = await asyncio.to_thread(retriever.search, body.query, body.k)
-    except IndexNotFound:
-        found = []
-    own = folder_of(door)
-    return {"object": "list", "data": [asdict(passage) | {"source": named(passage.source, own)} for passage in found]}
-
-
-def named(source: str, own: Path) -> str:
-    """What was uploaded by its name: where that lies is nobody's business."""
-    return Path(source).name if Path(source).is_relative_to(own) else source
+    return {"object": "list", "data": list(map(asdict, await found_by(door, body.query, body.k)))}
 
 
 def is_name(name: str) -> bool:
@@ -92,12 +109,6 @@ def permitted(request: Request) -> Door:
     return door_of(request)
 
 
-def folder_of(door: Door) -> Path:
-    folder = door.settings.home / FOLDER
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    return folder
-
-
 def write(place: Path, data: bytes) -> None:
     """Whole or not at all."""
     part = place.with_name(f".{place.name}.part")
@@ -105,7 +116,7 @@ def write(place: Path, data: bytes) -> None:
     os.replace(part, place)
 
 
-@router.delete("/v1/documents/{name}")
+@router.delete("/v1/documents/{name}", response_model=Deleted)
 async def deleted(name: str, request: Request) -> dict[str, Any]:
     """Remove a document: no search finds it from then on."""
     door = permitted(request)

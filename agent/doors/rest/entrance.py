@@ -19,14 +19,16 @@ from urllib.parse import urlsplit
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.exceptions import HTTPException
 
+from agent.doors.errors import ApiError, known
 from agent.doors.keys import LOCAL, Key, Keys
-from agent.doors.rest.errors import ApiError, known, response
+from agent.doors.rest.errors import response
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 _log = logging.getLogger("ponder.rest.access")
-OPEN = ("/healthz", "/readyz")  # for who starts and watches servers
+DOCS_FILES = "/docs/files"  # scripts and styles of the page
+OPEN = ("/healthz", "/readyz", "/docs", "/openapi.json")  # for who starts and watches servers, and who reads of them
 HERE = ("127.0.0.1", "localhost", "::1")
 MOST_BYTES = 32 * 2**20  # of a body
 REQUEST_ID = re.compile(r"[A-Za-z0-9_.:-]{1,128}")
@@ -70,7 +72,7 @@ class Entrance:
     def _key_of(self, path: str, headers: Headers) -> Key:
         """Raises ``ApiError``."""
         try:
-            if path in OPEN:
+            if path in OPEN or path.startswith(f"{DOCS_FILES}/"):
                 return Key("", "", ())
             if self._local and not self._keys.wanted:
                 refuse_elsewhere(headers)

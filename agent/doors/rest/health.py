@@ -4,17 +4,37 @@ from __future__ import annotations
 
 from dataclasses import asdict
 from datetime import UTC, date, datetime
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from fastapi import Request
 from fastapi.responses import PlainTextResponse, Response
 from prometheus_client import CONTENT_TYPE_LATEST
 from pydantic import BeforeValidator
 
-from agent.doors.rest.door import door_of, key_of
-from agent.doors.rest.openapi import router_of
+from agent.doors.forms import Told, told_of
+from agent.doors.rest.caller import door_of, key_of
+from agent.doors.rest.openapi import KEYED, Listed, router_of
+from agent.spending import Used
 
-router = router_of("Server")
+router = router_of("Server", keyed=False)
+
+
+class Ready(Told):
+    """Questions are taken."""
+
+    status: Literal["ok"]
+    policy: str
+    under_way: int  # questions that are answered at this moment
+
+
+class KeyUsage(told_of(Used)):
+    """What one key's runs came to."""
+
+
+class UsageList(Listed[KeyUsage]):
+    """Of each key."""
+
+    since: str  # a day
 
 
 @router.get("/healthz")
@@ -23,7 +43,7 @@ async def alive() -> dict[str, str]:
     return {"status": "ok"}
 
 
-@router.get("/readyz")
+@router.get("/readyz", response_model=Ready)
 async def ready(request: Request) -> dict[str, Any]:
     """Questions are taken: the model is there, and the log can be read."""
     door = door_of(request)
@@ -31,7 +51,7 @@ async def ready(request: Request) -> dict[str, Any]:
     return {"status": "ok", "policy": str(door.agent.policy.version), "under_way": door.admission.under_way}
 
 
-@router.get("/metrics", response_class=PlainTextResponse)
+@router.get("/metrics", response_class=PlainTextResponse, dependencies=[KEYED])
 async def metrics(request: Request) -> Response:
     """For Prometheus, of all workers. Scope admin."""
     key_of(request, "admin")
@@ -43,10 +63,10 @@ def day(said: object) -> date:
     return datetime.strptime(str(said), "%Y-%m-%d").date()
 
 
-@router.get("/v1/usage")
+@router.get("/v1/usage", response_model=UsageList, dependencies=[KEYED])
 async def usage(request: Request, since: Annotated[date | None, BeforeValidator(day)] = None) -> dict[str, Any]:
     """What was used since a day (UTC), today by default: by this key; by every key for one with the scope admin."""
     key, door = key_of(request, "ask"), door_of(request)
     first = (since or datetime.now(UTC).date()).isoformat()
-    used = door.agent.store.used(first, None if key.may("admin") else key.name)
+    used = door.agent.store.spending.since(first, None if key.may("admin") else key.name)
     return {"object": "list", "since": first, "data": list(map(asdict, used))}

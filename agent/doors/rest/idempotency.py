@@ -9,7 +9,7 @@ from contextlib import ExitStack, aclosing
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from agent.doors.rest.errors import SOON, ApiError
+from agent.doors.errors import SOON, ApiError
 from agent.errors import RunUnderWay
 from agent.events import Event, RunStarted
 
@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from fastapi import Request
     from pydantic import BaseModel
 
+    from agent.doors.door import Door
     from agent.doors.keys import Key
-    from agent.doors.rest.door import Door
     from agent.store import Store
 
 NAME = re.compile(r"[\x21-\x7e]{1,256}")

@@ -14,7 +14,7 @@ from typing import Annotated, Any, Literal
 from openai.types.chat.completion_create_params import CompletionCreateParamsNonStreaming
 from pydantic import BaseModel, ConfigDict, Field
 
-from agent.doors.rest.errors import ApiError, unsupported
+from agent.doors.errors import ApiError, unsupported
 from agent.effort import Effort
 from agent.opening import SYSTEM
 from agent.records import Supplied
@@ -105,7 +105,7 @@ class StreamOptions(BaseModel):
 class ChatRequest(BaseModel):
     """``POST /v1/chat/completions``."""
 
-    model_config = ConfigDict(extra="allow", protected_namespaces=())
+    model_config = ConfigDict(extra="allow", strict=True, protected_namespaces=())
 
     model: Annotated[str, Field(max_length=256)] = MODEL
     messages: Annotated[list[Message], Field(min_length=1, max_length=10_000)]
@@ -173,16 +173,16 @@ def form_of(body: ChatRequest) -> tuple[str, bool]:
     if body.n is not None and body.n > 1:
         raise ApiError("Several choices cannot be written by a schema; leave n out.", code="unsupported", param="n")
     if wanted:
-        return json.dumps({"anyOf": [call_schema(tool.function) for tool in wanted]}), True
+        return json.dumps(checked({"anyOf": [call_schema(tool.function) for tool in wanted]}, "tools")), True
     assert asked is not None
     if asked.type == "json_object":
         return json.dumps({"type": "object"}), False
     if asked.json_schema is None or asked.json_schema.json_schema is None:
         raise ApiError("Give the schema that the answer is to have.", param="response_format.json_schema.schema")
-    return json.dumps(checked(asked.json_schema.json_schema)), False
+    return json.dumps(checked(asked.json_schema.json_schema, "response_format.json_schema.schema")), False
 
 
-def checked(schema: dict[str, Any]) -> dict[str, Any]:
+def checked(schema: dict[str, Any], param: str) -> dict[str, Any]:
     """A schema that is one. Raises ``ApiError``."""
     from jsonschema import Draft202012Validator, SchemaError
 
@@ -190,7 +190,7 @@ def checked(schema: dict[str, Any]) -> dict[str, Any]:
         Draft202012Validator.check_schema(schema)
     except (SchemaError, RecursionError) as error:
         said = getattr(error, "message", "too deep")[:200]
-        raise ApiError(f"The schema is no JSON schema: {said}.", param="response_format.json_schema.schema") from error
+        raise ApiError(f"The schema is no JSON schema: {said}.", param=param) from error
     return schema
 
 

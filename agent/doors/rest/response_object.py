@@ -12,9 +12,9 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Literal
 
+from agent.doors.errors import ApiError
 from agent.doors.rest.completions import Form, calls_of, chosen, content_of, live_choices
 from agent.doors.rest.completions import told as beside
-from agent.doors.rest.errors import ApiError
 from agent.events import AnswerDelta, Event, Finished, ThoughtDelta
 from agent.records import Ending, Node, Path, Run
 

@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 from openai.types.responses.response_create_params import ResponseCreateParamsNonStreaming
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from agent.doors.rest.errors import ApiError
+from agent.doors.errors import ApiError
 from agent.doors.rest.requests import MODEL, NAME, ChatRequest, NamedSchema, Text, refuse_unsupported
 from tools.toolbox import without_surrogates
 
@@ -69,7 +69,7 @@ class Reasoning(BaseModel):
 class ResponseRequest(BaseModel):
     """``POST /v1/responses``."""
 
-    model_config = ConfigDict(extra="allow", protected_namespaces=())
+    model_config = ConfigDict(extra="allow", strict=True, protected_namespaces=())
 
     @model_validator(mode="before")
     @classmethod

@@ -16,16 +16,17 @@ from fastapi.responses import JSONResponse, Response
 from fastapi.sse import format_sse_event
 from openai.types import responses as wire
 
+from agent.doors.door import Door
+from agent.doors.errors import SOON, ApiError, known
+from agent.doors.rest.caller import door_of, key_of, run_of
 from agent.doors.rest.chat import refuse_unknown
 from agent.doors.rest.completions import Form, calls_of, chosen, content_of
-from agent.doors.rest.door import Door, door_of, key_of
-from agent.doors.rest.errors import SOON, ApiError, known
 from agent.doors.rest.idempotency import once
-from agent.doors.rest.openapi import links, router_of
+from agent.doors.rest.openapi import Deleted, Page, links, router_of
 from agent.doors.rest.requests import Call, asked, call_of
 from agent.doors.rest.response_object import ECHO, PREFIX, events_of, input_items, response
 from agent.doors.rest.response_request import RESPONSE_ID, ResponseRequest, as_chat
-from agent.doors.rest.runs import remove, run_of, stop
+from agent.doors.rest.runs import remove
 from agent.doors.rest.streaming import EventStream, unless_gone
 from agent.events import Event
 from agent.records import Run
@@ -111,7 +112,7 @@ def earlier_than(door: Door, request: Request, body: ResponseRequest) -> tuple[S
     told = [{"role": "system", "content": body.instructions}] if body.instructions is not None else []
     if body.previous_response_id is None:
         return told, None
-    run = response_run(door, request, body.previous_response_id)
+    run = response_run(request, body.previous_response_id)
     if run.status == "running":
         raise ApiError("The previous response has not ended.", 409, code="response_under_way", headers=SOON)
     return [*told, *conversation(door, run)], run.thread_id
@@ -140,9 +141,9 @@ def asked_in(door: Door, run: Run) -> Sequence[Mapping[str, Any]]:
 # --- looking again ----------------------------------------------------------------------------------------------------
 
 
-def response_run(door: Door, request: Request, response_id: str) -> Run:
+def response_run(request: Request, response_id: str) -> Run:
     """Raises ``NotInLog``."""
-    return run_of(door, request, response_id.removeprefix(PREFIX))
+    return run_of(request, response_id.removeprefix(PREFIX))
 
 
 @router.get("/v1/responses/{response_id}", response_model=wire.Response, responses=STREAM)
@@ -154,13 +155,20 @@ async def retrieve(
 ) -> Response:
     """A response as it stands; with ``stream``, its events after the one numbered ``starting_after``."""
     door = door_of(request)
-    run = response_run(door, request, response_id)
+    run = response_run(request, response_id)
     if stream:
         return EventStream(streamed(door, run, starting_after), AsyncExitStack())
     return JSONResponse(response(door.standing(run)))
 
 
-@router.get("/v1/responses/{response_id}/input_items")
+class InputItems(Page[dict[str, Any]]):
+    """What was asked, in OpenAI's forms of items."""
+
+    first_id: str | None
+    last_id: str | None
+
+
+@router.get("/v1/responses/{response_id}/input_items", response_model=InputItems)
 async def inputs(
     response_id: ResponseId,
     request: Request,
@@ -170,7 +178,7 @@ async def inputs(
 ) -> dict[str, Any]:
     """What was asked with it, the conversation before it included."""
     door = door_of(request)
-    run = response_run(door, request, response_id)
+    run = response_run(request, response_id)
     found = input_items(run.run_id, asked_in(door, run))
     found = found if order == "asc" else found[::-1]
     start = next((place + 1 for place, each in enumerate(found) if each["id"] == after), 0)
@@ -183,12 +191,12 @@ async def inputs(
 async def cancel(response_id: ResponseId, request: Request) -> Response:
     """Stop a response; what it sampled stays in the log. Nothing happens to one that has ended."""
     door = door_of(request)
-    return JSONResponse(response(await stop(door, response_run(door, request, response_id))))
+    return JSONResponse(response(await door.stop(response_run(request, response_id))))
 
 
-@router.delete("/v1/responses/{response_id}")
+@router.delete("/v1/responses/{response_id}", response_model=Deleted)
 async def delete(response_id: ResponseId, request: Request) -> dict[str, Any]:
     """Remove a response, and all that hangs on its run, for good."""
     door = door_of(request)
-    await remove(door, response_run(door, request, response_id))
+    await remove(door, response_run(request, response_id))
     return {"id": response_id, "object": "response", "deleted": True}

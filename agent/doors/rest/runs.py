@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncGenerator, Iterator
-from contextlib import AsyncExitStack, ExitStack, aclosing, contextmanager, suppress
+from collections.abc import AsyncGenerator
+from contextlib import AsyncExitStack, aclosing, suppress
 from dataclasses import asdict, replace
 from typing import Annotated, Any, Literal
 
@@ -14,15 +14,26 @@ from fastapi.sse import format_sse_event
 from pydantic import Field
 from pydantic_core import to_jsonable_python
 
-from agent.doors.rest.door import INTERRUPTED, Door, door_of, key_of
-from agent.doors.rest.errors import ApiError
+from agent.doors.door import INTERRUPTED, Door
+from agent.doors.forms import Told, told_of
+from agent.doors.rest.caller import door_of, key_of, run_of, thread_of
 from agent.doors.rest.idempotency import once
-from agent.doors.rest.openapi import Body, links, router_of
+from agent.doors.rest.openapi import STREAM, Body, Deleted, OfRun, Page, links, router_of
 from agent.doors.rest.requests import EFFORTS
 from agent.doors.rest.streaming import EventStream, unless_gone
-from agent.doors.rest.telling import candidates_told, event_told, node_told, run_told
-from agent.doors.rest.threads import NAME, thread_of
-from agent.errors import NotInLog, RunUnderWay, StoreBusy
+from agent.doors.rest.threads import NAME
+from agent.doors.telling import (
+    Candidate,
+    Happening,
+    NodeObject,
+    RunObject,
+    Status,
+    candidates_told,
+    event_told,
+    node_told,
+    run_told,
+)
+from agent.errors import StoreBusy
 from agent.events import Event
 from agent.memories import MEMORY
 from agent.records import Feedback, Run
@@ -31,13 +42,13 @@ from agent.store import RunFilter
 
 router = router_of("Runs")
 SHORT = 512  # characters of a tag
-EVENTS: dict[int | str, dict[str, Any]] = {200: {"content": {"text/event-stream": {}}}}
 NEXT = links(
     "run_id", "run_id", "runs_one", "runs_candidates", "runs_tree", "runs_followed", "runs_cancelled", "runs_resumed",
     "runs_deleted", "approvals_waiting",
 )  # fmt: skip
+ENDED: dict[str, Any] = {"model": RunObject, "description": "It has ended."}
+UNDER_WAY: dict[str, Any] = {"model": RunObject, "description": "It has not ended yet."}
 RunId = Annotated[str, Field(pattern=NAME)]
-Status = Literal["running", "interrupted", "finished", "failed", "cancelled"]
 
 
 class RunRequest(Body):
@@ -49,7 +60,9 @@ class RunRequest(Body):
     seed: Annotated[int, Field(ge=-(2**63), lt=2**63)] | None = None
     train: bool = True  # False: nobody may learn from it
     memory: bool = False  # whether it is told what is known from earlier conversations, and may keep more
-    metadata: Annotated[dict[str, Annotated[str, Field(max_length=SHORT)]], Field(max_length=16)] = Field(default={})
+    metadata: Annotated[dict[str, Annotated[str, Field(max_length=SHORT)]], Field(max_length=16)] = Field(
+        default_factory=dict
+    )
     wait: Annotated[float, Field(ge=0, le=600)] = 0  # seconds for which the answer is waited for
 
 
@@ -62,7 +75,19 @@ class FeedbackRequest(Body):
     preferred: Annotated[list[Annotated[int, Field(ge=0, le=2**31)]], Field(max_length=1_000)] | None = None
 
 
-@router.post("/v1/runs", status_code=202, responses={202: NEXT, 200: {"description": "It has ended.", **NEXT}})
+class FeedbackObject(Told):
+    """It is kept."""
+
+    object: Literal["feedback"]
+    run_id: str
+    count: int  # of all that was said of the run
+
+
+class Said(told_of(Feedback)):
+    """What somebody said of a run."""
+
+
+@router.post("/v1/runs", status_code=202, response_model=RunObject, responses={202: NEXT, 200: ENDED | NEXT})
 async def start(body: RunRequest, request: Request) -> Response:
     """Ask a question. It goes on when the client has gone: follow its events, wait for it, or look again later."""
     door, key = door_of(request), key_of(request, "ask")
@@ -75,13 +100,13 @@ async def start(body: RunRequest, request: Request) -> Response:
     how = replace(door.how, effort=effort, thread_id=thread_id, seed=body.seed, metadata=metadata)
     how = replace(how, approver=door.approvals.ask)
     if body.thread_id is not None:
-        refuse_unknown_thread(door, request, body.thread_id)
+        thread_of(request, body.thread_id)
     ours, earlier = once(door, request, key, body)
     if earlier is not None:
         return await answered(door, request, door.agent.store.run(earlier), body.wait)
     async with AsyncExitStack() as stack:
         stack.callback(ours.over)
-        stack.enter_context(taken(door, thread_id))
+        stack.enter_context(door.taken(thread_id))
         await unless_gone(request, stack.enter_async_context(door.admission.turn(key)))
         run = await door.conductor.start(ours.begun(door.ask(body.question, how)), stack)
     return await answered(door, request, run, body.wait)
@@ -96,7 +121,7 @@ async def answered(door: Door, request: Request, run: Run, seconds: float) -> Re
     return JSONResponse(run_told(door.standing(run)), status, headers={"Location": f"/v1/runs/{run.run_id}"})
 
 
-@router.get("/v1/runs")
+@router.get("/v1/runs", response_model=Page[RunObject])
 async def listed(
     request: Request,
     thread_id: Annotated[str | None, Query(pattern=NAME)] = None,
@@ -113,30 +138,28 @@ async def listed(
     return {"object": "list", "data": list(map(run_told, shown)), "has_more": len(found) == limit}
 
 
-@router.get("/v1/runs/{run_id}")
+@router.get("/v1/runs/{run_id}", response_model=RunObject, responses={202: UNDER_WAY})
 async def one(run_id: RunId, request: Request, wait: Annotated[float, Query(ge=0, le=600)] = 0) -> Response:
     """A run as it stands; with ``wait``, when it has ended, but no later than after so many seconds."""
     door = door_of(request)
-    return await answered(door, request, run_of(door, request, run_id), wait)
+    return await answered(door, request, run_of(request, run_id), wait)
 
 
-@router.get("/v1/runs/{run_id}/candidates")
+@router.get("/v1/runs/{run_id}/candidates", response_model=OfRun[Candidate])
 async def candidates(run_id: RunId, request: Request) -> dict[str, Any]:
     """Every attempt that came to an end, what verifiers said of it, and which one was chosen."""
-    run = run_of(door_of(request), request, run_id)
+    run = run_of(request, run_id)
     return {"object": "list", "run_id": run_id, "data": candidates_told(run)}
 
 
-@router.get("/v1/runs/{run_id}/tree")
+@router.get("/v1/runs/{run_id}/tree", response_model=OfRun[NodeObject])
 async def tree(run_id: RunId, request: Request) -> dict[str, Any]:
     """Every node that was sampled, by its path."""
-    run = run_of(door_of(request), request, run_id)
+    run = run_of(request, run_id)
     return {"object": "list", "run_id": run_id, "data": [node_told(node) for node in run.nodes]}
 
 
-@router.get(
-    "/v1/runs/{run_id}/events", response_class=Response, responses={200: {"content": {"text/event-stream": {}}}}
-)
+@router.get("/v1/runs/{run_id}/events", response_model=Happening, openapi_extra=STREAM)
 async def followed(
     run_id: RunId, request: Request, last_event_id: Annotated[str | None, Header(max_length=64)] = None
 ) -> Response:
@@ -146,7 +169,7 @@ async def followed(
     that was interrupted ends with ``run.interrupted``.
     """
     door = door_of(request)
-    run = run_of(door, request, run_id)
+    run = run_of(request, run_id)
     seen = int(last_event_id) if (last_event_id or "").isdecimal() else 0  # type: ignore[arg-type]
     return EventStream(events_of(door, run, seen), AsyncExitStack())
 
@@ -162,41 +185,30 @@ def sent(event: Event, number: int | None) -> bytes:
     return format_sse_event(data_str=json.dumps(told), event=told["type"], id=None if number is None else str(number))
 
 
-@router.post("/v1/runs/{run_id}/cancel")
+@router.post("/v1/runs/{run_id}/cancel", response_model=RunObject)
 async def cancelled(run_id: RunId, request: Request) -> Response:
     """Stop a run; what it sampled stays in the log. Nothing happens to one that has ended."""
     door = door_of(request)
-    return JSONResponse(run_told(await stop(door, run_of(door, request, run_id))))
+    return JSONResponse(run_told(await door.stop(run_of(request, run_id))))
 
 
-async def stop(door: Door, run: Run) -> Run:
-    """The run when it has been stopped, or as it has ended. Raises ``RunUnderWay``."""
-    store = door.agent.store
-    if run.status != "running" or await door.conductor.cancel(run.run_id):
-        return store.run(run.run_id)
-    with store.claim(run.run_id):  # nobody drives it
-        if (run := store.run(run.run_id)).status == "running":
-            store.finish(replace(run, status="cancelled", error="The run was cancelled after it had been interrupted."))
-    return store.run(run.run_id)
-
-
-@router.post("/v1/runs/{run_id}/resume", status_code=202, responses={200: {"description": "It has ended."}})
+@router.post("/v1/runs/{run_id}/resume", status_code=202, response_model=RunObject, responses={200: ENDED})
 async def resumed(run_id: RunId, request: Request) -> Response:
     """Go on with a run that was interrupted: its server was ended in the middle."""
     door, key = door_of(request), key_of(request, "ask")
-    run = run_of(door, request, run_id)
+    run = run_of(request, run_id)
     async with AsyncExitStack() as stack:
-        stack.enter_context(taken(door, run.thread_id))
+        stack.enter_context(door.taken(run.thread_id))
         await unless_gone(request, stack.enter_async_context(door.admission.turn(key)))
         await door.conductor.start(door.counted(resume(await door.now(), run_id, door.approvals.ask)), stack)
     return await answered(door, request, run, 0)
 
 
-@router.delete("/v1/runs/{run_id}")
+@router.delete("/v1/runs/{run_id}", response_model=Deleted)
 async def deleted(run_id: RunId, request: Request) -> dict[str, Any]:
     """Remove a run and all that hangs on it, for good."""
     door = door_of(request)
-    await remove(door, run_of(door, request, run_id))
+    await remove(door, run_of(request, run_id))
     return {"id": run_id, "object": "run", "deleted": True}
 
 
@@ -207,50 +219,19 @@ async def remove(door: Door, run: Run) -> None:
         door.agent.store.delete(RunFilter(run_id=run.run_id))
 
 
-@router.post("/v1/feedback", status_code=201)
+@router.post("/v1/feedback", status_code=201, response_model=FeedbackObject)
 async def feedback(body: FeedbackRequest, request: Request) -> dict[str, Any]:
     """Say what a run was worth, or which candidate was better than the chosen one: trainings can ask for it."""
-    door = door_of(request)
-    run = run_of(door, request, body.run_id)
     preferred = None if body.preferred is None else tuple(body.preferred)
-    if preferred is not None and preferred not in {attempt[-1].path for attempt in run.trajectories()}:
-        raise ApiError(f"Run {body.run_id} has no candidate at {body.preferred}.", param="preferred")
-    if body.value is None and preferred is None and not body.comment:
-        raise ApiError("Say something: a value, a comment or a preferred candidate.")
-    door.agent.store.add_feedback(Feedback(body.run_id, body.value, body.comment, preferred))
-    return {"object": "feedback", "run_id": body.run_id, "count": len(door.agent.store.feedback(body.run_id))}
+    said = Feedback(body.run_id, body.value, body.comment, preferred)
+    count = door_of(request).rate(key_of(request, "ask"), said)
+    return {"object": "feedback", "run_id": body.run_id, "count": count}
 
 
-@router.get("/v1/runs/{run_id}/feedback")
+@router.get("/v1/runs/{run_id}/feedback", response_model=OfRun[Said])
 async def said_of(run_id: RunId, request: Request) -> dict[str, Any]:
     """What people said of a run, oldest first."""
     door = door_of(request)
-    run_of(door, request, run_id)
+    run_of(request, run_id)
     found = [to_jsonable_python(asdict(each)) for each in door.agent.store.feedback(run_id)]
     return {"object": "list", "run_id": run_id, "data": found}
-
-
-def run_of(door: Door, request: Request, run_id: str) -> Run:
-    """A run that the request's key may see. Raises ``NotInLog``, as for one that does not exist."""
-    key, run = key_of(request, "ask"), door.agent.store.run(run_id)
-    if run.metadata.get("key") != key.name and not key.may("admin"):
-        raise NotInLog(f"There is no run {run_id} in the log.")
-    return run
-
-
-@contextmanager
-def taken(door: Door, thread_id: str) -> Iterator[None]:
-    """A thread answers one question at a time. Raises ``RunUnderWay``."""
-    with ExitStack() as stack:
-        try:
-            stack.enter_context(door.agent.store.claim(f"thread-{thread_id}"))
-        except RunUnderWay as error:
-            raise RunUnderWay(
-                f"The thread {thread_id} answers a question already; wait for it, or cancel it."
-            ) from error
-        yield
-
-
-def refuse_unknown_thread(door: Door, request: Request, thread_id: str) -> None:
-    """Raises ``NotInLog`` where there is none, or it is another key's."""
-    thread_of(door, request, thread_id)

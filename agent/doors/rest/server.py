@@ -20,14 +20,14 @@ from fastapi import FastAPI
 from uvicorn.supervisors import multiprocess
 from uvicorn.supervisors.multiprocess import Process
 
-from agent.doors.rest.app import DRAIN
-from agent.doors.rest.metrics import shared
+from agent.doors.door import DRAIN
+from agent.doors.metrics import shared
 
 PR_SET_PDEATHSIG = 1  # linux/prctl.h
 STARTING = 120.0  # seconds that a worker may be silent: it imports all of an agent before it can say anything
 
 if TYPE_CHECKING:
-    from agent.doors.rest.door import Door
+    from agent.doors.door import Door
 
 
 class Server(uvicorn.Server):

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from contextlib import suppress
 from dataclasses import asdict
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from fastapi import Query, Request
 from pydantic import Field
 
-from agent.doors.rest.door import Door, door_of, key_of
-from agent.doors.rest.errors import ApiError
-from agent.doors.rest.openapi import Body, links, router_of
-from agent.errors import NotInLog, StoreBusy
+from agent.doors.errors import ApiError
+from agent.doors.forms import told_of
+from agent.doors.rest.caller import door_of, key_of, thread_of
+from agent.doors.rest.openapi import Body, Deleted, Page, links, router_of
+from agent.errors import StoreBusy
 from agent.store import RunFilter
 from agent.threads import Thread
 
@@ -32,14 +33,26 @@ class ForkRequest(Body):
     run_id: Annotated[str, Field(pattern=NAME)] | None = None  # the last run that it has; all of them by default
 
 
-@router.post("/v1/threads", status_code=201, responses={201: NEXT})
+class ThreadObject(told_of(Thread)):
+    """A conversation."""
+
+    object: Literal["thread"]
+
+
+class ThreadDeleted(Deleted):
+    """It is gone."""
+
+    runs: int  # that went with it
+
+
+@router.post("/v1/threads", status_code=201, response_model=ThreadObject, responses={201: NEXT})
 async def create(request: Request, body: CreateRequest | None = None) -> dict[str, Any]:
     """Begin a conversation."""
     door, key = door_of(request), key_of(request, "ask")
     return told(door.agent.store.threads.create(key.name))
 
 
-@router.get("/v1/threads")
+@router.get("/v1/threads", response_model=Page[ThreadObject])
 async def listed(
     request: Request,
     before: Annotated[str | None, Query(max_length=64)] = None,
@@ -51,16 +64,16 @@ async def listed(
     return {"object": "list", "data": list(map(told, found)), "has_more": len(found) == limit}
 
 
-@router.get("/v1/threads/{thread_id}")
+@router.get("/v1/threads/{thread_id}", response_model=ThreadObject)
 async def one(thread_id: ThreadId, request: Request) -> dict[str, Any]:
-    return told(thread_of(door_of(request), request, thread_id))
+    return told(thread_of(request, thread_id))
 
 
-@router.post("/v1/threads/{thread_id}/fork", status_code=201, responses={201: NEXT})
+@router.post("/v1/threads/{thread_id}/fork", status_code=201, response_model=ThreadObject, responses={201: NEXT})
 async def fork(thread_id: ThreadId, request: Request, body: ForkRequest | None = None) -> dict[str, Any]:
     """A conversation that begins as this one stands, or as it stood after one of its runs."""
     door, key = door_of(request), key_of(request, "ask")
-    thread_of(door, request, thread_id)
+    thread_of(request, thread_id)
     until = None
     if body is not None and body.run_id is not None:
         run = door.agent.store.run(body.run_id)
@@ -70,11 +83,11 @@ async def fork(thread_id: ThreadId, request: Request, body: ForkRequest | None =
     return told(door.agent.store.threads.fork(thread_id, until, key.name))
 
 
-@router.delete("/v1/threads/{thread_id}")
+@router.delete("/v1/threads/{thread_id}", response_model=ThreadDeleted)
 async def deleted(thread_id: ThreadId, request: Request) -> dict[str, Any]:
     """Remove a conversation and its runs, for good; what was forked from it goes on without them."""
     door = door_of(request)
-    thread_of(door, request, thread_id)
+    thread_of(request, thread_id)
     store = door.agent.store
     for summaries in (False, True):  # a summary ends with the run that asked for it
         for run in store.runs(RunFilter(thread_id=thread_id, summaries=summaries)):
@@ -90,11 +103,3 @@ async def deleted(thread_id: ThreadId, request: Request) -> dict[str, Any]:
 
 def told(thread: Thread) -> dict[str, Any]:
     return {"object": "thread", **asdict(thread)}
-
-
-def thread_of(door: Door, request: Request, thread_id: str) -> Thread:
-    """A thread that the request's key may see. Raises ``NotInLog``, as for one that does not exist."""
-    key, thread = key_of(request, "ask"), door.agent.store.threads.get(thread_id)
-    if thread.key != key.name and not key.may("admin"):
-        raise NotInLog(f"There is no thread {thread_id} in the log.")
-    return thread

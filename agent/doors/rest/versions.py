@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import asdict
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from fastapi import Request
 from pydantic import Field
 
-from agent.doors.rest.door import Door, door_of, key_of
-from agent.doors.rest.openapi import Body, router_of
+from agent.doors.door import Door
+from agent.doors.forms import Told, told_of
+from agent.doors.rest.caller import door_of, key_of
+from agent.doors.rest.openapi import Body, Listed, router_of
 from agent.policy import registry
 
 router = router_of("Versions")
@@ -20,7 +22,26 @@ class PromoteRequest(Body):
     force: bool = False  # also one that the gate rejected
 
 
-@router.get("/v1/versions")
+class VersionObject(told_of(registry.Version)):
+    """One set of weights."""
+
+    object: Literal["version"]
+
+
+class Versions(Listed[VersionObject]):
+    """All there are."""
+
+    promoted: str | None  # which answers; null: the base
+
+
+class Answering(Told):
+    """What answers."""
+
+    promoted: str | None  # null: the base
+    answers: str  # at this moment: a server may take a while
+
+
+@router.get("/v1/versions", response_model=Versions)
 async def listed(request: Request) -> dict[str, Any]:
     """Every version with what it was made from and what the gate said, and the one that answers."""
     home = permitted(request).settings.home
@@ -28,7 +49,7 @@ async def listed(request: Request) -> dict[str, Any]:
     return {"object": "list", "data": found, "promoted": registry.current(home).promoted}
 
 
-@router.post("/v1/versions/promote")
+@router.post("/v1/versions/promote", response_model=Answering)
 async def promote(body: PromoteRequest, request: Request) -> dict[str, Any]:
     """Let a version answer: new runs take it as soon as it is loaded, runs under way keep theirs."""
     door = permitted(request)
@@ -36,7 +57,7 @@ async def promote(body: PromoteRequest, request: Request) -> dict[str, Any]:
     return await answering(door)
 
 
-@router.post("/v1/versions/rollback")
+@router.post("/v1/versions/rollback", response_model=Answering)
 async def rollback(request: Request) -> dict[str, Any]:
     """Go back to the version that was promoted before, or to the base."""
     door = permitted(request)

@@ -18,7 +18,8 @@ import uvicorn
 from starlette.requests import Request
 from starlette.responses import StreamingResponse
 
-from agent.doors.rest.errors import SERVER, SOON, ApiError, response
+from agent.doors.errors import SERVER, SOON, ApiError
+from agent.doors.rest.errors import response
 from agent.doors.rest.streaming import first
 
 if TYPE_CHECKING:

@@ -10,12 +10,13 @@ import httpx
 import pytest
 import uvicorn
 from openai import AsyncOpenAI
+from starlette.types import ASGIApp
 
 from agent.context import Agent
+from agent.doors.conductor import conducting
+from agent.doors.door import Door, opened
 from agent.doors.keys import Keys
 from agent.doors.rest.app import create_app
-from agent.doors.rest.conductor import conducting
-from agent.doors.rest.door import Door, opened
 from agent.records import Path
 from agent.renewal import Renewed
 from agent.settings import Settings
@@ -43,6 +44,20 @@ async def until(condition: Callable[[], object], seconds: float) -> None:
 
 
 @asynccontextmanager
+async def serving(app: ASGIApp) -> AsyncIterator[str]:
+    """The address of an application's server, in this loop."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        server = uvicorn.Server(uvicorn.Config(app, log_level="warning", timeout_graceful_shutdown=1))
+        running = asyncio.create_task(server.serve(sockets=[listener]))
+        await until(lambda: server.started, 30)
+        try:
+            yield "http://{}:{}".format(*listener.getsockname())
+        finally:
+            server.should_exit = True
+            await running
+
+
+@asynccontextmanager
 async def listening(door: Door, keys: Keys, local: bool = True) -> AsyncIterator[str]:
     """The address of the door's server, in this loop."""
 
@@ -50,16 +65,8 @@ async def listening(door: Door, keys: Keys, local: bool = True) -> AsyncIterator
     async def opening() -> AsyncIterator[Door]:
         yield door
 
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        config = uvicorn.Config(create_app(opening, keys, local), log_level="warning", timeout_graceful_shutdown=1)
-        server = uvicorn.Server(config)
-        serving = asyncio.create_task(server.serve(sockets=[listener]))
-        await until(lambda: server.started, 30)
-        try:
-            yield "http://{}:{}".format(*listener.getsockname())
-        finally:
-            server.should_exit = True
-            await serving
+    async with serving(create_app(opening, keys, local)) as url:
+        yield url
 
 
 @pytest.fixture

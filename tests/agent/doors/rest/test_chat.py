@@ -301,7 +301,10 @@ async def test_models_are_listed_by_effort_and_found_by_name(door: Opening) -> N
     ("more", "param"),
     [
         ({"stroe": False}, "stroe"),
+        ({"seed": True}, "seed"),
         ({"memory": True}, "memory"),
+        ({"tool_choice": "required",
+          "tools": [{"type": "function", "function": {"name": "a", "parameters": {"type": 1}}}]}, "tools"),
         ({"response_format": {"type": "json_schema", "json_schema": {"name": "a", "schema": {"type": "objekt"}}}},
          "response_format.json_schema.schema"),
     ],

@@ -2,6 +2,7 @@
 
 import json
 import logging
+import re
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -32,6 +33,21 @@ async def test_where_there_are_keys_nobody_comes_in_without_one(door: Opening, h
     assert answer.status_code == 200
     assert opened.agent.store.run(answer.json()["ponder"]["run_id"]).metadata["key"] == "app"
     assert (await opened.http.get("/healthz")).json() == {"status": "ok"}
+
+
+async def test_the_description_of_the_api_is_open_and_comes_from_here_alone(door: Opening, home: Path) -> None:
+    create(home, "app", ["ask"], Limits())
+    opened = await door({}, local=False)
+    page = (await opened.http.get("/docs")).text
+    files = re.findall(r'(?:src|href)="([^"]+)"', page)
+    assert len(files) >= 3  # script, style, icon
+    for file in files:
+        assert (await opened.http.get(file)).status_code == 200
+    assert "://" not in page
+    described = (await opened.http.get("/openapi.json")).json()["paths"]
+    assert described["/v1/runs"]["post"]["security"] == [{"HTTPBearer": []}]
+    assert "security" not in described["/healthz"]["get"]
+    assert (await opened.http.get("/docs/files/../../v1/runs")).status_code == 401
 
 
 async def test_a_key_that_has_expired_says_when(door: Opening, home: Path) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 from prometheus_client.parser import text_string_to_metric_families as families
 
 from agent.doors.keys import Limits, create
-from agent.doors.rest.metrics import forget_dead
+from agent.doors.metrics import forget_dead
 from tests.agent.doors.rest.conftest import Open, Opening
 from tests.agent.doors.rest.test_chat import ASKED, streamed
 from tests.agent.doors.rest.test_entrance import bearer

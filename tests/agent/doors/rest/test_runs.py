@@ -7,14 +7,17 @@ from typing import Any
 
 import httpx
 import pytest
+from pydantic import TypeAdapter
 
 from agent.doors.keys import Limits, create
+from agent.doors.telling import Happening
 from tests.agent.doors.rest.conftest import Open, Opening, until
 from tests.agent.doors.rest.test_entrance import bearer
 from tests.agent.scripted import ROOT_SEED, Say, call, forever, model_of
-from tests.agent.test_approval import letterbox
+from tests.agent.test_approval import FORM, greet, letterbox
 
 ASKED: dict[str, Any] = {"question": "How many pens?", "effort": "low", "seed": ROOT_SEED}
+HAPPENING: TypeAdapter[Any] = TypeAdapter(Happening)
 
 
 async def started(opened: Open, **more: Any) -> dict[str, Any]:
@@ -24,7 +27,7 @@ async def started(opened: Open, **more: Any) -> dict[str, Any]:
 
 
 async def told(opened: Open, run_id: str, after: int | None = None, most: int = 1_000) -> list[tuple[str | None, Any]]:
-    """The events of a run with their ids, as a client hears them."""
+    """The events of a run with their ids, as a client hears them, each of the form that the document says."""
     headers = {} if after is None else {"Last-Event-ID": str(after)}
     heard, number = [], None
     async with opened.http.stream("GET", f"/v1/runs/{run_id}/events", headers=headers) as answer:
@@ -33,6 +36,7 @@ async def told(opened: Open, run_id: str, after: int | None = None, most: int = 
             number = line.removeprefix("id: ") if line.startswith("id: ") else number
             if line.startswith("data: "):
                 heard.append(json.loads(line.removeprefix("data: ")))
+                HAPPENING.validate_python(heard[-1])
             if not line and heard:
                 heard[-1] = heard[-1] if isinstance(heard[-1], tuple) else (number, heard[-1])
                 number = None
@@ -280,13 +284,31 @@ async def test_a_call_waits_until_somebody_says_whether_it_is_made(door: Opening
     word = {"path": [0], "index": 0, "approve": approve, "comment": "" if approve else "not today"}
     assert (await opened.http.post(place, json=word)).status_code == 200
     heard = await told(opened, run["run_id"])
-    assert ("approval.given" in kinds(heard)) or heard[-1][1]["run"]["status"] == "finished"
+    assert kinds(heard).count("approval.given") == 1
+    assert heard[-1][1]["run"]["status"] == "finished"
     assert posted == (["Dear Ann"] if approve else [])
     tree = (await opened.http.get(f"/v1/runs/{run['run_id']}/tree")).json()["data"]
     said = tree[0]["tool_results"][0]
     assert said["output"] == "posted" if approve else said["error"].endswith("It was not made: not today.")
     assert (await opened.http.post(place, json=word)).status_code == 404
     assert (await opened.http.get(place)).json()["data"] == []
+
+
+async def test_what_a_tool_wants_to_know_is_asked_with_a_form_that_has_to_be_filled(door: Opening) -> None:
+    opened = await door({(0,): call("greet")}, greet)
+    run = await started(opened)
+    [needed] = await waits(opened, run["run_id"])
+    assert needed["form"] == FORM
+    place, word = f"/v1/runs/{run['run_id']}/approvals", {"path": [0], "approve": True}
+    wrong = await opened.http.post(place, json=word | {"content": {"name": 7}})
+    assert (wrong.status_code, wrong.json()["error"]["param"]) == (400, "content")
+    assert "name: 7 is not of type 'string'." in wrong.json()["error"]["message"]
+    right = await opened.http.post(place, json=word | {"content": {"name": "Ann"}})
+    assert right.status_code == 200
+    assert "Ann" not in right.text
+    await told(opened, run["run_id"])
+    tree = (await opened.http.get(f"/v1/runs/{run['run_id']}/tree")).json()["data"]
+    assert tree[0]["tool_results"][0]["output"] == "Hello, Ann."
 
 
 async def test_nobody_else_may_say_it(door: Opening, home: Path) -> None:

@@ -17,7 +17,7 @@ from agent.records import Run
 from agent.run import LEFT
 
 KEPT, KEPT_SECONDS = 256, 300.0  # runs that have ended, of which is told what happened in them
-_log = logging.getLogger("ponder.rest")
+_log = logging.getLogger("ponder.doors")
 
 
 @dataclass(slots=True)

@@ -6,9 +6,9 @@ from contextlib import AsyncExitStack
 
 import pytest
 
+from agent.doors.admission import Admission
+from agent.doors.errors import ApiError
 from agent.doors.keys import Key, Limits
-from agent.doors.rest.admission import Admission
-from agent.doors.rest.errors import ApiError
 from agent.store import Store
 
 FREE = Key("app", "")

@@ -16,7 +16,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, gene
 from prometheus_client.multiprocess import MultiProcessCollector, mark_process_dead
 
 if TYPE_CHECKING:
-    from agent.doors.rest.admission import Admission
+    from agent.doors.admission import Admission
     from agent.records import Run
 
 FOLDER = "PROMETHEUS_MULTIPROC_DIR"  # read by Prometheus' client when it is imported

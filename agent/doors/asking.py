@@ -30,7 +30,7 @@ class Approvals:
 
     def waiting(self, run_id: str) -> list[ApprovalNeeded]:
         """The calls of a run that wait, in the order in which they were met."""
-        return [needed for (run, _, _), (needed, _) in self._waiting.items() if run == run_id]
+        return [needed for (run, _, _), (needed, word) in self._waiting.items() if run == run_id and not word.done()]
 
     def give(self, run_id: str, path: Path, index: int, word: Approval) -> bool:
         """Whether that call was waiting for it."""

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import fields
-from typing import Any
+from typing import Any, Literal, Union, get_type_hints
 
+from pydantic import create_model
 from pydantic_core import to_jsonable_python
 
 from agent import events
+from agent.doors.forms import Told, told_of
 from agent.events import Event
-from agent.records import Node, Run
+from agent.records import Node, Path, Run
 from agent.search.strategy import OPEN
+from verifiers.verdict import Verdict
 
 NAMES: dict[type[Any], str] = {
     events.RunStarted: "run.started",
@@ -29,6 +32,64 @@ NAMES: dict[type[Any], str] = {
     events.Selected: "candidate.selected",
     events.Finished: "run.finished",
 }
+LATER = {"run.finished": ("run.interrupted",)}  # what it is called where the server was ended in the middle
+
+Status = Literal["running", "interrupted", "finished", "failed", "cancelled"]
+
+
+class RunObject(told_of(Run, "nodes", "supplied")):
+    """A question, how it was gone about, and what came of it."""
+
+    object: Literal["run"]
+    status: Status  # interrupted: the server was ended in the middle of it
+
+
+class Drawn(Told):
+    """How much was sampled for a node, and how."""
+
+    prompt_tokens: int
+    sampled_tokens: int
+    cached_prompt_tokens: int
+    mean_logprob: float | None
+    finish_reason: str
+    seed: int
+    temperature: float
+    first_token_seconds: float
+    total_seconds: float
+    not_trainable: str | None
+
+
+class NodeObject(told_of(Node, "sample")):
+    """A step of an attempt."""
+
+    sample: Drawn
+
+
+class Candidate(Told):
+    """An attempt that came to an end."""
+
+    path: Path
+    chosen: bool
+    ending: str
+    answer: str
+    thought: str
+    steps: int
+    tool_calls: int
+    sampled_tokens: int
+    verdicts: list[Verdict]
+
+
+def happening_of(event: type, *names: str) -> type[Told]:
+    """The form in which an event is told of."""
+    own: dict[str, Any] = {"type": (Literal[names], ...)}
+    if "run" in get_type_hints(event):
+        own["run"] = RunObject, ...
+    return create_model(event.__name__, __base__=told_of(event, "run"), __doc__=event.__doc__, **own)
+
+
+Happening: Any = Union[  # noqa: UP007  as many as there are
+    tuple(happening_of(event, name, *LATER.get(name, ())) for event, name in NAMES.items())
+]
 
 
 def event_told(event: Event) -> dict[str, Any]:
@@ -36,7 +97,9 @@ def event_told(event: Event) -> dict[str, Any]:
     told = {each.name: getattr(event, each.name) for each in fields(event)}
     if "run" in told:
         told["run"] = run_told(told["run"])
-    name = "run.interrupted" if told.get("run", {}).get("status") == "interrupted" else NAMES[type(event)]
+    name = NAMES[type(event)]
+    if isinstance(event, events.Finished) and event.run.status == "interrupted":
+        [name] = LATER[name]
     return {"type": name, **to_jsonable_python(told)}
 
 

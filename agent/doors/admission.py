@@ -14,8 +14,8 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
+from agent.doors.errors import SERVER, ApiError
 from agent.doors.keys import Key
-from agent.doors.rest.errors import SERVER, ApiError
 from agent.errors import RunUnderWay
 
 if TYPE_CHECKING:
