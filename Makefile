@@ -13,7 +13,10 @@ BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 INSTALL := $(PIP) install -qq --constraint constraints.txt
 TORCH := torch==2.13.0
-IN_NODE := openai@7.57.0 @sparticuz/chromium@147.0.0 puppeteer-core@24.43.1
+IN_NODE := openai@7.57.0 @sparticuz/chromium@147.0.0 puppeteer-core@24.43.1 \
+  @modelcontextprotocol/conformance@0.2.0-alpha.12 @modelcontextprotocol/inspector@2.12.0 \
+  @modelcontextprotocol/server-filesystem@2026.8.31 @modelcontextprotocol/server-memory@2026.8.31 \
+  @modelcontextprotocol/server-everything@2026.8.31
 CPU_WHEELS := https://download.pytorch.org/whl/cpu
 
 help:  ## list the targets
@@ -91,12 +94,13 @@ gpu: | .venv/bin/python  ## instead of the CPU set-up, on a machine with an NVID
 	  "PyTorch sees no GPU here. On the machine that has one: make clean gpu")'
 	@touch .venv/installed-gpu .venv/installed-local  # so that `ask` and `test` leave its packages as they are
 
-# Where there is a node: OpenAI's client for JavaScript, which the REST door is tried with too, and a browser.
+# Where there is a node: OpenAI's client for JavaScript, which the REST door is tried with too, a browser, and the suite
+# that says whether the MCP door keeps to the protocol.
 .venv/installed-clients: | .venv/bin/python
 	@mkdir -p .venv/clients
-	@command -v npm >/dev/null || echo 'No npm: nothing is tried with the JavaScript client and in a browser.'
-	@! command -v npm >/dev/null || timeout 120 npm install --silent --no-fund --no-audit --prefix .venv/clients $(IN_NODE) \
-	  || echo 'The npm registry does not answer: nothing is tried with the JavaScript client and in a browser.'
+	@command -v npm >/dev/null || echo 'No npm: nothing is tried with the JavaScript client, in a browser and with the suite of MCP.'
+	@! command -v npm >/dev/null || timeout 300 npm install --silent --no-fund --no-audit --prefix .venv/clients $(IN_NODE) \
+	  || echo 'The npm registry does not answer: nothing is tried with the JavaScript client, in a browser and with the suite of MCP.'
 	@touch $@
 
 constraints:  ## resolve constraints.txt anew (needs uv)

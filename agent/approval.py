@@ -1,4 +1,5 @@
-"""A person is asked before a call is made: where its tool says so, or where it may have happened already.
+"""A person is asked before a call is made: where its tool says so, where it may have happened already, or where the
+words of another MCP server may have led to it; and in the middle of one, where a tool wants to know something.
 
 Asked through whatever door the person is at; where there is nobody to ask, the call is not made and the model is told.
 Called by ``react``.
@@ -7,19 +8,24 @@ Called by ``react``.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from fnmatch import fnmatchcase
 from typing import Any
 
 from agent.context import RunContext
 from agent.events import ApprovalGiven, ApprovalNeeded
 from agent.records import Path, Run
+from tools.person import PATIENCE, Form
+from tools.tool import Tool
 from tools.toolbox import clean
 
-PATIENCE = 600.0  # seconds that a person has
 ASKS = "Calls of this tool are made only when a person agrees."
 INTERRUPTED = "This call was interrupted and may have happened already."
+LED = "What {servers} said before may have led to this call."
 NOBODY = "there was nobody to ask"
+WANTS = "The server of {name} asks: {message}"
+MESSAGE = 1_000  # characters of what a tool asks a person
 LATE = f"nobody answered within {PATIENCE:g} seconds"
 
 
@@ -29,16 +35,25 @@ class Approval:
 
     approved: bool
     comment: str = ""  # for the model, where the call is not to be made
+    content: Mapping[str, Any] = field(default_factory=dict)  # what was filled in, where there is a form; never logged
 
 
 Approver = Callable[[Run, ApprovalNeeded], Awaitable[Approval]]
 
 
-async def approval_of(context: RunContext, path: Path, index: int, name: str, arguments: Any, why: str) -> Approval:
+async def approval_of(
+    context: RunContext,
+    path: Path,
+    index: int,
+    name: str,
+    arguments: Any,
+    why: str,
+    form: Mapping[str, Any] | None = None,
+) -> Approval:
     """What a person says to a call. The run's time stands still meanwhile."""
     if context.approver is None:
         return Approval(False, NOBODY)
-    needed = ApprovalNeeded(path, index, name, arguments, why)
+    needed = ApprovalNeeded(path, index, name, arguments, why, form)
     context.emit(needed)
     with context.meter.stopped():
         try:
@@ -46,9 +61,51 @@ async def approval_of(context: RunContext, path: Path, index: int, name: str, ar
                 given = await context.approver(context.run, needed)
         except TimeoutError:
             given = Approval(False, LATE)
-    given = Approval(given.approved, clean(given.comment))
+    given = replace(given, comment=clean(given.comment))
     context.emit(ApprovalGiven(path, index, given.approved, given.comment))
     return given
+
+
+def person_of(context: RunContext, path: Path, index: int, name: str, arguments: Any) -> Form | None:
+    """Who can be asked in the middle of a call; None where there is nobody."""
+    if context.approver is None:
+        return None
+
+    async def asked(message: str, schema: Mapping[str, Any]) -> Mapping[str, Any] | None:
+        why = WANTS.format(name=name, message=clean(message)[:MESSAGE])
+        given = await approval_of(context, path, index, name, arguments, why, schema)
+        return given.content if given.approved else None
+
+    return asked
+
+
+def permitted(tools: Iterable[Tool], approvals: Mapping[str, str]) -> list[Tool]:
+    """Those that may be called at all, with what was set for each; of two patterns that fit the first counts."""
+    found = []
+    for tool in tools:
+        said = next((said for pattern, said in approvals.items() if fnmatchcase(tool.name, pattern)), None)
+        if said != "never":
+            found.append(replace(tool, asks=said == "ask", trusted=said == "always") if said else tool)
+    return found
+
+
+def why_asked(context: RunContext, path: Path, index: int, tool: Tool) -> str:
+    """Why a person is asked before a call; "" where nobody is."""
+    if (path, index) in context.interrupted and not tool.idempotent:
+        return INTERRUPTED
+    if tool.asks:
+        return tool.why_asks or ASKS
+    if tool.idempotent or tool.trusted:
+        return ""
+    others = read_before(context, path) - {"", tool.origin}
+    return LED.format(servers=", ".join(sorted(others))) if others else ""
+
+
+def read_before(context: RunContext, path: Path) -> set[str]:
+    """The MCP servers whose words the attempt has read before that node; "" for tools that are not theirs."""
+    found = context.agent.toolbox.find
+    results = (result for node in context.trajectory(path[:-1]) for result in node.tool_results)
+    return {tool.origin for result in results if (tool := found(result.name)) is not None}
 
 
 def refusal(why: str, given: Approval) -> str:

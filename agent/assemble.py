@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import logging
 import sqlite3
 from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import replace
-from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
 CHECKPOINTS = "checkpoints.sqlite"
 MINI = Path(__file__).parent / "policy" / "mini"
+_log = logging.getLogger("ponder.assemble")
 SUMS_UP = 8192  # tokens of context from which on a model is asked for summaries
 
 
@@ -38,6 +39,7 @@ async def assemble(settings: Settings) -> AsyncIterator[Agent]:
     """An agent that is ready to be asked, until the block ends."""
     from agent import thresholds
     from agent.context import Agent
+    from agent.mcp_tools import mcp_tools
     from agent.system_prompt import open_prompt
     from tools.toolbox import Toolbox
 
@@ -48,7 +50,7 @@ async def assemble(settings: Settings) -> AsyncIterator[Agent]:
         policy = await policy_of(settings)
         stack.push_async_callback(policy.close)
         theirs = [tool for server in settings.mcp_servers for tool in await mcp_tools(stack, settings, server)]
-        tools = [*own_tools(settings), *allowed(settings, theirs)]
+        tools = [*own_tools(settings), *theirs]
         add_strategies(settings)
         judge = policy
         if settings.judge is not None and needs_judge(settings):
@@ -230,6 +232,7 @@ def names_folder(model: str | None) -> bool:
 
 def own_tools(settings: Settings) -> list[Tool]:
     """Calculator, Python, search where something is indexed, and the person's own."""
+    from agent.approval import permitted
     from tools.calculator import calculator
     from tools.python import python_tool
     from tools.toolbox import Toolbox
@@ -241,16 +244,7 @@ def own_tools(settings: Settings) -> list[Tool]:
 
         with suppress(IndexNotFound):  # a first indexing that was interrupted or found nothing
             tools.append(search_tool(open_retriever(settings), settings.passages))
-    return allowed(settings, [*tools, *(Toolbox.load(spec) for spec in settings.tools)])
-
-
-def allowed(settings: Settings, tools: Iterable[Tool]) -> list[Tool]:
-    """Those that may be called, each asking a person first where that was set; of two patterns the first counts."""
-    found = []
-    for tool in tools:
-        said = next((said for name, said in settings.approvals.items() if fnmatchcase(tool.name, name)), None)
-        found += [] if said == "never" else [replace(tool, asks=said == "ask") if said else tool]
-    return found
+    return permitted([*tools, *(Toolbox.load(spec) for spec in settings.tools)], settings.approvals)
 
 
 def sandbox_of(settings: Settings) -> Sandbox:
@@ -282,15 +276,6 @@ def open_reranker(settings: Settings) -> Reranker | None:
     from retrieval import rerank
 
     return None if settings.reranker is None else rerank.open_reranker(settings.reranker)
-
-
-async def mcp_tools(stack: AsyncExitStack, settings: Settings, name: str) -> list[Tool]:
-    """A server's tools, its name before theirs: two servers may both have a ``search``."""
-    from tools.mcp_client import connect
-
-    server = settings.mcp_servers[name]
-    program = connect(server.command, server.args, server.env, folder=server.folder)
-    return [replace(tool, name=f"{name}_{tool.name}"[:64]) for tool in await stack.enter_async_context(program)]
 
 
 def add_strategies(settings: Settings) -> None:

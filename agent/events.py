@@ -48,7 +48,8 @@ class ApprovalNeeded:
     index: int  # which of the node's calls
     name: str
     arguments: Mapping[str, Any] | str  # as the model wrote them
-    why: str  # a sentence
+    why: str  # a sentence; what the tool wants to know, where it asks in the middle of its call
+    form: Mapping[str, Any] | None = None  # the JSON schema of what it wants to know
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,7 +19,7 @@ from langgraph.graph.state import CompiledStateGraph
 from langgraph.runtime import Runtime
 
 from agent import events
-from agent.approval import ASKS, INTERRUPTED, approval_of, refusal
+from agent.approval import approval_of, person_of, refusal, why_asked
 from agent.context import RunContext
 from agent.drawing import sample_node, turn_before
 from agent.policy.policy import ContextTooLong
@@ -27,7 +27,7 @@ from agent.prompting import broke_off, repair_text
 from agent.records import Ending, Node, Path
 from agent.state import ACTED, AGAIN, OVER, REPAIRABLE, AttemptState, path_of
 from tools.search import numbered
-from tools.tool import Tool, ToolResult
+from tools.tool import ToolResult
 from tools.toolbox import clean
 
 RETRIES = 3  # steps of an attempt that may break off half way
@@ -140,14 +140,8 @@ async def call_tool(context: RunContext, path: Path, index: int, call: Mapping[s
     context.meter.tool_calls += 1
     context.agent.store.started_tool(context.run.run_id, path, index, name, arguments)
     context.emit(events.ToolStarted(path, index, name, arguments))
-    return await context.agent.toolbox.call(name, arguments, deadline_seconds=context.meter.seconds_left)
-
-
-def why_asked(context: RunContext, path: Path, index: int, tool: Tool) -> str:
-    """Why a person is asked before a call; "" where nobody is."""
-    if (path, index) in context.interrupted and not tool.idempotent:
-        return INTERRUPTED
-    return ASKS if tool.asks else ""
+    person = person_of(context, path, index, name, arguments)
+    return await context.agent.toolbox.call(name, arguments, context.meter.seconds_left, person)
 
 
 def renumbered(results: Sequence[ToolResult], before: int) -> list[ToolResult]:

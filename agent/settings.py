@@ -15,26 +15,18 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, Field, SecretStr, ValidationError
+from pydantic import AfterValidator, Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, EnvSettingsSource, SettingsConfigDict
 from pydantic_settings.exceptions import SettingsError as UnreadableEnvironment
 
 from agent.effort import EffortName
 from agent.errors import SettingsError
 from agent.files import write_private
+from agent.mcp_servers import McpServer, entries
 from agent.system_prompt import DEFAULT
 
 FILE_NAME = "ponder.toml"
 Permission = Literal["always", "ask", "never"]  # whether a tool's calls are made; "never": it is not offered
-
-
-class McpServer(BaseModel, frozen=True, extra="forbid"):
-    """A program that offers tools over MCP on its standard input and output."""
-
-    command: str
-    args: tuple[str, ...] = ()
-    env: dict[str, str] = Field(default_factory=dict)
-    folder: Path | None = None  # where it is started; in ponder.toml, the file's own folder unless it says another
 
 
 def home_folder() -> Path:
@@ -85,7 +77,8 @@ class Settings(BaseSettings):
     strategies: tuple[str, ...] = ()
     tasks: tuple[str, ...] = ()
     rewards: tuple[str, ...] = ()  # or a file like verifiers/reward.toml
-    mcp_servers: dict[str, McpServer] = Field(default_factory=dict)  # by the name that prefixes their tools
+    # By the name that prefixes their tools; those of ``mcp.json`` in the home are there too.
+    mcp_servers: dict[Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,32}$")], McpServer] = Field(default_factory=dict)
 
 
 def read_settings(folder: Path | None = None, flags: Mapping[str, Any] | None = None) -> tuple[Settings, str | None]:
@@ -186,7 +179,10 @@ def anchored(folder: Path, values: dict[str, Any]) -> dict[str, Any]:
 
 def _merge(file: Path | None, values: dict[str, Any], flags: dict[str, Any]) -> Settings:
     try:
-        return Settings(**(values | EnvSettingsSource(Settings)() | flags))
+        given = values | EnvSettingsSource(Settings)() | flags
+        if (known := entries(home_folder())) and isinstance(given.get("mcp_servers", {}), dict):
+            given["mcp_servers"] = known | given.get("mcp_servers", {})
+        return Settings(**given)
     except UnreadableEnvironment as error:
         raise SettingsError(f"A PONDER_ variable is not valid JSON: {error}.") from error
     except ValidationError as error:

@@ -23,7 +23,8 @@ from agent import errors
 from agent.claim import claimed, claimed_at
 from agent.database import Database
 from agent.memories import Memories
-from agent.packing import pack_ids, shared_length, unpack_ids
+from agent.packing import pack_ids, shared_length
+from agent.prefixes import base_of, chain, sequence, with_tokens
 from agent.records import Feedback, Node, Path, Run, Sample
 from agent.requests import Requests
 from agent.rows import (
@@ -39,6 +40,7 @@ from agent.rows import (
     run_from,
     run_row,
 )
+from agent.spending import Spending, keep_spent
 from agent.threads import Threads
 from tools.tool import ToolResult
 from verifiers.verdict import Verdict
@@ -88,30 +90,7 @@ class StartedTool:
     started_at: str  # ISO 8601, UTC
 
 
-@dataclass(frozen=True, slots=True)
-class Used:
-    """What one key's runs came to."""
-
-    key: str
-    runs: int
-    prompt_tokens: int
-    tokens: int  # sampled, or read by verifiers
-    seconds: float
-    cost: float
-
-
 COVERS = "EXISTS (SELECT 1 FROM json_each(metadata, '$.summary_of') WHERE value"
-# What runs used, by key and day; and how that of deleted ones is kept.
-USED = """
-    coalesce(json_extract(metadata, '$.key'), '') AS key, substr(started_at, 1, 10) AS day, count(*) AS runs,
-    coalesce(sum(json_extract(usage, '$.prompt_tokens')), 0) AS prompt_tokens,
-    coalesce(sum(json_extract(usage, '$.sampled_tokens') + json_extract(usage, '$.verifier_tokens')), 0) AS tokens,
-    coalesce(sum(json_extract(usage, '$.seconds')), 0) AS seconds,
-    coalesce(sum(json_extract(usage, '$.cost')), 0) AS cost"""
-SPEND = f"INSERT INTO spent SELECT {USED} FROM runs"
-ADDED = """
-    ON CONFLICT DO UPDATE SET runs = runs + excluded.runs, prompt_tokens = prompt_tokens + excluded.prompt_tokens,
-        tokens = tokens + excluded.tokens, seconds = seconds + excluded.seconds, cost = cost + excluded.cost"""
 RECENT = 64  # nodes whose tokens are kept in memory, for the prompts that build on them
 
 
@@ -169,6 +148,11 @@ class Store:
         return Memories(self._database)
 
     @property
+    def spending(self) -> Spending:
+        """What runs have used."""
+        return Spending(self._database)
+
+    @property
     def requests(self) -> Requests:
         """Requests of doors that name themselves."""
         return Requests(self._database)
@@ -204,8 +188,8 @@ class Store:
             if logged is not None:
                 return _same_draw(run_id, logged, node)
             prompt = node.sample.prompt_token_ids
-            base = _base(db, run, node)
-            known = () if base is None else self._recent.get((run_id, base)) or _sequence(db, base)
+            base = base_of(db, run, node.parent)
+            known = () if base is None else self._recent.get((run_id, base)) or sequence(db, base)
             shared = shared_length(prompt, known)
             row = {"base": base if shared else None, "shared": shared, "suffix": pack_ids(prompt[shared:])}
             key = _insert(db, "nodes", {"run": run, **row, **node_row(node)})
@@ -267,7 +251,7 @@ class Store:
         condition, values = which.where()
         with self._database.transaction() as db:
             covering = f"{COVERS} IN (SELECT run_id FROM runs WHERE {condition}))"
-            db.execute(f"{SPEND} WHERE ({condition}) OR {covering} GROUP BY 1, 2 {ADDED}", [*values, *values])
+            keep_spent(db, f"({condition}) OR {covering}", [*values, *values])
             db.execute(f"DELETE FROM runs WHERE {covering}", values)
             deleted = db.execute(f"DELETE FROM runs WHERE {condition}", values).rowcount
         self._database.empty_write_ahead_log()
@@ -331,18 +315,6 @@ class Store:
             StartedTool(path_from(path), index, name, json.loads(given), at) for path, index, name, given, at in rows
         ]
 
-    def used(self, since: str, by: str | None = None) -> list[Used]:
-        """What keys have used since then, by name; of one of them where ``by`` names it. "" is who had no key."""
-        query = f"""
-            SELECT key, sum(runs) AS runs, sum(prompt_tokens) AS prompt_tokens, sum(tokens) AS tokens,
-                sum(seconds) AS seconds, sum(cost) AS cost
-            FROM (
-                SELECT {USED} FROM runs WHERE started_at >= ?1 GROUP BY 1, 2
-                UNION ALL SELECT * FROM spent WHERE day >= substr(?1, 1, 10)
-            ) WHERE ?2 IS NULL OR key = ?2 GROUP BY key ORDER BY key"""
-        with self._database.snapshot() as db:
-            return [Used(**row) for row in db.execute(query, [since, by])]
-
     def feedback(self, run_id: str) -> list[Feedback]:
         """What was said of a run, oldest first."""
         with self._database.snapshot() as db:
@@ -393,7 +365,7 @@ def _node_key(db: sqlite3.Connection, run_id: str, path: Path) -> int:
 
 def _node_at(db: sqlite3.Connection, run: int, path: Path) -> Node | None:
     row = db.execute("SELECT id FROM nodes WHERE run = ? AND path = ?", [run, path_text(path)]).fetchone()
-    return None if row is None else list(_nodes(db, _chain(db, row["id"])))[-1]
+    return None if row is None else list(_nodes(db, chain(db, row["id"])))[-1]
 
 
 def _same_draw(run_id: str, logged: Node, node: Node) -> Node:
@@ -419,47 +391,8 @@ def _save_results(db: sqlite3.Connection, node: int, results: Sequence[ToolResul
     )
 
 
-# --- prompts as a tree ------------------------------------------------------------------------------------------------
-
-
-def _base(db: sqlite3.Connection, run: int, node: Node) -> int | None:
-    """The row that a node's prompt builds on: its parent's, or the run's first where it has none."""
-    query = (
-        "SELECT coalesce((SELECT id FROM nodes WHERE run = ? AND path = ?), (SELECT min(id) FROM nodes WHERE run = ?))"
-    )
-    (base,) = db.execute(query, [run, path_text(node.parent), run]).fetchone()
-    return base
-
-
-def _sequence(db: sqlite3.Connection, node: int) -> tuple[int, ...]:
-    """A node's prompt and sample together."""
-    *_, (_, prompt, tokens) = _with_tokens(_chain(db, node))
-    return prompt + tokens
-
-
-def _chain(db: sqlite3.Connection, node: int) -> Iterable[sqlite3.Row]:
-    """The rows that a node's prompt is made of, its own last. A base is always older, so its key is smaller."""
-    query = """
-        WITH RECURSIVE chain (id, base) AS (
-            SELECT id, base FROM nodes WHERE id = ?
-            UNION ALL SELECT nodes.id, nodes.base FROM nodes JOIN chain ON nodes.id = chain.base
-        )
-        SELECT nodes.* FROM nodes JOIN chain USING (id) ORDER BY id"""
-    return db.execute(query, [node]).fetchall()
-
-
-def _with_tokens(rows: Iterable[sqlite3.Row]) -> Iterator[tuple[sqlite3.Row, tuple[int, ...], tuple[int, ...]]]:
-    """Each row with its whole prompt and its sampled tokens; a row's base comes before it."""
-    sequences: dict[int | None, tuple[int, ...]] = {None: ()}
-    for row in rows:
-        prompt = sequences[row["base"]][: row["shared"]] + unpack_ids(row["suffix"])
-        tokens = unpack_ids(row["token_ids"])
-        sequences[row["id"]] = prompt + tokens
-        yield row, prompt, tokens
-
-
 def _nodes(db: sqlite3.Connection, rows: Iterable[sqlite3.Row]) -> Iterator[Node]:
     query = "SELECT result FROM tool_calls WHERE node = ? AND result IS NOT NULL ORDER BY position"
-    for row, prompt, tokens in _with_tokens(rows):
+    for row, prompt, tokens in with_tokens(rows):
         results = tuple(result_from(packed) for (packed,) in db.execute(query, [row["id"]]))
         yield node_from(row, prompt, tokens, results)

@@ -1,4 +1,4 @@
-"""The tools of one MCP server that runs as a child process (stdio), as Tools of this package.
+"""The tools of one MCP server as Tools of this package.
 
 Not a server (that is one of the agent's doors), and no resources, prompts or sampling. What the server writes is data:
 its names are checked, its texts are cleaned and bounded, its hints decide nothing. The server's program itself is not
@@ -7,121 +7,73 @@ sandboxed: start only what the person chose.
 
 from __future__ import annotations
 
-import asyncio
-import os
+import json
 import re
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
-from functools import partial
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, TextIO
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from typing import TYPE_CHECKING, Any
 
 import pydantic_core
-from pydantic import RootModel
+from pydantic import BaseModel, Field, RootModel, ValidationError
 
-from tools.tool import Call, Tool, ToolError, ToolSetupError
+from retrieval.passage import Passage
+from tools.mcp_connection import Connection, MCPServerError, Server
+from tools.search import numbered
+from tools.tool import Call, Tool, ToolError, ToolOutput
 from tools.toolbox import clean
 
 if TYPE_CHECKING:
-    from mcp import Client, StdioServerParameters
+    from mcp import Client
     from mcp.types import CallToolResult
     from mcp.types import Tool as ServerTool
 
 MAX_PAGES = 100  # of a listing, so that a server cannot list for ever
+MAX_TOOLS = 128  # that function calling takes at once
 MAX_DESCRIPTION = 1_000  # characters of a tool's description
-_STOP_SECONDS = 10.0  # the SDK closes standard input, waits 2 s, terminates, waits 2 s, kills
-
-
-class MCPServerError(ToolSetupError):
-    """An MCP server that cannot be used; the message is one sentence that says what to do."""
+MAX_SCHEMA = 20_000  # characters of a tool's schema: it stands in every prompt
 
 
 class Arguments(RootModel[dict[str, Any]]):
     """Any JSON object: the server validates it against the schema that the model was shown."""
 
 
-@asynccontextmanager
-async def connect(
-    command: str,
-    args: Sequence[str] = (),
-    env: Mapping[str, str] | None = None,
-    timeout_seconds: float = 30.0,
-    folder: Path | None = None,
-) -> AsyncIterator[list[Tool]]:
-    """Start the server, hold its tools for as long as the block lasts, and stop it.
+@dataclass(frozen=True, slots=True)
+class Offer:
+    """What a server offers: tools that a model can be given, and why others cannot."""
 
-    It is started in ``folder``, by default in the current one. It sees a minimal environment (HOME, PATH, USER and the
-    like) and ``env``. ``timeout_seconds`` bounds the start and each call. The tools may be called from any task of this
-    event loop.
+    tools: Sequence[Tool]
+    refused: Mapping[str, str]  # by the server's name for it, a sentence
+
+
+@asynccontextmanager
+async def connect(server: Server, seconds: float = 30.0, allowed: Sequence[str] = ("*",)) -> AsyncIterator[Offer]:
+    """Connect to the server, hold its tools for as long as the block lasts, and let it go.
+
+    ``seconds`` bound the start and each call. ``allowed``: patterns of the server's names of tools. The tools may be
+    called from any task of this event loop.
 
     Raises MCPServerError: it cannot be started, does not answer in time, or does not speak MCP.
     """
-    ready: asyncio.Future[list[Tool]] = asyncio.get_running_loop().create_future()
-    done = asyncio.Event()
-    # The SDK's task groups live in a task of their own: what the caller's block raises reaches the caller as it is.
-    program = partial(_parameters, command, args, env, folder)
-    server = asyncio.ensure_future(_serve(program, timeout_seconds, ready, done))
+    connection = Connection(server, seconds)
     try:
-        await asyncio.wait({server, ready}, timeout=timeout_seconds, return_when=asyncio.FIRST_COMPLETED)
-        if not ready.done():
-            raise _start_error(server, command, timeout_seconds)
-        yield ready.result()
+        yield offer(await _listed(await connection.open()), connection, seconds, allowed)
     finally:
-        done.set()
-        if not ready.done():
-            server.cancel()
-        await asyncio.wait({server}, timeout=_STOP_SECONDS)
-        if server.done() and not server.cancelled():
-            server.exception()  # a server that fails while it stops has nothing left to lose
-
-
-async def _serve(
-    program: Callable[[], StdioServerParameters],
-    timeout_seconds: float,
-    ready: asyncio.Future[list[Tool]],
-    done: asyncio.Event,
-) -> None:
-    """Hold the connection until ``done``; its tools are the result of ``ready``."""
-    from mcp import Client
-    from mcp.client.stdio import stdio_client
-
-    with _nowhere() as log:  # a server's log would land in the middle of the screen
-        async with Client(stdio_client(program(), log), read_timeout_seconds=timeout_seconds) as client:
-            ready.set_result(_tools(client, await _listed(client), timeout_seconds))
-            await done.wait()
-
-
-def _parameters(
-    command: str, args: Sequence[str], env: Mapping[str, str] | None, folder: Path | None
-) -> StdioServerParameters:
-    from mcp import StdioServerParameters
-
-    return StdioServerParameters(command=command, args=list(args), env=dict(env or {}), cwd=folder)
-
-
-def _nowhere() -> TextIO:
-    return open(os.devnull, "w")
-
-
-def _start_error(server: asyncio.Future[None], command: str, timeout_seconds: float) -> MCPServerError:
-    cause = server.exception() if server.done() and not server.cancelled() else None
-    while isinstance(cause, BaseExceptionGroup):
-        cause = cause.exceptions[0]
-    if isinstance(cause, MCPServerError):
-        return cause
-    if cause is None:
-        return MCPServerError(f"{command!r} did not answer as an MCP server in {timeout_seconds:g} s; run it by hand.")
-    reason = clean(str(cause))[:200].rstrip(".") or type(cause).__name__
-    error = MCPServerError(f"{command!r} could not be used as an MCP server ({reason}); run it by hand to see why.")
-    error.__cause__ = cause
-    return error
+        await connection.close()
 
 
 async def _listed(client: Client) -> list[ServerTool]:
+    from mcp import MCPError
+
     tools: list[ServerTool] = []
     cursor: str | None = None
     for _ in range(MAX_PAGES):
-        page = await client.list_tools(cursor=cursor)
+        try:
+            page = await client.list_tools(cursor=cursor)
+        except (MCPError, ValidationError) as error:
+            why = clean(str(error))[:200]
+            raise MCPServerError(f"The MCP server says of its tools what no server may ({why}); mend it.") from error
         tools += page.tools
         cursor = page.next_cursor
         if cursor is None:
@@ -129,44 +81,86 @@ async def _listed(client: Client) -> list[ServerTool]:
     raise MCPServerError(f"The MCP server lists its tools on more than {MAX_PAGES} pages; use another server.")
 
 
-def _tools(client: Client, listed: Sequence[ServerTool], timeout_seconds: float) -> list[Tool]:
+def offer(listed: Iterable[ServerTool], connection: Connection, seconds: float, allowed: Sequence[str]) -> Offer:
     """MCP allows dots, slashes and 128 characters in a name, function calling does not: those become underscores."""
-    tools: dict[str, Tool] = {}
+    tools, refused = dict[str, Tool](), dict[str, str]()
     for each in listed:
         name = re.sub(r"[^a-zA-Z0-9_-]", "_", each.name)[:64]
+        if not any(fnmatchcase(each.name, pattern) for pattern in allowed):
+            continue
         if name in tools:
-            raise MCPServerError(f"The MCP server offers two tools called {name!r}; use another server.")
-        tools[name] = Tool(
-            name,
-            clean(each.description or each.title or name)[:MAX_DESCRIPTION],
-            Arguments,
-            _caller(client, each.name, timeout_seconds),
-            timeout_seconds,
-            idempotent=False,  # the server's hint that it were is only a hint
-            schema=each.input_schema,
-        )
-    return list(tools.values())
+            refused[each.name] = f"Another tool of this server is called {name} already."
+        elif len(tools) == MAX_TOOLS:
+            refused[each.name] = f"It has more than {MAX_TOOLS} tools; allow only those that are needed."
+        elif why := unusable(each.input_schema):
+            refused[each.name] = why
+        else:
+            said = clean(each.description or each.title or name)[:MAX_DESCRIPTION]
+            # The server's hint that a call may be made twice is only a hint.
+            call = _caller(connection, each.name)
+            tools[name] = Tool(name, said, Arguments, call, seconds, idempotent=False, schema=each.input_schema)
+    return Offer(list(tools.values()), refused)
 
 
-def _caller(client: Client, name: str, timeout_seconds: float) -> Call:
-    async def call(arguments: Arguments) -> str:
-        from mcp import MCPError
+def unusable(schema: Any) -> str:
+    """Why a model cannot be given a tool with that schema, in a sentence; "" where it can."""
+    from jsonschema import Draft202012Validator, SchemaError
 
-        try:
-            result = await client.call_tool(name, arguments.root, read_timeout_seconds=timeout_seconds)
-        except MCPError as error:
-            raise ToolError(f"The tool's server answered with an error: {error.message}") from error
+    try:
+        text = json.dumps(schema)
+        Draft202012Validator.check_schema(schema)
+    except (SchemaError, RecursionError, ValueError, TypeError) as error:
+        return f"Its schema is no JSON schema: {clean(str(getattr(error, 'message', error)))[:200]}."
+    if len(text) > MAX_SCHEMA:
+        return f"Its schema has {len(text):,} characters; a prompt has room for {MAX_SCHEMA:,}."
+    if schema.get("type") != "object":
+        return "Its schema is not that of an object."
+    if "$ref" in re.findall(r'"(\$ref)": "[^#]', text):
+        return "Its schema refers to another place."
+    return ""
+
+
+def _caller(connection: Connection, name: str) -> Call:
+    async def call(arguments: Arguments) -> ToolOutput:
+        result = await connection.call(name, arguments.root)
         text = _text(result)
         if result.is_error:
             raise ToolError(text or "The tool failed without saying why.")
-        return text
+        found = passages_in(result.structured_content)
+        return ToolOutput(numbered(found) if found else text, found)
 
     return call
 
 
+class Found(BaseModel):
+    """A passage as Ponder's own server gives it back (``search_knowledge``)."""
+
+    text: str = Field(min_length=1, max_length=100_000)
+    source: str = Field(max_length=1_000)
+    start: int = Field(ge=0)
+    end: int
+    score: float
+    title: str = Field(max_length=1_000)
+
+
+class FoundAll(BaseModel):
+    passages: list[Found] = Field(max_length=50)
+
+
+def passages_in(content: Any) -> tuple[Passage, ...]:
+    """What another Ponder found in its documents, to be cited as one's own passages are; empty where it is not that."""
+    try:
+        found = FoundAll.model_validate(content, strict=True).passages
+    except ValidationError:
+        return ()
+    if any(each.end - each.start != len(each.text) for each in found):
+        return ()
+    return tuple(Passage(**each.model_dump()) for each in found)
+
+
 def _text(result: CallToolResult) -> str:
     """Its texts, a line each; structured content only where there is no text, because servers send it as both."""
-    from mcp.types import EmbeddedResource, TextContent, TextResourceContents
+    from mcp.types import EmbeddedResource, ResourceLink, TextContent, TextResourceContents
 
     parts: list[str] = []
     for block in result.content:
@@ -174,6 +168,8 @@ def _text(result: CallToolResult) -> str:
             parts.append(block.text)
         elif isinstance(block, EmbeddedResource) and isinstance(block.resource, TextResourceContents):
             parts.append(block.resource.text)
+        elif isinstance(block, ResourceLink):
+            parts.append(f"[{block.name}: {block.uri}]")
         else:
             parts.append(f"[{block.type} not shown]")
     if not parts and result.structured_content is not None:

@@ -78,6 +78,9 @@ class Tool:
     timeout_seconds: float = 30.0  # a call that takes longer is cancelled and becomes an error result
     idempotent: bool = True  # whether a call that may have half happened can simply be made again
     asks: bool = False  # whether a person is asked before each call
+    why_asks: str = ""  # what the person is told of that; "": that calls of this tool are asked about
+    trusted: bool = False  # whether a person said that its calls are always made
+    origin: str = ""  # the MCP server whose it is; what it says is not to lead to calls of others
     schema: Mapping[str, Any] | None = None  # parameters' JSON schema where it is not `arguments`'s own (MCP)
 
     def __post_init__(self) -> None:

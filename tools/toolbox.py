@@ -7,6 +7,7 @@ not where a call is parsed out of sampled tokens: that is the agent's renderer.
 from __future__ import annotations
 
 import asyncio
+import contextvars
 import hashlib
 import importlib
 import json
@@ -14,11 +15,13 @@ import logging
 import re
 import time
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from importlib.metadata import entry_points
 from typing import Any
 
 from pydantic import ValidationError
 
+from tools.person import MAX_ASKED, PERSON, Form
 from tools.tool import Tool, ToolError, ToolOutput, ToolResult, ToolSetupError, tool
 
 ENTRY_POINT_GROUP = "ponder.tools"
@@ -93,8 +96,11 @@ class Toolbox:
         """The tool of that name, for who must know before a call whether it is idempotent."""
         return self._tools.get(name)
 
-    async def call(self, name: str, arguments: Mapping[str, Any] | str, deadline_seconds: float) -> ToolResult:
-        """Call a tool within its own timeout and ``deadline_seconds`` from now, whichever is shorter.
+    async def call(
+        self, name: str, arguments: Mapping[str, Any] | str, deadline_seconds: float, person: Form | None = None
+    ) -> ToolResult:
+        """Call a tool within its own timeout and ``deadline_seconds`` from now, whichever is shorter; the time of a
+        ``person`` whom the tool asks something is not counted.
 
         Whatever goes wrong is a result with an error that the model can act on; only cancelling this call raises
         (asyncio.CancelledError), after the tool has been stopped. ``arguments`` is a JSON object or its text.
@@ -104,7 +110,8 @@ class Toolbox:
         try:
             found = self._known(name)
             parsed = _parse(found, arguments)
-            output = await _run(found, _validate(found, parsed), min(found.timeout_seconds, deadline_seconds))
+            seconds = min(found.timeout_seconds, deadline_seconds)
+            output = await _run(found, _validate(found, parsed), seconds, person)
         except ToolError as error:
             text, _ = self._bounded(str(error))
             outcome: dict[str, Any] = {"error": text, "sandbox_tier": error.sandbox_tier}
@@ -193,13 +200,18 @@ def _usage(found: Tool) -> str:
     return f"{found.name} takes {', '.join(takes) or 'no arguments'}."
 
 
-async def _run(found: Tool, arguments: Any, seconds: float) -> ToolOutput:
+async def _run(found: Tool, arguments: Any, seconds: float, person: Form | None) -> ToolOutput:
     """One call in its own task, so that a tool which ignores its cancellation cannot hold the agent."""
     if seconds <= 0:
         raise ToolError(f"No time was left to run {found.name}.")
-    task = asyncio.ensure_future(_guarded(found, arguments))
+    limit = asyncio.timeout(seconds)
+    context = contextvars.copy_context()
+    context.run(PERSON.set, person and _unhurried(person, limit))
+    task = asyncio.create_task(_guarded(found, arguments), context=context)
     try:
-        await asyncio.wait({task}, timeout=seconds)
+        with suppress(TimeoutError):
+            async with limit:
+                await asyncio.wait({task})
         if not task.done():
             raise ToolError(f"{found.name} took longer than {seconds:.3g} seconds and was stopped; ask for less.")
         return task.result()
@@ -212,6 +224,30 @@ async def _run(found: Tool, arguments: Any, seconds: float) -> ToolOutput:
             task.cancel()
             task.add_done_callback(lambda done: done.cancelled() or done.exception())  # nobody else will look
             await asyncio.wait({task}, timeout=_CLEANUP_SECONDS)
+
+
+def _unhurried(person: Form, limit: asyncio.Timeout) -> Form:
+    """The same person, asked one thing at a time, while the limit stands still; nothing more when they declined."""
+    turn, left_to_ask = asyncio.Lock(), MAX_ASKED
+
+    async def asked(message: str, schema: Mapping[str, Any]) -> Mapping[str, Any] | None:
+        nonlocal left_to_ask
+        async with turn:
+            if not left_to_ask:
+                return None
+            left_to_ask -= 1
+            now = asyncio.get_running_loop().time
+            left = (limit.when() or 0) - now()
+            limit.reschedule(None)
+            try:
+                if (given := await person(message, schema)) is None:
+                    left_to_ask = 0
+                return given
+            finally:
+                if not limit.expired():
+                    limit.reschedule(now() + left)
+
+    return asked
 
 
 def _is_cancelled() -> bool:

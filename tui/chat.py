@@ -7,6 +7,7 @@ import io
 import sys
 import uuid
 from contextlib import AsyncExitStack, aclosing
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from rich.console import Console
@@ -15,6 +16,7 @@ from agent.assemble import assemble
 from agent.errors import QuestionError
 from agent.events import Finished
 from agent.run import Ask, asked_by, stream
+from tui.asking import AtTerminal, somebody_is_here
 from tui.printer import Printer
 from tui.progress import loading
 
@@ -60,7 +62,8 @@ def talk(settings: Settings, effort: Effort) -> None:
 async def turn(agent: Agent, question: str, how: Ask, console: Console) -> None:
     """One question and its answer."""
     printer = Printer(console)
-    async with aclosing(stream(agent, question, how)) as events:
+    asker = AtTerminal(printer) if somebody_is_here() else None
+    async with aclosing(stream(agent, question, replace(how, approver=asker))) as events:
         async for event in events:
             if isinstance(event, Finished):
                 printer.ending(event.run)

@@ -19,6 +19,7 @@ from tui import (
     improving,
     learning,
     log,
+    mcp_commands,
     saying,
     serving,
     training,
@@ -39,6 +40,10 @@ from tui.options import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator
+
+    from agent.approval import Approver
+    from agent.context import Agent
     from agent.events import Event
     from agent.records import Run
     from agent.settings import Settings
@@ -57,6 +62,7 @@ app.add_typer(log_app, name="log")
 app.add_typer(train_app, name="train")
 app.add_typer(serving.app, name="model")
 app.add_typer(bench.app, name="bench")
+app.add_typer(mcp_commands.app, name="mcp")
 
 
 INTERRUPTED = 130  # what a shell makes of SIGINT
@@ -132,6 +138,7 @@ def ask(
 ) -> None:
     """Ask a question, and watch how the answer comes about."""
     import asyncio
+    from dataclasses import replace
 
     from agent.run import asked_by, refuse_empty, stream
 
@@ -140,7 +147,11 @@ def ask(
     question = sys.stdin.buffer.read().decode(errors="replace") if question == "-" else question
     refuse_empty(question)
     how = asked_by(settings, effort_within(settings), thread, seed)
-    run = asyncio.run(follow(settings, lambda agent: stream(agent, question, how), as_json))
+
+    def begin(agent: Agent, asker: Approver | None) -> AsyncGenerator[Event, None]:
+        return stream(agent, question, replace(how, approver=asker))
+
+    run = asyncio.run(follow(settings, begin, as_json))
     if run.answer is None:
         raise typer.Exit(1)
 
@@ -158,7 +169,7 @@ def resume(run_id: str, model: ModelName = None, base_url: BaseUrl = None, as_js
     with open_log(settings) as store:
         run_id = store.whole_id(run_id)
         refuse_ended(store.run(run_id))
-    run = asyncio.run(follow(settings, lambda agent: resumed(agent, run_id), as_json))
+    run = asyncio.run(follow(settings, lambda agent, asker: resumed(agent, run_id, asker), as_json))
     if run.answer is None:
         raise typer.Exit(1)
 
@@ -175,12 +186,15 @@ def chat(
 
 
 async def follow(settings: Settings, begin: Any, as_json: bool) -> Run:
-    """Show a stream of events to its end; with ``as_json`` only the run at the end."""
+    """Show the stream of events that ``begin`` makes of an agent and who is asked, to its end; with ``as_json`` only
+    the run at the end.
+    """
     from contextlib import AsyncExitStack, aclosing
 
     from rich.console import Console
 
     from agent.events import Finished
+    from tui.asking import AtTerminal, somebody_is_here
     from tui.chat import assembled
     from tui.printer import Printer
 
@@ -188,7 +202,8 @@ async def follow(settings: Settings, begin: Any, as_json: bool) -> Run:
     run: Run | None = None
     async with AsyncExitStack() as stack:
         agent = await assembled(settings, stack)
-        events = await stack.enter_async_context(aclosing(begin(agent)))
+        asker = AtTerminal(printer) if somebody_is_here() else None
+        events = await stack.enter_async_context(aclosing(begin(agent, asker)))
         event: Event
         async for event in events:
             if isinstance(event, Finished):

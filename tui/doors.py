@@ -32,8 +32,9 @@ def serve(
     workers: Annotated[int, typer.Option(min=1, max=64, help="Processes that share the socket, and the log.")] = 1,
 ) -> None:
     """Answer over HTTP, as OpenAI's API does, until Ctrl-C."""
+    from agent.doors.door import open_door
     from agent.doors.keys import Keys
-    from agent.doors.rest.app import create_app, open_door
+    from agent.doors.rest.app import create_app
     from agent.doors.rest.server import serve as listen
     from agent.errors import SettingsError
 

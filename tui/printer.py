@@ -6,7 +6,8 @@ Every line begins with the candidate it is about, so that attempts that grow sid
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 
 from rich.console import Console
 from rich.text import Text
@@ -25,8 +26,25 @@ class Printer:
         self.console = console
         self.pending: dict[tuple[Path, str], str] = {}
         self.told: dict[str, float] = {}  # why a model is asked again -> until when that is known
+        self.asks_nobody = True  # else who asks shows the question, too
+        self.waiting: list[events.Event] | None = None  # what is shown when a person has answered
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """What happens in the block is shown after it."""
+        self.flush()
+        self.waiting = []
+        try:
+            yield
+        finally:
+            late, self.waiting = self.waiting, None
+            for event in late:
+                self.show(event)
 
     def show(self, event: events.Event) -> None:
+        if self.waiting is not None:
+            self.waiting.append(event)
+            return
         match event:
             case events.ThreadSummarised(run_id, questions):
                 text = f"The first {questions} questions were summed up, to make room (run {run_id})."
@@ -35,7 +53,7 @@ class Printer:
                 self.delta(path, text, "dim italic")
             case events.AnswerDelta(path, text):
                 self.delta(path, text, "")
-            case events.ApprovalNeeded(path, _, name, arguments, why):
+            case events.ApprovalNeeded(path, _, name, arguments, why) if self.asks_nobody:
                 self.flush()
                 self.line(path, f"? {name}({arguments_text(arguments)}): {why}", "yellow")
             case events.ApprovalGiven(path, _, approved, comment):

@@ -1,5 +1,6 @@
 """Assembling: settings become an agent that can be asked, and what cannot be had is named."""
 
+import json
 import sqlite3
 import sys
 from collections.abc import Iterator
@@ -13,6 +14,7 @@ from pydantic import SecretStr
 
 from agent.assemble import CHECKPOINTS, assemble, forget_checkpoints, policy_of
 from agent.errors import PonderError, SettingsError
+from agent.mcp_servers import SEEN
 from agent.panel import judge_settings, needs_judge, panel_of
 from agent.policy import note
 from agent.policy.embedded import EmbeddedPolicy
@@ -226,6 +228,21 @@ async def test_the_tools_of_an_mcp_server_are_offered(settings: Settings) -> Non
     assert {name for name in names if name not in ("calculator", "python")} == {
         n for n in names if n.startswith("ours_")
     }
+
+
+async def test_a_tool_that_has_changed_asks_even_where_always_was_set(settings: Settings) -> None:
+    script = Path(__file__).parents[1] / "tools" / "server_of_tests.py"
+    servers = {"ours": McpServer(command=sys.executable, args=(str(script),))}
+    trusting = with_(settings, mcp_servers=servers, approvals={"ours_*": "always"})
+    async with assemble(trusting) as agent:
+        tool = agent.toolbox.find("ours_add_up")
+        assert tool is not None
+        assert (tool.asks, tool.trusted, tool.origin) == (False, True, "ours")
+    (settings.home / SEEN).write_text(json.dumps({"ours": {"ours_add_up": "another"}}))
+    async with assemble(trusting) as agent:
+        tool = agent.toolbox.find("ours_add_up")
+        assert tool is not None
+        assert tool.asks
 
 
 async def test_two_servers_may_have_tools_of_the_same_name(settings: Settings) -> None:

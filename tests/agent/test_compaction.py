@@ -104,7 +104,7 @@ async def test_it_is_made_without_tools_at_the_cost_of_whoever_asked(talking: Ca
         "key": "shop", "train": "no", "task_id": None
     }  # fmt: skip
     assert "calculator" not in read(agent, made)
-    [used] = agent.store.used("2000-01-01")
+    [used] = agent.store.spending.since("2000-01-01")
     assert used.runs == 12 + len(summaries(agent))
 
 

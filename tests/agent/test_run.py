@@ -11,10 +11,11 @@ from langgraph.checkpoint.sqlite.aio import AsyncSqliteSaver
 from agent import events
 from agent.context import Agent
 from agent.effort import EFFORTS
+from agent.ending import whole_part
 from agent.errors import QuestionError, StoreFull
 from agent.policy.embedded import EmbeddedPolicy
 from agent.records import Ending, Node, Run
-from agent.run import Ask, ask, resume, stream, whole_part
+from agent.run import Ask, ask, resume, stream
 from agent.search.attempts import BestOfN
 from agent.store import RunFilter, Store
 from tests.agent.scripted import ROOT_SEED, Say, call, forever, heard, how, model_of, spelled

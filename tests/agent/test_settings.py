@@ -108,7 +108,7 @@ def test_what_a_file_names_stands_beside_it_and_not_where_the_command_is_run(fol
         ("home = '/tmp'", "'home' can only be set as PONDER_HOME"),
         ("passage = 3", "ponder.toml: 'passage' is not a setting."),
         ("passages = 0", "ponder.toml: 'passages' is wrong: Input should be greater than or equal to 1."),
-        ("[mcp_servers.x]\ncmd = 'y'", "ponder.toml: 'mcp_servers.x.command' is wrong: Field required."),
+        ("[mcp_servers.x]\ncmd = 'y'", "ponder.toml: 'mcp_servers.x.cmd' is not a setting."),
     ],
 )
 def test_a_wrong_file_is_named_with_its_key(folder: Path, text: str, sentence: str) -> None:

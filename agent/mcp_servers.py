@@ -1,0 +1,151 @@
+"""The MCP servers of this home: ``mcp.json``, in the form that other clients read (``{"mcpServers": {...}}``), and
+what their tools were when they were taken in.
+
+A tool that describes itself otherwise than then asks a person before each call, whatever was set: the words that a
+model acts on may have been changed for it. Settings, the agent's assembly and ``ponder mcp`` read this.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from difflib import unified_diff
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, Self
+
+from pydantic import AliasChoices, BaseModel, Field, ValidationError, model_validator
+
+from agent.errors import SettingsError
+from agent.files import write_private
+
+if TYPE_CHECKING:
+    from tools.tool import Tool
+
+FILE, SEEN = "mcp.json", "mcp_seen.json"
+NAME = re.compile(r"[A-Za-z0-9_-]{1,32}")
+CHANGED = "Its server describes this tool otherwise than when you took it in (`ponder mcp test` shows how)."
+
+
+class OAuth(BaseModel, frozen=True):
+    """What a server's owner gave this client to sign in with. Other clients' spellings are read too."""
+
+    client_id: str = Field(validation_alias=AliasChoices("client_id", "clientId"))  # or where this client is described
+    client_secret: str | None = Field(default=None, validation_alias=AliasChoices("client_secret", "clientSecret"))
+    issuer: str | None = None  # of the authorization server; the secret is sent to no other
+    port: int = Field(default=0, validation_alias=AliasChoices("port", "callbackPort"))  # where the browser comes back
+    grant: Literal["authorization_code", "client_credentials"] = "authorization_code"  # a person's, or its own
+
+
+class McpServer(BaseModel, frozen=True, extra="forbid"):
+    """A server that offers tools over MCP: a program, on its standard input and output, or an address."""
+
+    command: str | None = None
+    args: tuple[str, ...] = ()
+    env: dict[str, str] = Field(default_factory=dict)
+    folder: Path | None = None  # where it is started; in ponder.toml, the file's own folder unless it says another
+    url: str | None = None
+    headers: dict[str, str] = Field(default_factory=dict)
+    oauth: OAuth | None = None  # mostly not needed: a server that wants people to sign in registers this client itself
+    allow: tuple[str, ...] = ("*",)  # patterns of the names of its tools
+    timeout: float = Field(default=30.0, gt=0, le=3600)  # seconds, for its start and for each call
+
+    @model_validator(mode="after")
+    def one_of_both(self) -> Self:
+        if (self.command is None) == (self.url is None):
+            raise ValueError("it needs a command or a url")
+        return self
+
+
+def entries(home: Path) -> dict[str, McpServer]:
+    """The servers by their names; none where there is no file. Raises ``SettingsError``."""
+    return servers_in(home / FILE) if (home / FILE).exists() else {}
+
+
+def servers_in(file: Path) -> dict[str, McpServer]:
+    """The servers in a file of that form, without those that are disabled. Raises ``SettingsError``."""
+    found = _read(file).get("mcpServers")
+    if not isinstance(found, dict) or not all(isinstance(entry, dict) for entry in found.values()):
+        raise SettingsError(f'{file} names no MCP servers: it needs {{"mcpServers": {{"NAME": {{...}}}}}}.')
+    return {name: _checked(file, name, entry) for name, entry in found.items() if not entry.get("disabled")}
+
+
+def _checked(file: Path, name: str, entry: Mapping[str, Any]) -> McpServer:
+    own = {key: value for key, value in entry.items() if key in McpServer.model_fields and key != "folder"}
+    try:
+        return McpServer(**own, folder=entry.get("cwd"))
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False)[0]
+        place = ".".join(map(str, (name, *first["loc"])))
+        raise SettingsError(f"{file}: '{place}' is wrong: {first['msg']}.") from error
+
+
+def add(home: Path, servers: Mapping[str, McpServer]) -> None:
+    """Keep servers, each in the place of the one of its name."""
+    known = _read(home / FILE)
+    new = {name: _written(server) for name, server in servers.items()}
+    write_private(home / FILE, json.dumps({**known, "mcpServers": {**known.get("mcpServers", {}), **new}}, indent=1))
+
+
+def _written(server: McpServer) -> dict[str, Any]:
+    entry = server.model_dump(mode="json", exclude_defaults=True)
+    return entry | ({"cwd": entry.pop("folder")} if "folder" in entry else {})
+
+
+def remove(home: Path, name: str) -> None:
+    """Raises ``SettingsError`` where there is none of that name."""
+    known = _read(home / FILE)
+    if name not in known.get("mcpServers", {}):
+        raise SettingsError(
+            f"There is no MCP server {name!r} in {home / FILE}; `ponder mcp list` names those there are."
+        )
+    del known["mcpServers"][name]
+    write_private(home / FILE, json.dumps(known, indent=1))
+    accept(home, name, ())
+
+
+def _read(file: Path) -> dict[str, Any]:
+    try:
+        found = json.loads(file.read_text())
+    except FileNotFoundError:
+        return {}
+    except (OSError, ValueError) as error:
+        raise SettingsError(f"{file} cannot be read ({error}); mend or remove it.") from error
+    if not isinstance(found, dict):
+        raise SettingsError(f"{file} is no JSON object; mend or remove it.")
+    return found
+
+
+# --- what was taken in ------------------------------------------------------------------------------------------------
+
+
+def watched(home: Path, server: str, tools: Sequence[Tool]) -> list[Tool]:
+    """The tools, those asking a person that have changed since they were taken in. New ones are taken in now."""
+    seen = _read(home / SEEN)
+    known = seen.get(server, {})
+    now = {tool.name: described(tool) for tool in tools}
+    if new := {name: each for name, each in now.items() if name not in known}:
+        write_private(home / SEEN, json.dumps({**seen, server: {**known, **new}}, indent=1))
+    return [
+        replace(tool, asks=True, why_asks=CHANGED) if known.get(tool.name, now[tool.name]) != now[tool.name] else tool
+        for tool in tools
+    ]
+
+
+def changes(home: Path, server: str, tool: Tool) -> list[str]:
+    """How a tool differs from what was taken in, as lines of a unified diff."""
+    before = str(_read(home / SEEN).get(server, {}).get(tool.name, ""))
+    lines = unified_diff(before.splitlines(), described(tool).splitlines(), lineterm="", n=0)
+    return [line for line in lines if not line.startswith(("---", "+++", "@@"))]
+
+
+def accept(home: Path, server: str, tools: Iterable[Tool]) -> None:
+    """From now on they are what was taken in."""
+    seen = _read(home / SEEN)
+    write_private(home / SEEN, json.dumps({**seen, server: {each.name: described(each) for each in tools}}, indent=1))
+
+
+def described(tool: Tool) -> str:
+    """All that a model reads of it, as JSON with a line for each value."""
+    return json.dumps(tool.function_schema()["function"], sort_keys=True, indent=1, ensure_ascii=False)

@@ -1,0 +1,113 @@
+"""What a server that means harm comes to: bounded, named, and the next call is answered."""
+
+import asyncio
+import sys
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+from agent.doors.keys import Keys
+from tests.agent.doors.mcp_server.fixture import create_app
+from tests.agent.doors.rest.conftest import serving
+from tools.mcp_client import connect
+from tools.mcp_connection import Address, MCPServerError, Program
+from tools.person import Form
+from tools.toolbox import Toolbox
+
+FILE = str(Path(__file__).with_name("hostile_server.py"))
+MEGABYTE = 2**20
+
+
+def hostile(how: str) -> Program:
+    return Program(sys.executable, (FILE, how))
+
+
+@pytest.mark.parametrize(
+    ("how", "seconds", "said"),
+    [
+        ("endless line", 60, "ended during the call"),
+        ("endless notifications", 2, "longer than 2"),
+        ("hang", 1, "longer than 1"),
+    ],
+)
+async def test_a_server_that_floods_or_hangs_is_an_error_within_its_time(how: str, seconds: float, said: str) -> None:
+    before = psutil.Process().memory_info().rss
+    began = time.monotonic()
+    async with connect(hostile(how), 60) as offer:
+        result = await Toolbox(offer.tools).call("look", {}, seconds)
+        assert said in (result.error or ""), result
+    assert time.monotonic() - began < 100
+    assert psutil.Process().memory_info().rss - before < 300 * MEGABYTE
+
+
+@pytest.mark.parametrize(
+    ("how", "output"),
+    [("binary", "[image not shown]\na picture"), ("no message", "system"), ("another's answer", "system")],
+)
+async def test_what_is_no_answer_is_passed_over(how: str, output: str) -> None:
+    async with connect(hostile(how), 20) as offer:
+        result = await Toolbox(offer.tools).call("look", {}, 20)
+    assert output in (result.output or "")
+    assert "stolen" not in (result.output or "")
+
+
+async def test_an_answer_of_another_form_is_an_error() -> None:
+    async with connect(hostile("no content"), 20) as offer:
+        assert (await Toolbox(offer.tools).call("look", {}, 20)).error
+
+
+async def test_a_large_answer_is_cut_and_says_so() -> None:
+    async with connect(hostile("large"), 20) as offer:
+        result = await Toolbox(offer.tools).call("look", {}, 20)
+    assert result.truncated
+    assert len(result.output or "") < 20_000
+
+
+async def test_what_it_says_of_itself_moves_no_cursor_and_a_lie_about_a_schema_is_refused() -> None:
+    async with connect(hostile("nothing"), 20) as offer:
+        [tool] = offer.tools
+        assert "\x1b" not in tool.description
+        assert list(offer.refused) == ["lie"]
+
+
+@pytest.mark.parametrize(
+    ("how", "said"),
+    [("endless pages", "more than 100 pages"), ("wrong listing", "says of its tools what no server may")],
+)
+async def test_a_listing_that_cannot_be_is_no_offer(how: str, said: str) -> None:
+    with pytest.raises(MCPServerError, match=said):
+        async with connect(hostile(how), 20):
+            pass
+
+
+async def test_nothing_of_it_is_left_running() -> None:
+    async with connect(hostile("endless notifications"), 20) as offer:
+        await Toolbox(offer.tools).call("look", {}, 0.5)
+    await asyncio.sleep(0)
+    assert [each for each in psutil.Process().children(recursive=True) if FILE in each.cmdline()] == []
+
+
+# --- a server that wants to know something ----------------------------------------------------------------------------
+
+
+async def test_what_a_server_wants_to_know_is_asked_of_who_is_there(home: Path) -> None:
+    """Called twice at once, by two people: each is asked about their own call."""
+
+    def named(name: str) -> Form:
+        async def person(message: str, schema: Mapping[str, Any]) -> Mapping[str, Any]:
+            await asyncio.sleep(0.2)
+            return {"name": name}
+
+        return person
+
+    async with serving(create_app(Keys(home))) as url, connect(Address(f"{url}/mcp"), 30) as offer:
+        box = Toolbox(offer.tools)
+        asking = "test_input_required_result_elicitation"
+        results = await asyncio.gather(*(box.call(asking, {}, 30, named(name)) for name in ("Ann", "Bo")))
+        nobody = await box.call(asking, {}, 30)
+    assert [result.output for result in results] == ["Hello, Ann!", "Hello, Bo!"]
+    assert "went on asking" in (nobody.error or "")

@@ -1,0 +1,298 @@
+"""Signing in to MCP servers that want it: OAuth 2.1 as the SDK does it, with a person's browser (authorization code and
+PKCE, MCP's revision 2026-07-28), or as a program with credentials of its own.
+
+Here is what the SDK leaves to an application: what is kept between starts, how a browser comes back, and that where
+nobody is, nobody is asked.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import json
+import os
+import tempfile
+import time
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from threading import Thread
+from typing import Any
+from urllib.parse import parse_qs, parse_qsl, urlencode, urlsplit, urlunsplit
+
+import httpx2
+from mcp.client.auth import OAuthClientProvider
+from mcp.client.auth.extensions.client_credentials import ClientCredentialsOAuthProvider
+from mcp.client.auth.oauth2 import OAuthContext
+from mcp.shared.auth import (
+    AuthorizationCodeResult,
+    OAuthClientInformationFull,
+    OAuthClientMetadata,
+    OAuthMetadata,
+    OAuthToken,
+)
+
+from tools.mcp_connection import MCPServerError
+from tools.toolbox import clean
+
+PATIENCE = 300.0  # seconds that a person has to sign in
+HERE = "127.0.0.1"  # RFC 8252, section 7.3
+# Brings a person to the address where they sign in; may give back where their browser ended, if it cannot come here.
+Show = Callable[[str], Awaitable[str | None]]
+DONE = b"<!doctype html><title>Ponder</title><p>Ponder has what it needs. This page can be closed."
+
+
+@dataclass(frozen=True, slots=True)
+class Registered:
+    """What the owner of a server gave for this client. Without it, the client registers itself (RFC 7591)."""
+
+    client_id: str  # or an https address: of a document that describes this client (CIMD)
+    client_secret: str | None = None
+    issuer: str | None = None  # of what authorization server they are; they are sent to no other
+    alone: bool = False  # the program signs in as itself (client credentials), no person does
+
+    @property
+    def described(self) -> str | None:
+        """The address of the client's own description, where that is its id."""
+        return self.client_id if self.client_id.startswith("https://") else None
+
+
+class Kept:
+    """What a server gave, in a file for its owner only. A ``TokenStorage`` of the SDK's.
+
+    With the time at which the token ends, and with where a new one is asked for: the SDK's own storage forgets both, so
+    that each start would send an old token and then want the person again.
+    """
+
+    def __init__(self, folder: Path, url: str, registered: Registered | None = None) -> None:
+        self._file = folder / f"{hashlib.sha256(url.encode()).hexdigest()[:32]}.json"
+        self._url, self._registered = url, registered
+        self._context: OAuthContext | None = None
+
+    def given_to(self, provider: OAuthClientProvider) -> None:
+        """The provider goes on from what is kept."""
+        self._context = provider.context
+        known = self._read()
+        if (metadata := known.get("metadata")) is not None:
+            provider.context.oauth_metadata = OAuthMetadata.model_validate(metadata)
+        provider.context.token_expiry_time = known.get("ends")
+
+    @property
+    def signed_in(self) -> bool:
+        return "tokens" in self._read()
+
+    @property
+    def port(self) -> int:
+        """On which the browser came back last; 0: none yet."""
+        uris = self._read().get("client", {}).get("redirect_uris") or [""]
+        return urlsplit(str(uris[0])).port or 0
+
+    def forget(self) -> None:
+        self._file.unlink(missing_ok=True)
+
+    async def get_tokens(self) -> OAuthToken | None:
+        known = self._read().get("tokens")
+        return None if known is None else OAuthToken.model_validate(known)
+
+    async def set_tokens(self, tokens: OAuthToken) -> None:
+        context = self._context
+        metadata = context.oauth_metadata if context else None
+        self._write(
+            tokens=tokens.model_dump(mode="json", exclude_none=True),
+            ends=None if tokens.expires_in is None else time.time() + tokens.expires_in,
+            metadata=None if metadata is None else metadata.model_dump(mode="json", exclude_none=True),
+        )
+
+    async def get_client_info(self) -> OAuthClientInformationFull | None:
+        if (given := self._registered) is not None and given.described is None:
+            method = "none" if given.client_secret is None else "client_secret_basic"
+            return OAuthClientInformationFull(
+                client_id=given.client_id,
+                client_secret=given.client_secret,
+                issuer=given.issuer,
+                token_endpoint_auth_method=method,
+            )
+        known = self._read().get("client")
+        return None if known is None else OAuthClientInformationFull.model_validate(known)
+
+    async def set_client_info(self, client_info: OAuthClientInformationFull) -> None:
+        self._write(client=client_info.model_dump(mode="json", exclude_none=True))
+
+    def _read(self) -> dict[str, Any]:
+        try:
+            return json.loads(self._file.read_text())
+        except FileNotFoundError:
+            return {}
+        except (OSError, ValueError) as error:
+            raise MCPServerError(f"{self._file} cannot be read ({error}); remove it, and sign in again.") from error
+
+    def _write(self, **new: Any) -> None:
+        text = json.dumps({"url": self._url} | self._read() | new, indent=1)
+        self._file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        with tempfile.NamedTemporaryFile("w", dir=self._file.parent, delete=False) as temporary:  # of mode 0600
+            temporary.write(text)
+        os.replace(temporary.name, self._file)
+
+
+# --- where nobody is asked --------------------------------------------------------------------------------------------
+
+
+class SignInNeeded(MCPServerError):
+    """A server wants a person to sign in, and there is none."""
+
+
+def signed_in(url: str, kept: Kept, registered: Registered | None = None) -> httpx2.Auth:
+    """With what is kept, which is made new where it has ended; ``SignInNeeded`` is raised where that is not enough."""
+    if registered is not None and registered.alone:
+        return _alone(url, kept, registered)
+    if not kept.signed_in:
+        return _SignedOut(url)
+
+    async def nobody(authorization: str) -> None:
+        raise _needed(url, parse_qs(urlsplit(authorization).query).get("scope", [""])[0])
+
+    async def never() -> AuthorizationCodeResult:
+        raise _needed(url)
+
+    return _provider(url, kept, registered, f"http://{HERE}:{kept.port}/", nobody, never)
+
+
+def _needed(url: str, scope: str = "") -> SignInNeeded:
+    more = f", as what was granted is not enough or has ended (--scope {clean(scope)!r})" if scope else ""
+    return SignInNeeded(f"{url} wants you to sign in{more}: `ponder mcp login` with its name.")
+
+
+class _SignedOut(httpx2.Auth):
+    """Nothing to sign in with: a server that wants it is told apart from one that fails."""
+
+    def __init__(self, url: str) -> None:
+        self._url = url
+
+    async def async_auth_flow(self, request: httpx2.Request) -> AsyncGenerator[httpx2.Request, httpx2.Response]:
+        response = yield request
+        if response.status_code == 401:
+            raise _needed(self._url)
+
+
+def _alone(url: str, kept: Kept, registered: Registered) -> httpx2.Auth:
+    if registered.client_secret is None:
+        raise MCPServerError(f"{url} needs a client_secret beside its client_id; set it.")
+    provider = ClientCredentialsOAuthProvider(
+        url, kept, registered.client_id, registered.client_secret, issuer=registered.issuer
+    )
+    kept.given_to(provider)
+    return provider
+
+
+def _provider(
+    url: str,
+    kept: Kept,
+    registered: Registered | None,
+    back: str,
+    show: Callable[[str], Awaitable[None]],
+    came_back: Callable[[], Awaitable[AuthorizationCodeResult]],
+) -> OAuthClientProvider:
+    metadata = OAuthClientMetadata.model_validate({"client_name": "Ponder", "redirect_uris": [back]})
+    described = None if registered is None else registered.described
+    provider = OAuthClientProvider(url, metadata, kept, show, came_back, described)
+    kept.given_to(provider)
+    return provider
+
+
+# --- with a person ----------------------------------------------------------------------------------------------------
+
+
+@asynccontextmanager
+async def signing_in(
+    url: str, kept: Kept, show: Show, registered: Registered | None = None, port: int = 0, scope: str = ""
+) -> AsyncIterator[httpx2.Auth]:
+    """``show`` is given the address where a person signs in, and the browser is awaited here while the block lasts.
+
+    ``port``: where, if the server's owner laid it down; else the one of last time, else any. ``scope``: rights that are
+    asked for beside those that the server names, separated by spaces.
+
+    Raises MCPServerError: the port is taken; later, through the connection, that nobody came back.
+    """
+    port = port or kept.port
+    answered: asyncio.Future[dict[str, str]] = asyncio.get_running_loop().create_future()
+    try:
+        server = _Listening(port, answered)
+    except OSError as error:
+        raise MCPServerError(
+            f"Port {port} of this machine is taken ({error.strerror}); free it, and try again."
+        ) from error
+
+    async def shown(authorization: str) -> None:
+        server.state = parse_qs(urlsplit(authorization).query).get("state", [""])[0]
+        if ended := await show(_wider(authorization, scope)):
+            server.came(dict(parse_qsl(urlsplit(ended.strip()).query)))
+
+    async def came_back() -> AuthorizationCodeResult:
+        try:
+            given = await asyncio.wait_for(asyncio.shield(answered), PATIENCE)
+        except TimeoutError as error:
+            raise MCPServerError(f"Nobody signed in within {PATIENCE:g} seconds; try again.") from error
+        return result_of(given)
+
+    thread = Thread(target=server.serve_forever, kwargs={"poll_interval": 0.1}, daemon=True)
+    thread.start()
+    try:
+        back = f"http://{HERE}:{server.server_port}/"
+        yield _provider(url, kept, registered, back, shown, came_back)
+    finally:
+        await asyncio.to_thread(server.shutdown)
+        server.server_close()
+
+
+def result_of(given: dict[str, str]) -> AuthorizationCodeResult:
+    """Of the query that a browser came back with. Raises ``MCPServerError`` where the person did not agree."""
+    if "code" not in given:
+        why = clean(given.get("error_description") or given.get("error") or "no code came back")[:200]
+        raise MCPServerError(f"Signing in was refused ({why}); try again.")
+    return AuthorizationCodeResult(code=given["code"], state=given.get("state"), iss=given.get("iss"))
+
+
+def _wider(authorization: str, scope: str) -> str:
+    """The address with more rights in it."""
+    if not scope:
+        return authorization
+    parts = urlsplit(authorization)
+    query = dict(parse_qsl(parts.query))
+    query["scope"] = " ".join(dict.fromkeys([*query.get("scope", "").split(), *scope.split()]))
+    return urlunsplit(parts._replace(query=urlencode(query)))
+
+
+class _Listening(ThreadingHTTPServer):
+    """Until a browser comes with what the server's owner said."""
+
+    def __init__(self, port: int, answered: asyncio.Future[dict[str, str]]) -> None:
+        self.loop, self.answered = asyncio.get_running_loop(), answered
+        self.state = ""  # that of the request which is answered; none is awaited yet
+        super().__init__((HERE, port), _CameBack)
+
+    def came(self, given: dict[str, str]) -> None:
+        if not self.answered.done():
+            self.answered.set_result(given)
+
+
+class _CameBack(BaseHTTPRequestHandler):
+    timeout = 10.0
+
+    def do_GET(self) -> None:
+        listening = self.server
+        assert isinstance(listening, _Listening)
+        given = dict(parse_qsl(urlsplit(self.path).query))
+        if not listening.state or given.get("state") != listening.state:  # a browser wants an icon, too
+            return self.send_error(404)
+        listening.loop.call_soon_threadsafe(listening.came, given)
+        self.send_response(200)
+        self.send_header("Content-Type", "text/html; charset=utf-8")
+        self.send_header("Content-Length", str(len(DONE)))
+        self.end_headers()
+        self.wfile.write(DONE)
+        return None
+
+    def log_message(self, format: str, *args: Any) -> None:
+        """Nothing: the path has the code in it."""

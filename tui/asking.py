@@ -1,0 +1,119 @@
+"""A person at the terminal is asked: whether a call may be made, and what a tool's server wants to know.
+
+For ``ponder ask``, ``ponder resume`` and the plain ``ponder chat``. A line that was typed before the question came is
+not taken for an answer, and only the word "yes" agrees.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sys
+import termios
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from rich.text import Text
+
+from agent.approval import Approval
+from tools.person import unfit
+from tui.printer import Printer, arguments_text, printable
+
+if TYPE_CHECKING:
+    from agent.events import ApprovalNeeded
+    from agent.records import Run
+
+
+def somebody_is_here() -> bool:
+    return sys.stdin.isatty() and sys.stderr.isatty()
+
+
+class AtTerminal:
+    """An ``Approver``: asks one thing at a time; what happens elsewhere in the run is printed afterwards."""
+
+    def __init__(self, printer: Printer) -> None:
+        self._printer, self._turn = printer, asyncio.Lock()
+        printer.asks_nobody = False
+
+    async def __call__(self, _: Run, needed: ApprovalNeeded) -> Approval:
+        async with self._turn:
+            with self._printer.held():
+                call = f"? {needed.name}({arguments_text(needed.arguments)}): {needed.why}"
+                self._printer.line(needed.path, call, "yellow")
+                termios.tcflush(sys.stdin, termios.TCIFLUSH)
+                if needed.form is None:
+                    said = await self._line("Type yes to make this call, or why not to:") or ""
+                    return Approval(said == "yes", "" if said in ("yes", "no") else said)
+                if await self._line("Type yes to answer, anything else not to:") != "yes":
+                    return Approval(False)
+                content = await self._filled(needed.form)
+                return Approval(content is not None, content=content or {})
+
+    async def _filled(self, form: Mapping[str, Any]) -> dict[str, Any] | None:
+        """Field by field; None where the input ended."""
+        content: dict[str, Any] = {}
+        for name, field in form["properties"].items():
+            required = name in form.get("required", []) and "default" not in field
+            only = {**form, "required": [name] if required else []}
+            while True:
+                if (given := await self._line(question(name, field, required))) is None:
+                    return None
+                value = parsed(given, field)
+                filled = {} if value is None else {name: value}
+                if not (why := unfit(only, filled)):
+                    break
+                self._say(why, "yellow")
+            content |= filled
+        return content
+
+    async def _line(self, question: str) -> str | None:
+        """What is typed, without the white space around it; None where the input ends."""
+        self._say(question, "bold yellow", end=" ")
+        loop = asyncio.get_running_loop()
+        ready = loop.create_future()  # a thread that waits for a line could not be interrupted
+        loop.add_reader(sys.stdin, lambda: ready.done() or ready.set_result(None))
+        try:
+            await ready
+        finally:
+            loop.remove_reader(sys.stdin)
+        typed = os.read(sys.stdin.fileno(), 65_536)
+        return typed.decode(errors="replace").strip() if typed else None
+
+    def _say(self, text: str, style: str, end: str = "\n") -> None:
+        self._printer.console.print(Text(printable(text), style), end=end)
+
+
+def question(name: str, field: Mapping[str, Any], required: bool) -> str:
+    """What a field of a form asks for."""
+    told = field.get("title") or name
+    about = f": {field['description']}" if field.get("description") else ""
+    choices = options(field.get("items", field))
+    kind = "yes or no" if field["type"] == "boolean" else ", ".join(choices) if choices else field["type"]
+    more = f"; {field['default']!r} if nothing" if "default" in field else "" if required else "; may be left out"
+    return f"{told}{about} ({'some of: ' if field['type'] == 'array' else ''}{kind}{more}):"
+
+
+def options(field: Mapping[str, Any]) -> list[str]:
+    """What can be chosen; empty where anything can."""
+    listed = field.get("oneOf") or field.get("anyOf") or []
+    return [str(each) for each in field.get("enum") or [one.get("const") for one in listed if isinstance(one, dict)]]
+
+
+def parsed(given: str, field: Mapping[str, Any]) -> Any:
+    """A value of the field's type, or the text where it is none; None where nothing was typed."""
+    text = given.strip()
+    if not text:
+        return None
+    try:
+        match field["type"]:
+            case "boolean":
+                return {"yes": True, "no": False}.get(text.lower(), text)
+            case "integer":
+                return int(text)
+            case "number":
+                return float(text)
+            case "array":
+                return [part.strip() for part in text.split(",") if part.strip()]
+    except ValueError:
+        pass
+    return text
