@@ -18,7 +18,7 @@ from tools import mcp_sign_in
 from tools.mcp_client import Offer, connect
 from tools.mcp_connection import Address, MCPServerError
 from tools.mcp_sign_in import Kept, Registered, SignInNeeded, signed_in, signing_in
-from tools.tool import ToolError
+from tools.tool import ToolError, ToolOutput
 
 SECONDS = 20.0
 
@@ -49,9 +49,11 @@ async def alone(url: str, folder: Path) -> AsyncIterator[Offer]:
         yield offer
 
 
-async def looked(offer: Offer) -> object:
+async def looked(offer: Offer) -> str:
     (look,) = offer.tools
-    return await look.call(look.arguments.model_validate({}))
+    output = await look.call(look.arguments.model_validate({}))
+    assert isinstance(output, ToolOutput)
+    return output.text
 
 
 async def test_who_signed_in_once_is_not_asked_again(tmp_path: Path) -> None:

@@ -59,7 +59,7 @@ def test_help_lists_every_command(tmp_path: Path) -> None:
         ("log", {"list", "show", "export", "delete", "groups", "feedback", "tag", "consent"}),
         ("train", {"sft", "prm", "grpo", "star", "dpo", "reward", "distill"}),
         ("bench", {"serve", "judge"}),
-        ("mcp", {"list", "add", "remove", "test"}),
+        ("mcp", {"list", "add", "remove", "test", "login", "logout"}),
     ],
 )
 def test_a_group_lists_its_commands(tmp_path: Path, group: str, commands: set[str]) -> None:

@@ -25,7 +25,7 @@ QUESTION = "What is 12 * 7?"
 async def inspected(*arguments: str, status: int = 0) -> dict[str, Any]:
     """What the inspector prints; 5 is its exit status where a tool says that something is wrong."""
     process = await asyncio.create_subprocess_exec(
-        node(), str(INSPECTOR), "--cli", *arguments,
+        node(), str(INSPECTOR), "--cli", *arguments, "--connect-timeout", "90000",
         env=environment(PATH=f"{Path(node()).parent}:{os.environ['PATH']}"),
         stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
     )  # fmt: skip
