@@ -8,6 +8,7 @@ Called by ``react``.
 from __future__ import annotations
 
 import asyncio
+import secrets
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
@@ -53,7 +54,7 @@ async def approval_of(
     """What a person says to a call. The run's time stands still meanwhile."""
     if context.approver is None:
         return Approval(False, NOBODY)
-    needed = ApprovalNeeded(path, index, name, arguments, why, form)
+    needed = ApprovalNeeded(path, index, name, arguments, why, form, id=secrets.token_hex(8))
     context.emit(needed)
     with context.meter.stopped():
         try:
@@ -62,7 +63,7 @@ async def approval_of(
         except TimeoutError:
             given = Approval(False, LATE)
     given = replace(given, comment=clean(given.comment))
-    context.emit(ApprovalGiven(path, index, given.approved, given.comment))
+    context.emit(ApprovalGiven(path, index, given.approved, given.comment, needed.id))
     return given
 
 
@@ -102,10 +103,8 @@ def why_asked(context: RunContext, path: Path, index: int, tool: Tool) -> str:
 
 
 def read_before(context: RunContext, path: Path) -> set[str]:
-    """The MCP servers whose words the attempt has read before that node; "" for tools that are not theirs."""
-    found = context.agent.toolbox.find
-    results = (result for node in context.trajectory(path[:-1]) for result in node.tool_results)
-    return {tool.origin for result in results if (tool := found(result.name)) is not None}
+    """The MCP servers whose words the attempt has read before that node; "" for words that are not theirs."""
+    return {result.origin for node in context.trajectory(path[:-1]) for result in node.tool_results}
 
 
 def refusal(why: str, given: Approval) -> str:

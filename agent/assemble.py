@@ -49,8 +49,8 @@ async def assemble(settings: Settings) -> AsyncIterator[Agent]:
         saver = await stack.enter_async_context(open_checkpoints(settings))
         policy = await policy_of(settings)
         stack.push_async_callback(policy.close)
-        theirs = [tool for server in settings.mcp_servers for tool in await mcp_tools(stack, settings, server)]
-        tools = [*own_tools(settings), *theirs]
+        own = own_tools(settings)
+        tools = [*own, *await mcp_tools(stack, settings, {tool.name for tool in own})]
         add_strategies(settings)
         judge = policy
         if settings.judge is not None and needs_judge(settings):

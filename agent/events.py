@@ -50,6 +50,7 @@ class ApprovalNeeded:
     arguments: Mapping[str, Any] | str  # as the model wrote them
     why: str  # a sentence; what the tool wants to know, where it asks in the middle of its call
     form: Mapping[str, Any] | None = None  # the JSON schema of what it wants to know
+    id: str = ""  # of this question: a call may ask several
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +59,7 @@ class ApprovalGiven:
     index: int
     approved: bool
     comment: str  # the person's, or why there was no word
+    id: str = ""  # of the question
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,8 +1,9 @@
 """The MCP servers of this home: ``mcp.json``, in the form that other clients read (``{"mcpServers": {...}}``), and
 what their tools were when they were taken in.
 
-A tool that describes itself otherwise than then asks a person before each call, whatever was set: the words that a
-model acts on may have been changed for it. Settings, the agent's assembly and ``ponder mcp`` read this.
+A tool that describes itself otherwise than then, or was not there, asks a person before each call, whatever was set:
+the words that a model acts on may have been changed for it. Settings, the agent's assembly and ``ponder mcp`` read
+this.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from typing import TYPE_CHECKING, Any, Literal, Self
 from pydantic import AliasChoices, BaseModel, Field, ValidationError, model_validator
 
 from agent.errors import SettingsError
-from agent.files import write_private
+from agent.files import alone, write_private
 
 if TYPE_CHECKING:
     from tools.tool import Tool
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 FILE, SEEN = "mcp.json", "mcp_seen.json"
 NAME = re.compile(r"[A-Za-z0-9_-]{1,32}")
 CHANGED = "Its server describes this tool otherwise than when you took it in (`ponder mcp test` shows how)."
+ADDED = "Its server offers this tool only since you took it in (`ponder mcp test` shows what it is)."
 
 
 class OAuth(BaseModel, frozen=True):
@@ -36,6 +38,12 @@ class OAuth(BaseModel, frozen=True):
     issuer: str | None = None  # of the authorization server; the secret is sent to no other
     port: int = Field(default=0, validation_alias=AliasChoices("port", "callbackPort"))  # where the browser comes back
     grant: Literal["authorization_code", "client_credentials"] = "authorization_code"  # a person's, or its own
+
+    @model_validator(mode="after")
+    def told_to_one(self) -> Self:
+        if self.client_secret is not None and self.issuer is None:
+            raise ValueError("a client_secret needs the issuer beside it, for it is sent to no other")
+        return self
 
 
 class McpServer(BaseModel, frozen=True, extra="forbid"):
@@ -83,9 +91,12 @@ def _checked(file: Path, name: str, entry: Mapping[str, Any]) -> McpServer:
 
 def add(home: Path, servers: Mapping[str, McpServer]) -> None:
     """Keep servers, each in the place of the one of its name."""
-    known = _read(home / FILE)
     new = {name: _written(server) for name, server in servers.items()}
-    write_private(home / FILE, json.dumps({**known, "mcpServers": {**known.get("mcpServers", {}), **new}}, indent=1))
+    with alone(home / FILE):
+        known = _read(home / FILE)
+        all_of_them = {**known.get("mcpServers", {}), **new}
+        write_private(home / FILE, json.dumps({**known, "mcpServers": all_of_them}, indent=1))
+    forget(home, servers)
 
 
 def _written(server: McpServer) -> dict[str, Any]:
@@ -95,14 +106,15 @@ def _written(server: McpServer) -> dict[str, Any]:
 
 def remove(home: Path, name: str) -> None:
     """Raises ``SettingsError`` where there is none of that name."""
-    known = _read(home / FILE)
-    if name not in known.get("mcpServers", {}):
-        raise SettingsError(
-            f"There is no MCP server {name!r} in {home / FILE}; `ponder mcp list` names those there are."
-        )
-    del known["mcpServers"][name]
-    write_private(home / FILE, json.dumps(known, indent=1))
-    accept(home, name, ())
+    with alone(home / FILE):
+        known = _read(home / FILE)
+        if name not in known.get("mcpServers", {}):
+            raise SettingsError(
+                f"There is no MCP server {name!r} in {home / FILE}; `ponder mcp list` names those there are."
+            )
+        del known["mcpServers"][name]
+        write_private(home / FILE, json.dumps(known, indent=1))
+    forget(home, [name])
 
 
 def _read(file: Path) -> dict[str, Any]:
@@ -121,29 +133,47 @@ def _read(file: Path) -> dict[str, Any]:
 
 
 def watched(home: Path, server: str, tools: Sequence[Tool]) -> list[Tool]:
-    """The tools, those asking a person that have changed since they were taken in. New ones are taken in now."""
-    seen = _read(home / SEEN)
-    known = seen.get(server, {})
-    now = {tool.name: described(tool) for tool in tools}
-    if new := {name: each for name, each in now.items() if name not in known}:
-        write_private(home / SEEN, json.dumps({**seen, server: {**known, **new}}, indent=1))
-    return [
-        replace(tool, asks=True, why_asks=CHANGED) if known.get(tool.name, now[tool.name]) != now[tool.name] else tool
-        for tool in tools
-    ]
+    """The tools, those asking a person that are not what was taken in. All of a server that is new are taken in now."""
+    if (known := _taken(home).get(server)) is None:
+        accept(home, server, tools)
+        return list(tools)
+    return [_asking(tool, known) for tool in tools]
+
+
+def _asking(tool: Tool, known: Mapping[str, str]) -> Tool:
+    if (before := known.get(tool.name)) == described(tool):
+        return tool
+    return replace(tool, asks=True, why_asks=ADDED if before is None else CHANGED)
 
 
 def changes(home: Path, server: str, tool: Tool) -> list[str]:
     """How a tool differs from what was taken in, as lines of a unified diff."""
-    before = str(_read(home / SEEN).get(server, {}).get(tool.name, ""))
+    before = _taken(home).get(server, {}).get(tool.name, "")
     lines = unified_diff(before.splitlines(), described(tool).splitlines(), lineterm="", n=0)
     return [line for line in lines if not line.startswith(("---", "+++", "@@"))]
 
 
 def accept(home: Path, server: str, tools: Iterable[Tool]) -> None:
     """From now on they are what was taken in."""
-    seen = _read(home / SEEN)
-    write_private(home / SEEN, json.dumps({**seen, server: {each.name: described(each) for each in tools}}, indent=1))
+    with alone(home / SEEN):
+        taken = _taken(home) | {server: {each.name: described(each) for each in tools}}
+        write_private(home / SEEN, json.dumps(taken, indent=1))
+
+
+def forget(home: Path, servers: Iterable[str]) -> None:
+    """What they offer next is taken in as it is."""
+    with alone(home / SEEN):
+        taken = _taken(home)
+        if gone := taken.keys() & set(servers):
+            write_private(home / SEEN, json.dumps({name: taken[name] for name in taken.keys() - gone}, indent=1))
+
+
+def _taken(home: Path) -> dict[str, dict[str, str]]:
+    """By server, by tool; what is damaged was never taken in, so that it asks."""
+    return {
+        server: {str(name): str(said) for name, said in tools.items()} if isinstance(tools, dict) else {}
+        for server, tools in _read(home / SEEN).items()
+    }
 
 
 def described(tool: Tool) -> str:

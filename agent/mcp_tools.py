@@ -6,10 +6,11 @@ Not the file they stand in (``mcp_servers``) nor the protocol (``tools.mcp_clien
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from contextlib import AsyncExitStack
 from dataclasses import replace
 from functools import partial
@@ -34,16 +35,41 @@ SIGNED_IN = "mcp_signed_in"  # a folder in the home: what servers gave those who
 _log = logging.getLogger("ponder.mcp")
 
 
-async def mcp_tools(stack: AsyncExitStack, settings: Settings, name: str) -> list[Tool]:
-    """A server's tools for as long as the stack is open, those that have changed asking before each call."""
+async def mcp_tools(stack: AsyncExitStack, settings: Settings, taken: Collection[str] = ()) -> list[Tool]:
+    """The tools of all servers for as long as the stack is open, in the servers' order. What cannot be used is a
+    warning: a server that does not answer, a tool that has the name of another (``taken``: of those that are not here).
+    Those that are not what was taken in ask before each call.
+    """
     from agent.approval import permitted
+
+    names = list(settings.mcp_servers)
+    offers = await asyncio.gather(*(offered_by(stack, settings, name) for name in names))
+    tools: dict[str, Tool] = {}
+    for name, offered in zip(names, offers, strict=True):
+        if offered is None:
+            continue
+        for tool in mcp_servers.watched(settings.home, name, permitted(named(name, offered), settings.approvals)):
+            if tool.name in tools or tool.name in taken:
+                _log.warning("a tool of the MCP server %s is not offered: another is called %s", name, tool.name)
+            else:
+                tools[tool.name] = tool
+    return list(tools.values())
+
+
+async def offered_by(stack: AsyncExitStack, settings: Settings, name: str) -> Offer | None:
+    """None where it cannot be used."""
     from tools.mcp_client import connect
+    from tools.mcp_connection import MCPServerError
 
     known = settings.mcp_servers[name]
-    offered = await stack.enter_async_context(connect(server_of(known, settings.home), known.timeout, known.allow))
+    try:
+        offered = await stack.enter_async_context(connect(server_of(known, settings.home), known.timeout, known.allow))
+    except (MCPServerError, SettingsError) as error:
+        _log.warning("the MCP server %s is not used: %s", name, error)
+        return None
     for tool, why in offered.refused.items():
         _log.warning("the tool %s of the MCP server %s is not offered: %s", tool, name, why)
-    return mcp_servers.watched(settings.home, name, permitted(named(name, offered), settings.approvals))
+    return offered
 
 
 def named(server: str, offered: Offer) -> list[Tool]:
@@ -86,11 +112,11 @@ def signed_in_as_before(known: McpServer, home: Path) -> httpx2.Auth:
 
 
 def kept_of(known: McpServer, home: Path) -> Kept:
-    """What the server gave when somebody signed in. Raises ``SettingsError``."""
+    """What the server gave when somebody signed in."""
     from tools.mcp_sign_in import Kept
 
     assert known.url is not None
-    return Kept(home / SIGNED_IN, known.url, registered_as(known))
+    return Kept(home / SIGNED_IN, known.url)
 
 
 def registered_as(known: McpServer) -> Registered | None:

@@ -8,13 +8,15 @@ nobody is, nobody is asked.
 from __future__ import annotations
 
 import asyncio
+import fcntl
 import hashlib
-import json
+import logging
 import os
+import shlex
 import tempfile
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -33,11 +35,16 @@ from mcp.shared.auth import (
     OAuthMetadata,
     OAuthToken,
 )
+from pydantic import BaseModel
 
 from tools.mcp_connection import MCPServerError
 from tools.toolbox import clean
 
+_loud = logging.getLogger("mcp.client.auth")  # what servers said, with traces; the errors here say it
+_loud.propagate = False
+_loud.addHandler(logging.NullHandler())
 PATIENCE = 300.0  # seconds that a person has to sign in
+RENEWING = 60.0  # seconds for another process that renews a token
 HERE = "127.0.0.1"  # RFC 8252, section 7.3
 # Brings a person to the address where they sign in; may give back where their browser ended, if it cannot come here.
 Show = Callable[[str], Awaitable[str | None]]
@@ -59,51 +66,113 @@ class Registered:
         return self.client_id if self.client_id.startswith("https://") else None
 
 
-class Kept:
-    """What a server gave, in a file for its owner only. A ``TokenStorage`` of the SDK's.
-
-    With the time at which the token ends, and with where a new one is asked for: the SDK's own storage forgets both, so
-    that each start would send an old token and then want the person again.
+class _Content(BaseModel):
+    """With the time at which the token ends, and with where a new one is asked for: the SDK's own storage forgets both,
+    so that each start would send an old token and then want the person again.
     """
 
-    def __init__(self, folder: Path, url: str, registered: Registered | None = None) -> None:
-        self._file = folder / f"{hashlib.sha256(url.encode()).hexdigest()[:32]}.json"
-        self._url, self._registered = url, registered
-        self._context: OAuthContext | None = None
+    url: str = ""
+    client: OAuthClientInformationFull | None = None
+    tokens: OAuthToken | None = None
+    ends: float | None = None  # Unix time
+    metadata: OAuthMetadata | None = None  # of the authorization server
 
-    def given_to(self, provider: OAuthClientProvider) -> None:
-        """The provider goes on from what is kept."""
-        self._context = provider.context
-        known = self._read()
-        if (metadata := known.get("metadata")) is not None:
-            provider.context.oauth_metadata = OAuthMetadata.model_validate(metadata)
-        provider.context.token_expiry_time = known.get("ends")
+
+class Kept:
+    """What a server gave, in a file for its owner only. Raises ``MCPServerError`` where that cannot be used."""
+
+    def __init__(self, folder: Path, url: str) -> None:
+        self._file, self._url = folder / f"{hashlib.sha256(url.encode()).hexdigest()[:32]}.json", url
+
+    def read(self) -> _Content:
+        try:
+            return _Content.model_validate_json(self._file.read_text())
+        except FileNotFoundError:
+            return _Content()
+        except (OSError, ValueError) as error:
+            why = clean(str(error).partition("\n")[0])[:200]
+            raise MCPServerError(f"{self._file} cannot be read ({why}); remove it, and sign in again.") from error
+
+    def write(self, **new: Any) -> None:
+        text = self.read().model_copy(update={"url": self._url, **new}).model_dump_json(exclude_none=True, indent=1)
+        with self._named():
+            self._file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            with tempfile.NamedTemporaryFile("w", dir=self._file.parent, delete=False) as temporary:  # of mode 0600
+                try:
+                    temporary.write(text)
+                    temporary.flush()
+                    os.replace(temporary.name, self._file)
+                except OSError:
+                    os.unlink(temporary.name)
+                    raise
+
+    def forget(self) -> None:
+        with self._named():
+            self._file.unlink(missing_ok=True)
 
     @property
     def signed_in(self) -> bool:
-        return "tokens" in self._read()
+        return self.read().tokens is not None
 
     @property
     def port(self) -> int:
         """On which the browser came back last; 0: none yet."""
-        uris = self._read().get("client", {}).get("redirect_uris") or [""]
-        return urlsplit(str(uris[0])).port or 0
+        client = self.read().client
+        return (client.redirect_uris[0].port or 0) if client and client.redirect_uris else 0
 
-    def forget(self) -> None:
-        self._file.unlink(missing_ok=True)
+    @asynccontextmanager
+    async def alone(self) -> AsyncIterator[None]:
+        """One process at a time renews what is kept: who shows an old token twice may lose all of them (OAuth 2.1)."""
+        end = time.monotonic() + RENEWING
+        with self._named():
+            self._file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            lock = os.open(self._file.with_suffix(".lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            while not _locked(lock):
+                if time.monotonic() > end:
+                    raise MCPServerError(f"Another process has been signing in to {self._url} for long; end it.")
+                await asyncio.sleep(0.02)
+            yield
+        finally:
+            os.close(lock)
+
+    @contextmanager
+    def _named(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            raise MCPServerError(
+                f"{self._file} cannot be written ({error.strerror}); set PONDER_HOME to a folder of yours."
+            ) from error
+
+
+def _locked(lock: int) -> bool:
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+class _Storage:
+    """The SDK's ``TokenStorage``. ``somebody``: who signs in now, and so begins without what was given before."""
+
+    context: OAuthContext | None = None
+
+    def __init__(self, url: str, kept: Kept, registered: Registered | None, somebody: bool) -> None:
+        self._url, self._kept, self._registered, self._somebody = url, kept, registered, somebody
+        self._anew = somebody
 
     async def get_tokens(self) -> OAuthToken | None:
-        known = self._read().get("tokens")
-        return None if known is None else OAuthToken.model_validate(known)
+        return None if self._anew else self._kept.read().tokens
 
     async def set_tokens(self, tokens: OAuthToken) -> None:
-        context = self._context
-        metadata = context.oauth_metadata if context else None
-        self._write(
-            tokens=tokens.model_dump(mode="json", exclude_none=True),
-            ends=None if tokens.expires_in is None else time.time() + tokens.expires_in,
-            metadata=None if metadata is None else metadata.model_dump(mode="json", exclude_none=True),
-        )
+        by_itself = self._registered is not None and self._registered.alone
+        if not (self._somebody or by_itself or self._kept.signed_in):
+            return  # signed out meanwhile
+        self._anew = False
+        ends = None if tokens.expires_in is None else time.time() + tokens.expires_in
+        self._kept.write(tokens=tokens, ends=ends, metadata=self.context.oauth_metadata if self.context else None)
 
     async def get_client_info(self) -> OAuthClientInformationFull | None:
         if (given := self._registered) is not None and given.described is None:
@@ -114,26 +183,43 @@ class Kept:
                 issuer=given.issuer,
                 token_endpoint_auth_method=method,
             )
-        known = self._read().get("client")
-        return None if known is None else OAuthClientInformationFull.model_validate(known)
+        return self._kept.read().client
 
     async def set_client_info(self, client_info: OAuthClientInformationFull) -> None:
-        self._write(client=client_info.model_dump(mode="json", exclude_none=True))
+        if not self._somebody:
+            raise _needed(self._url)
+        self._kept.write(client=client_info)
 
-    def _read(self) -> dict[str, Any]:
-        try:
-            return json.loads(self._file.read_text())
-        except FileNotFoundError:
-            return {}
-        except (OSError, ValueError) as error:
-            raise MCPServerError(f"{self._file} cannot be read ({error}); remove it, and sign in again.") from error
 
-    def _write(self, **new: Any) -> None:
-        text = json.dumps({"url": self._url} | self._read() | new, indent=1)
-        self._file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile("w", dir=self._file.parent, delete=False) as temporary:  # of mode 0600
-            temporary.write(text)
-        os.replace(temporary.name, self._file)
+class _Renewing(OAuthClientProvider):
+    """Asks for a new token while no other process does, and takes the one that another has got."""
+
+    kept: Kept
+
+    async def async_auth_flow(self, request: httpx2.Request) -> AsyncGenerator[httpx2.Request, httpx2.Response]:
+        flow = super().async_auth_flow(request)
+        response: Any = None
+        async with AsyncExitStack() as stack:
+            stack.push_async_callback(flow.aclose)
+            renewing = await stack.enter_async_context(AsyncExitStack())
+            if not self.context.is_token_valid():
+                await renewing.enter_async_context(self.kept.alone())
+                known = self.kept.read()
+                self.context.current_tokens = await self.context.storage.get_tokens()
+                self.context.token_expiry_time = known.ends
+                self.context.oauth_metadata = known.metadata
+            while True:
+                try:
+                    sent = await flow.asend(response)
+                except StopAsyncIteration:
+                    return
+                if sent is request:
+                    await renewing.aclose()
+                response = yield sent
+
+
+class _ByItself(_Renewing, ClientCredentialsOAuthProvider):
+    """A program with credentials of its own."""
 
 
 # --- where nobody is asked --------------------------------------------------------------------------------------------
@@ -146,7 +232,7 @@ class SignInNeeded(MCPServerError):
 def signed_in(url: str, kept: Kept, registered: Registered | None = None) -> httpx2.Auth:
     """With what is kept, which is made new where it has ended; ``SignInNeeded`` is raised where that is not enough."""
     if registered is not None and registered.alone:
-        return _alone(url, kept, registered)
+        return _by_itself(url, kept, registered)
     if not kept.signed_in:
         return _SignedOut(url)
 
@@ -156,11 +242,13 @@ def signed_in(url: str, kept: Kept, registered: Registered | None = None) -> htt
     async def never() -> AuthorizationCodeResult:
         raise _needed(url)
 
-    return _provider(url, kept, registered, f"http://{HERE}:{kept.port}/", nobody, never)
+    storage = _Storage(url, kept, registered, somebody=False)
+    return _provider(url, kept, storage, registered, f"http://{HERE}:{kept.port}/", nobody, never)
 
 
 def _needed(url: str, scope: str = "") -> SignInNeeded:
-    more = f", as what was granted is not enough or has ended (--scope {clean(scope)!r})" if scope else ""
+    wanted = shlex.quote(clean(scope)[:200])
+    more = f", as what was granted is not enough or has ended (--scope {wanted})" if scope else ""
     return SignInNeeded(f"{url} wants you to sign in{more}: `ponder mcp login` with its name.")
 
 
@@ -176,19 +264,19 @@ class _SignedOut(httpx2.Auth):
             raise _needed(self._url)
 
 
-def _alone(url: str, kept: Kept, registered: Registered) -> httpx2.Auth:
+def _by_itself(url: str, kept: Kept, registered: Registered) -> httpx2.Auth:
     if registered.client_secret is None:
         raise MCPServerError(f"{url} needs a client_secret beside its client_id; set it.")
-    provider = ClientCredentialsOAuthProvider(
-        url, kept, registered.client_id, registered.client_secret, issuer=registered.issuer
-    )
-    kept.given_to(provider)
+    storage = _Storage(url, kept, registered, somebody=False)
+    provider = _ByItself(url, storage, registered.client_id, registered.client_secret, issuer=registered.issuer)
+    storage.context, provider.kept = provider.context, kept
     return provider
 
 
 def _provider(
     url: str,
     kept: Kept,
+    storage: _Storage,
     registered: Registered | None,
     back: str,
     show: Callable[[str], Awaitable[None]],
@@ -196,8 +284,11 @@ def _provider(
 ) -> OAuthClientProvider:
     metadata = OAuthClientMetadata.model_validate({"client_name": "Ponder", "redirect_uris": [back]})
     described = None if registered is None else registered.described
-    provider = OAuthClientProvider(url, metadata, kept, show, came_back, described)
-    kept.given_to(provider)
+    try:
+        provider = _Renewing(url, metadata, storage, show, came_back, described)
+    except ValueError as error:
+        raise MCPServerError(f"{described} cannot describe this client ({error}); give another client_id.") from error
+    storage.context, provider.kept = provider.context, kept
     return provider
 
 
@@ -226,8 +317,8 @@ async def signing_in(
 
     async def shown(authorization: str) -> None:
         server.state = parse_qs(urlsplit(authorization).query).get("state", [""])[0]
-        if ended := await show(_wider(authorization, scope)):
-            server.came(dict(parse_qsl(urlsplit(ended.strip()).query)))
+        if (ended := await show(_wider(authorization, scope))) is not None:
+            server.came(query_of(ended, server.state))
 
     async def came_back() -> AuthorizationCodeResult:
         try:
@@ -240,10 +331,20 @@ async def signing_in(
     thread.start()
     try:
         back = f"http://{HERE}:{server.server_port}/"
-        yield _provider(url, kept, registered, back, shown, came_back)
+        storage = _Storage(url, kept, registered, somebody=True)
+        yield _provider(url, kept, storage, registered, back, shown, came_back)
     finally:
         await asyncio.to_thread(server.shutdown)
         server.server_close()
+
+
+def query_of(address: str, state: str) -> dict[str, str]:
+    """What stands in the address where a browser ended. Raises ``MCPServerError`` where that is of no such sign-in."""
+    with suppress(ValueError):
+        given = dict(parse_qsl(urlsplit(address.strip()).query))
+        if state and given.get("state") == state:
+            return given
+    raise MCPServerError("That is not the address where the browser ended; try again, and copy the whole of it.")
 
 
 def result_of(given: dict[str, str]) -> AuthorizationCodeResult:
@@ -276,6 +377,9 @@ class _Listening(ThreadingHTTPServer):
         if not self.answered.done():
             self.answered.set_result(given)
 
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """Nothing: a browser that goes away is none of the person's business."""
+
 
 class _CameBack(BaseHTTPRequestHandler):
     timeout = 10.0
@@ -283,8 +387,9 @@ class _CameBack(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         listening = self.server
         assert isinstance(listening, _Listening)
-        given = dict(parse_qsl(urlsplit(self.path).query))
-        if not listening.state or given.get("state") != listening.state:  # a browser wants an icon, too
+        try:
+            given = query_of(self.path, listening.state)
+        except MCPServerError:  # a browser wants an icon, too
             return self.send_error(404)
         listening.loop.call_soon_threadsafe(listening.came, given)
         self.send_response(200)

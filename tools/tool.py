@@ -60,6 +60,7 @@ class ToolResult:
     sandbox_tier: str | None = None  # which sandbox ran it, where one did
     passages: tuple[Passage, ...] = ()  # what a search found, [1] first
     truncated: bool = False  # whether the output was cut to its bound
+    origin: str = ""  # the MCP server whose words these are
 
     @property
     def text(self) -> str:

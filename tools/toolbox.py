@@ -107,6 +107,7 @@ class Toolbox:
         """
         started = time.perf_counter()
         parsed: Mapping[str, Any] | str = clean(arguments) if isinstance(arguments, str) else arguments
+        origin = self._tools[name].origin if name in self._tools else ""
         try:
             found = self._known(name)
             parsed = _parse(found, arguments)
@@ -123,7 +124,7 @@ class Toolbox:
                 "passages": output.passages,
                 "sandbox_tier": output.sandbox_tier,
             }
-        return ToolResult(clean(name), parsed, seconds=time.perf_counter() - started, **outcome)
+        return ToolResult(clean(name), parsed, seconds=time.perf_counter() - started, origin=origin, **outcome)
 
     def _known(self, name: str) -> Tool:
         if name in self._tools:
@@ -205,8 +206,9 @@ async def _run(found: Tool, arguments: Any, seconds: float, person: Form | None)
     if seconds <= 0:
         raise ToolError(f"No time was left to run {found.name}.")
     limit = asyncio.timeout(seconds)
+    unhurried = _Unhurried(person, limit) if person else None
     context = contextvars.copy_context()
-    context.run(PERSON.set, person and _unhurried(person, limit))
+    context.run(PERSON.set, unhurried)
     task = asyncio.create_task(_guarded(found, arguments), context=context)
     try:
         with suppress(TimeoutError):
@@ -220,34 +222,48 @@ async def _run(found: Tool, arguments: Any, seconds: float, person: Form | None)
             raise ToolError(f"{found.name} was interrupted; try again or use another tool.") from None
         raise
     finally:
+        if unhurried:
+            unhurried.end()
         if not task.done():
             task.cancel()
             task.add_done_callback(lambda done: done.cancelled() or done.exception())  # nobody else will look
             await asyncio.wait({task}, timeout=_CLEANUP_SECONDS)
 
 
-def _unhurried(person: Form, limit: asyncio.Timeout) -> Form:
-    """The same person, asked one thing at a time, while the limit stands still; nothing more when they declined."""
-    turn, left_to_ask = asyncio.Lock(), MAX_ASKED
+class _Unhurried:
+    """A person, asked one thing at a time while the call's limit stands still; nothing more once they declined, or the
+    call has ended: then what they are being asked is taken back.
+    """
 
-    async def asked(message: str, schema: Mapping[str, Any]) -> Mapping[str, Any] | None:
-        nonlocal left_to_ask
-        async with turn:
-            if not left_to_ask:
+    def __init__(self, person: Form, limit: asyncio.Timeout) -> None:
+        self._person, self._limit = person, limit
+        self._turn, self._left = asyncio.Lock(), MAX_ASKED
+        self._question: asyncio.Future[Mapping[str, Any] | None] | None = None
+
+    async def __call__(self, message: str, schema: Mapping[str, Any]) -> Mapping[str, Any] | None:
+        async with self._turn:
+            if not self._left:
                 return None
-            left_to_ask -= 1
+            self._left -= 1
             now = asyncio.get_running_loop().time
-            left = (limit.when() or 0) - now()
-            limit.reschedule(None)
+            seconds = (self._limit.when() or 0) - now()
+            self._limit.reschedule(None)
+            self._question = asyncio.ensure_future(self._person(message, schema))
             try:
-                if (given := await person(message, schema)) is None:
-                    left_to_ask = 0
-                return given
+                await asyncio.wait({self._question})
+                given = None if self._question.cancelled() else self._question.result()
             finally:
-                if not limit.expired():
-                    limit.reschedule(now() + left)
+                self._question.cancel()
+                with suppress(RuntimeError):  # the call has ended
+                    self._limit.reschedule(now() + seconds)
+            if given is None:
+                self._left = 0
+            return given
 
-    return asked
+    def end(self) -> None:
+        self._left = 0
+        if self._question:
+            self._question.cancel()
 
 
 def _is_cancelled() -> bool:

@@ -7,6 +7,7 @@ not taken for an answer, and only the word "yes" agrees.
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import sys
 import termios
@@ -17,7 +18,7 @@ from rich.text import Text
 
 from agent.approval import Approval
 from tools.person import unfit
-from tui.printer import Printer, arguments_text, printable
+from tui.printer import Printer, on_a_line, printable
 
 if TYPE_CHECKING:
     from agent.events import ApprovalNeeded
@@ -38,13 +39,13 @@ class AtTerminal:
     async def __call__(self, _: Run, needed: ApprovalNeeded) -> Approval:
         async with self._turn:
             with self._printer.held():
-                call = f"? {needed.name}({arguments_text(needed.arguments)}): {needed.why}"
-                self._printer.line(needed.path, call, "yellow")
+                for line in told(needed):
+                    self._printer.line(needed.path, line, "yellow")
                 termios.tcflush(sys.stdin, termios.TCIFLUSH)
                 if needed.form is None:
                     said = await self._line("Type yes to make this call, or why not to:") or ""
                     return Approval(said == "yes", "" if said in ("yes", "no") else said)
-                if await self._line("Type yes to answer, anything else not to:") != "yes":
+                if await self._line("Type yes to answer (Ctrl-D ends the form), anything else not to:") != "yes":
                     return Approval(False)
                 content = await self._filled(needed.form)
                 return Approval(content is not None, content=content or {})
@@ -68,19 +69,39 @@ class AtTerminal:
 
     async def _line(self, question: str) -> str | None:
         """What is typed, without the white space around it; None where the input ends."""
-        self._say(question, "bold yellow", end=" ")
-        loop = asyncio.get_running_loop()
-        ready = loop.create_future()  # a thread that waits for a line could not be interrupted
-        loop.add_reader(sys.stdin, lambda: ready.done() or ready.set_result(None))
-        try:
-            await ready
-        finally:
-            loop.remove_reader(sys.stdin)
-        typed = os.read(sys.stdin.fileno(), 65_536)
-        return typed.decode(errors="replace").strip() if typed else None
+        self._say(on_a_line(question), "bold yellow", end=" ")
+        return await typed()
 
     def _say(self, text: str, style: str, end: str = "\n") -> None:
         self._printer.console.print(Text(printable(text), style), end=end)
+
+
+async def typed() -> str | None:
+    """A line of standard input, without the white space around it; None where that has ended."""
+    loop = asyncio.get_running_loop()
+    ready = loop.create_future()  # a thread that waits for a line could not be interrupted
+    try:
+        loop.add_reader(sys.stdin, lambda: ready.done() or ready.set_result(None))
+    except PermissionError:  # of a file, where nothing is waited for
+        line = sys.stdin.readline()
+        return line.strip() if line else None
+    try:
+        await ready
+    finally:
+        loop.remove_reader(sys.stdin)
+    line = os.read(sys.stdin.fileno(), 65_536)
+    return line.decode(errors="replace").strip() if line else None
+
+
+def told(needed: ApprovalNeeded) -> list[str]:
+    """What waits, with all that the call would be made with: what is cut could be what matters."""
+    arguments = needed.arguments if isinstance(needed.arguments, Mapping) else {"arguments": needed.arguments}
+    lines = [f"? {needed.name}: {on_a_line(needed.why)}"]
+    for name, value in arguments.items():
+        text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+        first, *more = text.splitlines() or [""]
+        lines += [f"    {on_a_line(name)} = {first}", *(f"      {line}" for line in more)]
+    return lines
 
 
 def question(name: str, field: Mapping[str, Any], required: bool) -> str:

@@ -109,11 +109,16 @@ def pairs(given: list[str] | None) -> dict[str, str]:
 
 @app.command("remove")
 def remove_server(name: Name) -> None:
-    """Use a server's tools no more."""
+    """Use a server's tools no more, and forget what it gave when you signed in."""
     from agent import mcp_servers
+    from agent.mcp_tools import kept_of
     from agent.settings import home_folder
 
-    mcp_servers.remove(home_folder(), name)
+    home = home_folder()
+    known = mcp_servers.entries(home).get(name)
+    mcp_servers.remove(home, name)
+    if known is not None and known.url is not None:
+        kept_of(known, home).forget()
     print(f"The tools of {name} are not used any more.")
 
 
@@ -141,9 +146,9 @@ async def shown(name: str, accept: bool) -> None:
         if accept:
             mcp_servers.accept(settings.home, name, tools)
         for tool in mcp_servers.watched(settings.home, name, tools):
-            mark = "  CHANGED: asks before each call; --accept takes it as it is" if tool.asks else ""
+            mark = "  CHANGED: asks before each call; --accept takes it as it is" if tool.why_asks else ""
             print(printable(f"{tool.name}  {' '.join(tool.description.split())[:100]}{mark}"))
-            for line in mcp_servers.changes(settings.home, name, tool) if tool.asks else ():
+            for line in mcp_servers.changes(settings.home, name, tool) if tool.why_asks else ():
                 print(printable(f"    {line}"))
         for refused, why in offered.refused.items():
             print(printable(f"{refused}  NOT USED: {why}"))
@@ -208,13 +213,12 @@ async def in_browser(address: str) -> str | None:
 
 async def pasted(address: str) -> str | None:
     """What the browser's address was when it ended, on whatever machine."""
-    import asyncio
-
+    from tui.asking import typed
     from tui.printer import printable
 
     print(printable(f"Sign in here, on any machine:\n{address}"))
     print("The browser ends at an address of this machine that it cannot open. Paste that address:", flush=True)
-    return await asyncio.to_thread(sys.stdin.readline)
+    return await typed() or ""
 
 
 @app.command("logout")

@@ -55,7 +55,7 @@ class Printer:
                 self.delta(path, text, "")
             case events.ApprovalNeeded(path, _, name, arguments, why) if self.asks_nobody:
                 self.flush()
-                self.line(path, f"? {name}({arguments_text(arguments)}): {why}", "yellow")
+                self.line(path, f"? {name}({arguments_text(arguments)}): {on_a_line(why)}", "yellow")
             case events.ApprovalGiven(path, _, approved, comment):
                 said = f": {comment}" if comment else ""
                 self.line(path, f"{'agreed' if approved else 'declined'}{said}", "yellow")
@@ -169,8 +169,13 @@ def arguments_text(arguments: Mapping[str, object] | str) -> str:
     return shortened(", ".join(f"{key}={value!r}" for key, value in arguments.items()))
 
 
+def on_a_line(text: str) -> str:
+    """So that what somebody else wrote cannot look like a line of ours."""
+    return " ⏎ ".join(text.splitlines())
+
+
 def shortened(text: str) -> str:
-    text = " ⏎ ".join(text.splitlines())
+    text = on_a_line(text)
     return text if len(text) <= SHOWN else f"{text[:SHOWN]}… (+{len(text) - SHOWN} characters)"
 
 

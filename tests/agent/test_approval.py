@@ -221,6 +221,27 @@ async def test_who_is_asked_about_is_what_another_server_may_have_ordered(
     assert run.nodes[0].tool_results[0].error is None
 
 
+async def test_words_of_a_server_count_when_its_tool_is_gone(agent_saying: Saying) -> None:
+    """As where a run is resumed, and the server is not there any more."""
+    post, posted = letterbox()
+    turns = {(0,): call("town_look"), (0, 0): call("post", letter="All I know")}
+    agent = agent_saying(turns, said_by("town"), replace(post, asks=False, idempotent=False))
+
+    async def taken_away(_: Run, needed: events.ApprovalNeeded) -> Approval:
+        return Approval(False, needed.why)
+
+    run = await ask(agent, "Look around.", replace(how(), approver=taken_away))
+    assert run.nodes[0].tool_results[0].origin == "town"
+    assert (posted, run.nodes[1].tool_results[0].origin) == ([], "")
+
+
+async def test_a_call_that_was_not_made_has_said_nothing(agent_saying: Saying) -> None:
+    turns = {(0,): call("town_look"), (0, 0): call("mill_look")}
+    agent = agent_saying(turns, replace(said_by("town"), asks=True), said_by("mill"))
+    run = await ask(agent, "Look around.", how())
+    assert [node.tool_results[0].error is None for node in run.nodes[:2]] == [False, True]
+
+
 @pytest.mark.parametrize(
     ("approvals", "left"),
     [

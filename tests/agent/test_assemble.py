@@ -30,7 +30,7 @@ from agent.settings import McpServer, Settings
 from retrieval.indexing import index
 from tests.agent.policy.servers import CompletionsServer, hang, hostile, serve
 from tests.agent.scripted import how
-from tools.tool import ToolSetupError
+from tools.tool import ToolSetupError, tool
 from verifiers.reward import WITHOUT_GOLD
 from verifiers.verdict import Case, VerifierError
 
@@ -243,6 +243,33 @@ async def test_a_tool_that_has_changed_asks_even_where_always_was_set(settings: 
         tool = agent.toolbox.find("ours_add_up")
         assert tool is not None
         assert tool.asks
+
+
+@tool
+async def ours_add_up() -> str:
+    """Of the person's own."""
+    return ""
+
+
+async def test_what_cannot_be_used_of_mcp_servers_is_a_warning_and_costs_nothing_else(
+    settings: Settings, caplog: pytest.LogCaptureFixture
+) -> None:
+    """One that does not start, one whose key is not set, and one whose tools have the names of another's."""
+    script = Path(__file__).parents[1] / "tools" / "server_of_tests.py"
+    servers = {
+        "none": McpServer(command="no-such-program"),
+        "keyless": McpServer(url="http://127.0.0.1:9/mcp", headers={"Key": "${NO_SUCH_VARIABLE}"}),
+        "ours": McpServer(command=sys.executable, args=(str(script),)),
+    }
+    async with assemble(with_(settings, mcp_servers=servers, tools=(f"{__name__}:ours_add_up",))) as agent:
+        found = agent.toolbox.find("ours_add_up")
+        assert found is not None
+        assert found.origin == ""
+        assert any(schema["function"]["name"] == "ours_slow" for schema in agent.toolbox.schemas())
+    said = caplog.text
+    assert "the MCP server none is not used: There is no program 'no-such-program'" in said
+    assert "a tool of the MCP server ours is not offered: another is called ours_add_up" in said
+    assert "the MCP server keyless is not used: An MCP server needs the variable NO_SUCH_VARIABLE" in said
 
 
 async def test_two_servers_may_have_tools_of_the_same_name(settings: Settings) -> None:

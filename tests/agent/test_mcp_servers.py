@@ -1,13 +1,14 @@
 """The home's MCP servers: a file that other clients read too, and tools that ask again when they have changed."""
 
 import json
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from agent.errors import SettingsError
-from agent.mcp_servers import CHANGED, McpServer, accept, add, entries, remove, servers_in, watched
+from agent.mcp_servers import ADDED, CHANGED, SEEN, McpServer, accept, add, entries, remove, servers_in, watched
 from agent.settings import read_settings
 from tools.tool import Tool, tool
 
@@ -95,6 +96,37 @@ def test_a_tool_that_has_changed_asks_until_it_is_taken_in_again(home: Path) -> 
     assert asking(home, look)
 
 
-def test_a_tool_that_is_new_does_not_ask(home: Path) -> None:
+def test_a_tool_that_a_server_offers_only_later_asks_until_it_is_taken_in(home: Path) -> None:
+    later = replace(look, name="other")
     assert not asking(home, look)
-    assert not any(each.asks for each in watched(home, "town", [look, replace(look, name="other")]))
+    assert [each.why_asks for each in watched(home, "town", [look, later])] == ["", ADDED]
+    assert [each.why_asks for each in watched(home, "town", [later])] == [ADDED]
+    accept(home, "town", [look, later])
+    assert not any(each.asks for each in watched(home, "town", [look, later]))
+    assert not any(each.asks for each in watched(home, "mill", [later]))
+
+
+def test_a_server_that_is_added_anew_is_taken_in_anew(home: Path) -> None:
+    assert not asking(home, look)
+    add(home, {"town": McpServer(command="town")})
+    assert not asking(home, replace(look, description="Something else."))
+
+
+def test_what_was_taken_in_and_is_damaged_asks(home: Path) -> None:
+    (home / SEEN).write_text('{"town": 7}')
+    assert [each.asks for each in watched(home, "town", [look])] == [True]
+
+
+def test_servers_that_are_taken_in_side_by_side_are_all_kept(home: Path) -> None:
+    names = [f"town{i}" for i in range(20)]
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(lambda name: watched(home, name, [look]), names))
+    assert json.loads((home / SEEN).read_text()).keys() == set(names)
+
+
+def test_a_secret_is_told_to_one_authorization_server_only(tmp_path: Path) -> None:
+    file = tmp_path / "mcp.json"
+    given = {"client_id": "me", "client_secret": "secret"}
+    file.write_text(json.dumps({"mcpServers": {"town": {"url": "https://x", "oauth": given}}}))
+    with pytest.raises(SettingsError, match=r"'town.oauth' is wrong: .*needs the issuer"):
+        servers_in(file)

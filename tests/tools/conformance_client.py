@@ -78,7 +78,7 @@ def calls(offered: Offer) -> Iterator[tuple[Tool, Any]]:
 async def main(url: str) -> None:
     with TemporaryDirectory() as folder:
         async with AsyncExitStack() as stack:
-            kept, given = Kept(Path(folder), url, registered()), registered()
+            kept, given = Kept(Path(folder), url), registered()
             if given is not None and given.alone:
                 auth = signed_in(url, kept, given)
             else:

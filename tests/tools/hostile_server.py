@@ -38,7 +38,10 @@ def called(how: str, message: dict[str, Any]) -> None:
         content = [{"type": "image", "data": "AAAA", "mimeType": "image/png"}, {"type": "text", "text": "a picture"}]
     if how == "no content":
         content = {"text": 1}
-    say({"jsonrpc": "2.0", "id": message["id"], "result": {"content": content}})
+    result: dict[str, object] = {"content": content}
+    if how == "endless pattern":
+        result["structuredContent"] = {"a": "a" * 60 + "!"}
+    say({"jsonrpc": "2.0", "id": message["id"], "result": result})
 
 
 def main(how: str) -> None:
@@ -51,6 +54,9 @@ def main(how: str) -> None:
                 lie = {"type": "object", "properties": {"a": {"type": "objekt"}}}
                 lie = {"type": "objekt"} if how == "wrong listing" else lie
                 tools = [TOOL, {**TOOL, "name": "lie", "inputSchema": lie}]
+                if how == "endless pattern":
+                    slow = {"type": "object", "properties": {"a": {"type": "string", "pattern": "^(a+)+$"}}}
+                    tools = [{**TOOL, "outputSchema": slow}]
                 if how == "endless pages":
                     say({"jsonrpc": "2.0", "id": message["id"], "result": {"tools": tools, "nextCursor": "more"}})
                     continue

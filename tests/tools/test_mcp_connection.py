@@ -60,6 +60,12 @@ async def test_an_answer_of_another_form_is_an_error() -> None:
         assert (await Toolbox(offer.tools).call("look", {}, 20)).error
 
 
+async def test_a_pattern_that_takes_for_ever_is_not_tried() -> None:
+    async with connect(hostile("endless pattern"), 20) as offer:
+        result = await asyncio.wait_for(Toolbox(offer.tools).call("look", {}, 5), 10)
+    assert "system" in (result.output or "")
+
+
 async def test_a_large_answer_is_cut_and_says_so() -> None:
     async with connect(hostile("large"), 20) as offer:
         result = await Toolbox(offer.tools).call("look", {}, 20)

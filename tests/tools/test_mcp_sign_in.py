@@ -4,6 +4,7 @@ import asyncio
 import os
 import socket
 import stat
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -79,6 +80,51 @@ async def test_a_token_that_has_ended_is_renewed_where_it_came_from(tmp_path: Pa
     assert owner.renewed >= 1
 
 
+def has_ended(kept: Kept) -> None:
+    kept.write(ends=time.time() - 1)
+
+
+async def test_two_that_find_a_token_ended_renew_it_once(tmp_path: Path) -> None:
+    """Who shows an old token twice may lose all that was granted."""
+    owner = Owner()
+    async with guarded(owner) as url:
+        async with with_a_person(url, tmp_path):
+            pass
+        has_ended(Kept(tmp_path, url))
+
+        async def one() -> str:
+            async with alone(url, tmp_path) as offer:
+                return await looked(offer)
+
+        assert await asyncio.gather(*(one() for _ in range(4))) == ["seen"] * 4
+    assert (owner.asked, owner.renewed) == (1, 1)
+
+
+async def test_who_signs_out_stays_out_where_a_run_goes_on(tmp_path: Path) -> None:
+    owner, kept = Owner(lasting=1), None
+    async with guarded(owner) as url:
+        kept = Kept(tmp_path, url)
+        async with with_a_person(url, tmp_path):
+            pass
+        async with alone(url, tmp_path) as offer:
+            assert await looked(offer) == "seen"
+            kept.forget()
+            await asyncio.sleep(1.5)
+            with pytest.raises(ToolError, match="wants you to sign in"):
+                await looked(offer)
+        assert not kept.signed_in
+    assert len(owner.clients) == 1
+
+
+async def test_more_rights_are_asked_for_though_what_was_granted_is_good(tmp_path: Path) -> None:
+    owner = Owner()
+    async with guarded(owner) as url:
+        for _ in range(2):
+            async with with_a_person(url, tmp_path):
+                pass
+    assert (owner.asked, len(owner.clients)) == (2, 1)
+
+
 async def test_where_nobody_is_a_server_that_wants_a_person_says_what_to_do(tmp_path: Path) -> None:
     owner = Owner()
     async with guarded(owner) as url:
@@ -149,11 +195,11 @@ async def test_what_is_kept_is_for_its_owner_only_and_can_be_forgotten(tmp_path:
     async with guarded(Owner()) as url:
         async with with_a_person(url, folder):
             pass
-        (file,) = folder.iterdir()
+        (file,) = folder.glob("*.json")
         assert stat.S_IMODE(os.stat(file).st_mode) == 0o600
         Kept(folder, url).forget()
         assert not Kept(folder, url).signed_in
-        assert not list(folder.iterdir())
+        assert not list(folder.glob("*.json"))
 
 
 async def test_the_browser_comes_back_to_the_address_that_was_registered(tmp_path: Path) -> None:
@@ -188,8 +234,9 @@ def test_a_program_of_its_own_needs_its_secret(tmp_path: Path) -> None:
 
 def test_a_file_that_is_broken_is_named(tmp_path: Path) -> None:
     kept = Kept(tmp_path, "url")
-    asyncio.run(kept.set_tokens(OAuthToken(access_token="token")))
+    kept.write(tokens=OAuthToken(access_token="token"))
     (file,) = tmp_path.iterdir()
-    file.write_text("{")
-    with pytest.raises(MCPServerError, match="cannot be read"):
-        signed_in("http://127.0.0.1:1/mcp", kept)
+    for broken in ("{", "[]", '{"tokens": 7}'):
+        file.write_text(broken)
+        with pytest.raises(MCPServerError, match="cannot be read"):
+            signed_in("http://127.0.0.1:1/mcp", kept)

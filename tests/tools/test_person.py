@@ -56,6 +56,31 @@ async def test_the_calls_own_time_runs_on_afterwards() -> None:
     assert "longer than 0.3 seconds" in (result.error or "")
 
 
+async def test_a_question_is_taken_back_when_its_call_has_ended() -> None:
+    """As where a server asks, and answers before anybody has."""
+    given_up = asyncio.Event()
+
+    async def thinking(message: str, schema: Mapping[str, Any]) -> Mapping[str, Any] | None:
+        try:
+            await asyncio.sleep(30)
+        finally:
+            given_up.set()
+
+    @tool
+    async def impatient() -> str:
+        """Ask, and do not wait."""
+        person = PERSON.get()
+        assert person is not None
+        asked.append(asyncio.create_task(person("Name?", FORM)))  # type: ignore[arg-type]
+        await asyncio.sleep(0.1)
+        return "done"
+
+    asked: list[asyncio.Task[Any]] = []
+    result = await Toolbox([impatient]).call("impatient", {}, 5, thinking)
+    assert (result.output, await asked[0]) == ("done", None)
+    assert given_up.is_set()
+
+
 async def test_where_there_is_nobody_a_tool_finds_nobody() -> None:
     assert (await Toolbox([greet]).call("greet", {}, 5)).output == "Nobody."
     assert PERSON.get() is None

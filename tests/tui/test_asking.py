@@ -71,7 +71,7 @@ def terminal(monkeypatch: pytest.MonkeyPatch) -> Iterator[Terminal]:
 async def test_only_yes_agrees_and_anything_else_is_why_not(terminal: Terminal, typed: str, word: Approval) -> None:
     terminal.types(typed)
     assert await terminal.asked() == word
-    assert "? post(Dear Ann" in terminal.screen.getvalue()
+    assert "    letter = Dear Ann" in terminal.screen.getvalue()
     assert "\x1b" not in terminal.screen.getvalue()
 
 

@@ -115,7 +115,9 @@ async def test_a_person_signs_in_once_and_out_again(tmp_path: Path, home: Path) 
         assert (owner.asked, len(owner.clients)) == (1, 1)
         await said("logout", "town")
         assert "wants you to sign in" in await said("test", "town")
-    assert not list((home / "mcp_signed_in").iterdir())
+        await said("login", "town")
+        await said("remove", "town")
+    assert not list((home / "mcp_signed_in").glob("*.json"))
 
 
 async def test_a_browser_on_another_machine_ends_where_its_address_can_be_pasted(tmp_path: Path) -> None:
@@ -128,6 +130,17 @@ async def test_a_browser_on_another_machine_ends_where_its_address_can_be_pasted
                 ended = (await client.get(address)).headers["location"]
             said, _ = await asyncio.to_thread(signing.communicate, f"{ended}\n", 60)
     assert (signing.returncode, said.partition(";")[0]) == (0, "Signed in")
+
+
+@pytest.mark.parametrize("pasted", ["", "\n", "http://[\n", "http://127.0.0.1:1/?code=mine&state=guessed\n"])
+async def test_what_is_pasted_and_is_no_such_address_is_a_sentence(tmp_path: Path, pasted: str) -> None:
+    async with guarded(Owner()) as url:
+        await asyncio.to_thread(partial(ponder, "mcp", "add", "town", "--url", url, folder=tmp_path))
+        with begun("mcp", "login", "town", "--paste", folder=tmp_path) as signing:
+            await asyncio.to_thread(read_until, signing, "Paste that address")
+            _, said = await asyncio.to_thread(signing.communicate, pasted, 60)
+    assert (signing.returncode, said.count("\n")) == (1, 1)
+    assert "not the address where the browser ended" in said
 
 
 @pytest.mark.parametrize(

@@ -78,7 +78,7 @@ async def followed(
                 if (context.protocol_version or "") >= ANEW:
                     return asked_for(run, event, number or 0)
                 word = await elicited(context, event)
-                door.approvals.give(run.run_id, event.path, event.index, word)
+                door.approvals.give(run.run_id, event.id, word)
     found = answered(door.standing(door.agent.store.run(run.run_id)), door.agent.weights)
     return result(found)
 
@@ -118,8 +118,7 @@ def request_of(event: ApprovalNeeded) -> tuple[str, dict[str, Any]]:
 
 def asked_for(run: Run, event: ApprovalNeeded, seen: int) -> InputRequiredResult:
     message, schema = request_of(event)
-    filled = event.form is not None
-    state = {"run": run.run_id, "path": list(event.path), "index": event.index, "seen": seen, "filled": filled}
+    state = {"run": run.run_id, "question": event.id, "seen": seen, "filled": event.form is not None}
     wanted = ElicitRequest(params=ElicitRequestFormParams(message=message, requested_schema=schema))
     return InputRequiredResult(input_requests={WORD: wanted}, request_state=json.dumps(state))
 
@@ -151,5 +150,5 @@ def taken_up(door: Door, key: Key, context: Context[Any, Any]) -> tuple[Run, int
     run = door.run_of(key, str(state["run"]))
     given = (context.input_responses or {}).get(WORD)
     if isinstance(given, ElicitResult):
-        door.approvals.give(run.run_id, tuple(state["path"]), state["index"], word_of(given, state["filled"]))
+        door.approvals.give(run.run_id, str(state["question"]), word_of(given, state["filled"]))
     return run, int(state["seen"])

@@ -24,10 +24,9 @@ Value = str | int | float | bool | list[str] | None  # that a field of a form ca
 
 
 class Word(Body):
-    """Which call, and what a person says to it."""
+    """Which question, and what a person says to it."""
 
-    path: Annotated[list[Annotated[int, Field(ge=0, le=2**31)]], Field(max_length=1_000)]  # of its node
-    index: Annotated[int, Field(ge=0, le=2**31)] = 0  # which of the node's calls
+    id: Annotated[str, Field(max_length=100)]  # of what waits
     approve: bool
     comment: Annotated[str, Field(max_length=10_000)] = ""  # for the model, where the call is not to be made
 
@@ -63,11 +62,9 @@ async def given(run_id: RunId, body: ApprovalRequest, request: Request) -> dict[
     """Say whether a call is to be made. The first word counts."""
     door = door_of(request)
     run_of(request, run_id)
-    path = tuple(body.path)
-    waiting = [each for each in door.approvals.waiting(run_id) if (each.path, each.index) == (path, body.index)]
-    forms = [each.form for each in waiting if each.form is not None]
+    forms = [each.form for each in door.approvals.waiting(run_id) if each.id == body.id and each.form is not None]
     if body.approve and (why := "".join(unfit(form, with_defaults(form, body.content)) for form in forms)):
         raise ApiError(f"The content does not fill the form: {why}", param="content")
-    if not door.approvals.give(run_id, path, body.index, Approval(body.approve, body.comment, body.content)):
-        raise NotInLog(f"No call {body.index} at {body.path} of run {run_id} waits for a word.")
+    if not door.approvals.give(run_id, body.id, Approval(body.approve, body.comment, body.content)):
+        raise NotInLog(f"Nothing called {body.id!r} of run {run_id} waits for a word.")
     return {"object": "approval", "run_id": run_id, **body.model_dump(exclude={"content"})}

@@ -28,7 +28,7 @@ async def test_a_run_keeps_a_fact_after_a_word(door: Opening) -> None:
     opened = await door({(0,): call("remember", fact="They like tea.")})
     run = await started(opened, memory=True)
     [needed] = await waits(opened, run["run_id"])
-    word = {"path": needed["path"], "approve": True}
+    word = {"id": needed["id"], "approve": True}
     await opened.http.post(f"/v1/runs/{run['run_id']}/approvals", json=word)
     await opened.http.get(f"/v1/runs/{run['run_id']}", params={"wait": 10})
     [memory] = (await opened.http.get("/v1/memories")).json()["data"]

@@ -263,11 +263,11 @@ async def test_a_run_that_is_not_there_is_not_found(door: Opening, path: str) ->
 # --- a person's word --------------------------------------------------------------------------------------------------
 
 
-async def waits(opened: Open, run_id: str) -> list[Any]:
+async def waits(opened: Open, run_id: str, headers: dict[str, str] | None = None) -> list[Any]:
     """The calls that wait for a word, once there is one."""
     async with asyncio.timeout(10):
         while True:
-            answer = await opened.http.get(f"/v1/runs/{run_id}/approvals")
+            answer = await opened.http.get(f"/v1/runs/{run_id}/approvals", headers=headers)
             assert answer.status_code == 200, answer.text
             if found := answer.json()["data"]:
                 return found
@@ -281,7 +281,7 @@ async def test_a_call_waits_until_somebody_says_whether_it_is_made(door: Opening
     [needed] = await waits(opened, run["run_id"])
     assert (needed["path"], needed["index"], needed["name"]) == ([0], 0, "post")
     place = f"/v1/runs/{run['run_id']}/approvals"
-    word = {"path": [0], "index": 0, "approve": approve, "comment": "" if approve else "not today"}
+    word = {"id": needed["id"], "approve": approve, "comment": "" if approve else "not today"}
     assert (await opened.http.post(place, json=word)).status_code == 200
     heard = await told(opened, run["run_id"])
     assert kinds(heard).count("approval.given") == 1
@@ -299,7 +299,7 @@ async def test_what_a_tool_wants_to_know_is_asked_with_a_form_that_has_to_be_fil
     run = await started(opened)
     [needed] = await waits(opened, run["run_id"])
     assert needed["form"] == FORM
-    place, word = f"/v1/runs/{run['run_id']}/approvals", {"path": [0], "approve": True}
+    place, word = f"/v1/runs/{run['run_id']}/approvals", {"id": needed["id"], "approve": True}
     wrong = await opened.http.post(place, json=word | {"content": {"name": 7}})
     assert (wrong.status_code, wrong.json()["error"]["param"]) == (400, "content")
     assert "name: 7 is not of type 'string'." in wrong.json()["error"]["message"]
@@ -317,7 +317,8 @@ async def test_nobody_else_may_say_it(door: Opening, home: Path) -> None:
     ours, theirs = (bearer(create(home, name, ("ask",), Limits())) for name in ("ours", "theirs"))
     run = (await opened.http.post("/v1/runs", json=ASKED, headers=ours)).json()
     place = f"/v1/runs/{run['run_id']}/approvals"
-    word = {"path": [0], "approve": True}
+    [needed] = await waits(opened, run["run_id"], ours)
+    word = {"id": needed["id"], "approve": True}
     assert (await opened.http.post(place, json=word, headers=theirs)).status_code == 404
     assert posted == []
     await opened.http.post(f"/v1/runs/{run['run_id']}/cancel", headers=ours)
