@@ -73,6 +73,8 @@ def main() -> None:
     from typer.exceptions import TyperException
 
     logging.getLogger("ponder").setLevel(logging.ERROR)  # what is only a warning stands in the run's own words
+    logging.getLogger("ponder.mcp").setLevel(logging.WARNING)  # but for tools that cannot be had
+    logging.getLogger("ponder.mcp").addHandler(Told())
     try:
         code = app(standalone_mode=False)  # Typer makes 130 of Ctrl-C, and 1 of a reader that has gone
     except TyperException as error:
@@ -90,6 +92,15 @@ def main() -> None:
     if code == INTERRUPTED:
         print("Interrupted; what was finished is kept.", file=sys.stderr)
     sys.exit(code)
+
+
+class Told(logging.Handler):
+    """A warning as one line on standard error."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        from tui.printer import on_a_line, printable
+
+        print(f"ponder: {printable(on_a_line(record.getMessage()))}", file=sys.stderr)
 
 
 def sentence(error: Exception) -> str | None:
