@@ -14,9 +14,10 @@ from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
 from typing import Any
 
-from agent.context import RunContext
+from agent.context import Agent, RunContext
 from agent.events import ApprovalGiven, ApprovalNeeded
 from agent.records import Path, Run
+from agent.store import RunFilter
 from tools.person import PATIENCE, Form
 from tools.tool import Tool
 from tools.toolbox import clean
@@ -26,6 +27,8 @@ INTERRUPTED = "This call was interrupted and may have happened already."
 LED = "What {servers} said before may have led to this call."
 NOBODY = "there was nobody to ask"
 WANTS = "The server of {name} asks: {message}"
+TAKEN_BACK = "the call has ended, and its question with it"
+READ = "read"  # the key of a run's metadata: the MCP servers whose words it or its thread has read
 MESSAGE = 1_000  # characters of what a tool asks a person
 LATE = f"nobody answered within {PATIENCE:g} seconds"
 
@@ -62,6 +65,9 @@ async def approval_of(
                 given = await context.approver(context.run, needed)
         except TimeoutError:
             given = Approval(False, LATE)
+        except asyncio.CancelledError:
+            context.emit(ApprovalGiven(path, index, False, TAKEN_BACK, needed.id))
+            raise
     given = replace(given, comment=clean(given.comment))
     context.emit(ApprovalGiven(path, index, given.approved, given.comment, needed.id))
     return given
@@ -102,9 +108,25 @@ def why_asked(context: RunContext, path: Path, index: int, tool: Tool) -> str:
     return LED.format(servers=", ".join(sorted(others))) if others else ""
 
 
-def read_before(context: RunContext, path: Path) -> set[str]:
-    """The MCP servers whose words the attempt has read before that node; "" for words that are not theirs."""
-    return {result.origin for node in context.trajectory(path[:-1]) for result in node.tool_results}
+def read_before(context: RunContext, path: Path) -> frozenset[str]:
+    """The MCP servers whose words the attempt has read before that node, or its thread before it; "" for words that are
+    not theirs.
+    """
+    return context.read | {result.origin for node in context.trajectory(path[:-1]) for result in node.tool_results}
+
+
+def read_in_thread(agent: Agent, run: Run) -> set[str]:
+    """The MCP servers whose words its thread had read: an answer may say them again."""
+    if not agent.toolbox.has_effects:
+        return set()
+    return {str(name) for earlier in agent.store.before(run) for name in earlier.metadata.get(READ, ())}
+
+
+def remember_read(context: RunContext) -> None:
+    """For the runs of its thread that follow."""
+    read = context.read | {result.origin for node in context.tree.values() for result in node.tool_results}
+    if names := sorted(read - {""}):
+        context.agent.store.describe(RunFilter(run_id=context.run.run_id), {READ: names})
 
 
 def refusal(why: str, given: Approval) -> str:

@@ -21,6 +21,7 @@ from agent.state import Ended
 from agent.store import Store
 from agent.system_prompt import SystemPrompt
 from agent.thresholds import ByVersion
+from tools.tool import ToolResult
 from tools.toolbox import Toolbox
 from verifiers.answers import canonical, final_answer
 from verifiers.reward import combine
@@ -88,6 +89,10 @@ class RunContext:
     emit: Callable[[Event], None]
     tree: dict[Path, Node]  # what has been logged; grows by ``add`` and ``update`` only
     interrupted: Collection[tuple[Path, int]] = ()  # calls (node, index) that a killed process had begun
+    read: frozenset[str] = frozenset()  # MCP servers whose words its thread has read before
+    made: dict[str, asyncio.Future[ToolResult]] = field(
+        default_factory=dict
+    )  # calls with effects, by what they are: ``react``
     approver: Approver | None = None  # who is asked before a call that needs it; None: there is nobody
     wave: Wave = field(default_factory=Wave)
     # Set when the run itself is cancelled: only then is a sample that stops half way the last word of its attempt.

@@ -1,9 +1,9 @@
 """The MCP servers of this home: ``mcp.json``, in the form that other clients read (``{"mcpServers": {...}}``), and
 what their tools were when they were taken in.
 
-A tool that describes itself otherwise than then, or was not there, asks a person before each call, whatever was set:
-the words that a model acts on may have been changed for it. Settings, the agent's assembly and ``ponder mcp`` read
-this.
+A tool that describes itself otherwise than then asks a person before each call, whatever was set, and one that was not
+there is left out: the words that a model acts on may have been changed for it. Settings, the agent's assembly and
+``ponder mcp`` read this.
 """
 
 from __future__ import annotations
@@ -27,7 +27,6 @@ if TYPE_CHECKING:
 FILE, SEEN = "mcp.json", "mcp_seen.json"
 NAME = re.compile(r"[A-Za-z0-9_-]{1,32}")
 CHANGED = "Its server describes this tool otherwise than when you took it in (`ponder mcp test` shows how)."
-ADDED = "Its server offers this tool only since you took it in (`ponder mcp test` shows what it is)."
 
 
 class OAuth(BaseModel, frozen=True):
@@ -73,7 +72,10 @@ def entries(home: Path) -> dict[str, McpServer]:
 
 def servers_in(file: Path) -> dict[str, McpServer]:
     """The servers in a file of that form, without those that are disabled. Raises ``SettingsError``."""
-    found = _read(file).get("mcpServers")
+    if not file.exists():
+        raise SettingsError(f"There is no file {file}.")
+    read = _read(file)
+    found = read.get("mcpServers", read.get("servers"))  # the second is VS Code's
     if not isinstance(found, dict) or not all(isinstance(entry, dict) for entry in found.values()):
         raise SettingsError(f'{file} names no MCP servers: it needs {{"mcpServers": {{"NAME": {{...}}}}}}.')
     return {name: _checked(file, name, entry) for name, entry in found.items() if not entry.get("disabled")}
@@ -133,17 +135,31 @@ def _read(file: Path) -> dict[str, Any]:
 
 
 def watched(home: Path, server: str, tools: Sequence[Tool]) -> list[Tool]:
-    """The tools, those asking a person that are not what was taken in. All of a server that is new are taken in now."""
+    """The tools as they were taken in; one that has changed since asks a person, and one that is new is left out. All
+    of a server that is new are taken in now.
+    """
     if (known := _taken(home).get(server)) is None:
         accept(home, server, tools)
         return list(tools)
-    return [_asking(tool, known) for tool in tools]
+    return [_as_taken(tool, known[tool.name]) for tool in tools if tool.name in known]
 
 
-def _asking(tool: Tool, known: Mapping[str, str]) -> Tool:
-    if (before := known.get(tool.name)) == described(tool):
+def _as_taken(tool: Tool, before: str) -> Tool:
+    """What a model reads of it stays what it was: new words could be about other tools, too."""
+    if before == described(tool):
         return tool
-    return replace(tool, asks=True, why_asks=ADDED if before is None else CHANGED)
+    try:
+        said = json.loads(before)
+        return replace(
+            tool, description=str(said["description"]), schema=dict(said["parameters"]), asks=True, why_asks=CHANGED
+        )
+    except (ValueError, TypeError, KeyError):  # it is damaged
+        return replace(tool, asks=True, why_asks=CHANGED)
+
+
+def is_new(home: Path, server: str, tool: Tool) -> bool:
+    """Whether it was not there when its server was taken in."""
+    return tool.name not in _taken(home).get(server, {tool.name: ""})
 
 
 def changes(home: Path, server: str, tool: Tool) -> list[str]:

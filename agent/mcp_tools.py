@@ -48,7 +48,12 @@ async def mcp_tools(stack: AsyncExitStack, settings: Settings, taken: Collection
     for name, offered in zip(names, offers, strict=True):
         if offered is None:
             continue
-        for tool in mcp_servers.watched(settings.home, name, permitted(named(name, offered), settings.approvals)):
+        theirs = permitted(named(name, offered), settings.approvals)
+        watched = mcp_servers.watched(settings.home, name, theirs)
+        if new := {tool.name for tool in theirs} - {tool.name for tool in watched}:
+            wanted = f"`ponder mcp test {name} --accept` takes them in"
+            _log.warning("the MCP server %s has new tools, not used yet: %s; %s", name, ", ".join(sorted(new)), wanted)
+        for tool in watched:
             if tool.name in tools or tool.name in taken:
                 _log.warning("a tool of the MCP server %s is not offered: another is called %s", name, tool.name)
             else:

@@ -36,7 +36,8 @@ def opening_of(agent: Agent, run: Run) -> Opening:
     while len(prompt := renderer.start(messages_of(agent, run, said.turns[:kept]), tools)) > length // 2 and kept:
         kept -= 1
     if len(prompt) > length - ROOM:
-        raise QuestionTooLong(f"{len(prompt)} tokens", length)
+        theirs = len(prompt) - len(renderer.start(messages_of(agent, run, []), []))
+        raise QuestionTooLong(f"{len(prompt)} tokens", length, theirs)
     return Opening(prompt, renderer.template_hash(tools), note_of(said, kept), kept, len(said.turns) - kept)
 
 
@@ -145,5 +146,9 @@ def supplied_messages(agent: Agent, messages: Sequence[Mapping[str, Any]]) -> li
 class QuestionTooLong(QuestionError, ContextTooLong):
     """The question alone does not fit."""
 
-    def __init__(self, size: str, context_length: int) -> None:
-        super().__init__(f"The question takes {size} and the model reads {context_length} tokens; ask a shorter one.")
+    def __init__(self, size: str, context_length: int, tools: int = 0) -> None:
+        """``tools``: tokens that tell the model of its tools."""
+        advice = "ask a shorter one"
+        if tools > context_length // 2:
+            advice = f"{tools} of them are its tools: give it fewer (`ponder mcp list`, `allow`)"
+        super().__init__(f"The question takes {size} and the model reads {context_length} tokens; {advice}.")

@@ -10,6 +10,7 @@ next one repeats. Called by ``graph``.
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
@@ -31,6 +32,7 @@ from tools.tool import ToolResult
 from tools.toolbox import clean
 
 RETRIES = 3  # steps of an attempt that may break off half way
+WITH_ANOTHER = "Another attempt made this very call and was stopped; it may have happened."
 NO_CALLS_LEFT = "the budget of {limit} is spent; give the answer without another call"
 
 
@@ -126,7 +128,46 @@ def passages_before(context: RunContext, path: Path) -> int:
 
 
 async def call_tool(context: RunContext, path: Path, index: int, call: Mapping[str, Any]) -> ToolResult:
-    """One call, logged before it is made."""
+    """One call. The attempts of a question are alternatives, so one with effects that another has made with the very
+    same arguments is not made again: its result is theirs, too.
+    """
+    tool = context.agent.toolbox.find(call["name"])
+    if tool is None or tool.idempotent:
+        return await made_call(context, path, index, call)
+    key = json.dumps([call, times_before(context, path, index, call)], sort_keys=True)
+    if (theirs := context.made.get(key)) is not None:
+        await asyncio.wait({theirs}, timeout=context.meter.seconds_left)
+        if theirs.done() and not theirs.cancelled():
+            return theirs.result()
+        return ToolResult(call["name"], call["arguments"], error=WITH_ANOTHER)
+    if (logged := made_before(context, path, index, call)) is not None:
+        return logged
+    made = context.made[key] = asyncio.get_running_loop().create_future()
+    try:
+        made.set_result(await made_call(context, path, index, call))
+    finally:
+        made.cancel()  # where there is no result
+    return made.result()
+
+
+def made_before(context: RunContext, path: Path, index: int, call: Mapping[str, Any]) -> ToolResult | None:
+    """What the log has of the same call in another attempt, where that made it as many times before."""
+    times = times_before(context, path, index, call)
+    for node in list(context.tree.values()):
+        for i, (other, result) in enumerate(zip(node.calls, node.tool_results, strict=False)):
+            if node.path != path and other == call and times_before(context, node.path, i, call) == times:
+                return result
+    return None
+
+
+def times_before(context: RunContext, path: Path, index: int, call: Mapping[str, Any]) -> int:
+    """How often the attempt makes that call before the ``index``-th of the node."""
+    *before, node = context.trajectory(path)
+    return sum(list(each.calls).count(call) for each in before) + list(node.calls[:index]).count(call)
+
+
+async def made_call(context: RunContext, path: Path, index: int, call: Mapping[str, Any]) -> ToolResult:
+    """Logged before it is made."""
     name, arguments = call["name"], call["arguments"]
     tool = context.agent.toolbox.find(name)
     if limit := context.meter.calling_over():

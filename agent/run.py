@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any
 from langgraph.checkpoint.base import BaseCheckpointSaver
 
 from agent import graph
-from agent.approval import Approver
+from agent.approval import Approver, read_in_thread, remember_read
 from agent.budget import Budget, Meter
 from agent.compaction import Wanted, wanted_summary
 from agent.context import Agent, RunContext
@@ -225,6 +225,7 @@ async def work(context: RunContext, queue: asyncio.Queue[Event | None]) -> None:
     try:
         context.emit(RunStarted(context.run))
         await conclude(context)
+        remember_read(context)
         await forget_checkpoints(context)
     finally:
         queue.put_nowait(None)
@@ -337,7 +338,8 @@ def context_of(agent: Agent, run: Run, effort: Effort, emit: Any) -> RunContext:
     tree = {node.path: node for node in run.nodes}
     begun = agent.store.unfinished_tools(run.run_id) if tree else []
     interrupted = {(call.path, call.index) for call in begun}
-    return RunContext(agent, replace(run, nodes=()), effort, opening_of(agent, run), meter, emit, tree, interrupted)
+    opening, read = opening_of(agent, run), frozenset(read_in_thread(agent, run))
+    return RunContext(agent, replace(run, nodes=()), effort, opening, meter, emit, tree, interrupted, read)
 
 
 def seconds_spent(run: Run) -> float:

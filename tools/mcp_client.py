@@ -7,11 +7,12 @@ sandboxed: start only what the person chose.
 
 from __future__ import annotations
 
+import asyncio
 import json
 import re
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any
 
@@ -58,7 +59,13 @@ async def connect(server: Server, seconds: float = 30.0, allowed: Sequence[str] 
     """
     connection = Connection(server, seconds)
     try:
-        yield offer(await _listed(await connection.open()), connection, seconds, allowed)
+        client = await connection.open()
+        try:
+            async with asyncio.timeout(seconds):
+                listed = await _listed(client)
+        except TimeoutError as error:
+            raise MCPServerError(f"{server} did not list its tools in {seconds:g} s; use another server.") from error
+        yield offer(listed, connection, seconds, allowed)
     finally:
         await connection.close()
 
@@ -108,11 +115,11 @@ def unusable(schema: Any) -> str:
 
     try:
         text = json.dumps(schema)
+        if len(text) > MAX_SCHEMA:  # to check it would take as long as it is large
+            return f"Its schema has {len(text):,} characters; a prompt has room for {MAX_SCHEMA:,}."
         Draft202012Validator.check_schema(schema)
     except (SchemaError, RecursionError, ValueError, TypeError) as error:
         return f"Its schema is no JSON schema: {clean(str(getattr(error, 'message', error)))[:200]}."
-    if len(text) > MAX_SCHEMA:
-        return f"Its schema has {len(text):,} characters; a prompt has room for {MAX_SCHEMA:,}."
     if schema.get("type") != "object":
         return "Its schema is not that of an object."
     if "$ref" in re.findall(r'"(\$ref)": "[^#]', text):
@@ -155,7 +162,12 @@ def passages_in(content: Any) -> tuple[Passage, ...]:
         return ()
     if any(each.end - each.start != len(each.text) for each in found):
         return ()
-    return tuple(Passage(**each.model_dump()) for each in found)
+    passages = [Passage(**each.model_dump()) for each in found]
+    return tuple(replace(each, source=_on_a_line(each.source), title=_on_a_line(each.title)) for each in passages)
+
+
+def _on_a_line(text: str) -> str:
+    return " ".join(clean(text).split())
 
 
 def _text(result: CallToolResult) -> str:

@@ -10,13 +10,12 @@ from __future__ import annotations
 import asyncio
 import fcntl
 import hashlib
-import logging
 import os
 import shlex
 import tempfile
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, suppress
+from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -40,9 +39,6 @@ from pydantic import BaseModel
 from tools.mcp_connection import MCPServerError
 from tools.toolbox import clean
 
-_loud = logging.getLogger("mcp.client.auth")  # what servers said, with traces; the errors here say it
-_loud.propagate = False
-_loud.addHandler(logging.NullHandler())
 PATIENCE = 300.0  # seconds that a person has to sign in
 RENEWING = 60.0  # seconds for another process that renews a token
 HERE = "127.0.0.1"  # RFC 8252, section 7.3
@@ -93,10 +89,12 @@ class Kept:
             why = clean(str(error).partition("\n")[0])[:200]
             raise MCPServerError(f"{self._file} cannot be read ({why}); remove it, and sign in again.") from error
 
-    def write(self, **new: Any) -> None:
-        text = self.read().model_copy(update={"url": self._url, **new}).model_dump_json(exclude_none=True, indent=1)
-        with self._named():
-            self._file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    def write(self, unless_signed_out: bool = False, **new: Any) -> None:
+        with self._changing():
+            known = self.read()
+            if unless_signed_out and known.tokens is None:
+                return
+            text = known.model_copy(update={"url": self._url, **new}).model_dump_json(exclude_none=True, indent=1)
             with tempfile.NamedTemporaryFile("w", dir=self._file.parent, delete=False) as temporary:  # of mode 0600
                 try:
                     temporary.write(text)
@@ -107,7 +105,7 @@ class Kept:
                     raise
 
     def forget(self) -> None:
-        with self._named():
+        with self._changing():
             self._file.unlink(missing_ok=True)
 
     @property
@@ -135,6 +133,15 @@ class Kept:
             yield
         finally:
             os.close(lock)
+
+    @contextmanager
+    def _changing(self) -> Iterator[None]:
+        """One at a time, for the blink that it takes."""
+        with self._named():
+            self._file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            with self._file.with_suffix(".writing").open("w") as lock:
+                fcntl.flock(lock, fcntl.LOCK_EX)
+                yield
 
     @contextmanager
     def _named(self) -> Iterator[None]:
@@ -168,11 +175,10 @@ class _Storage:
 
     async def set_tokens(self, tokens: OAuthToken) -> None:
         by_itself = self._registered is not None and self._registered.alone
-        if not (self._somebody or by_itself or self._kept.signed_in):
-            return  # signed out meanwhile
         self._anew = False
         ends = None if tokens.expires_in is None else time.time() + tokens.expires_in
-        self._kept.write(tokens=tokens, ends=ends, metadata=self.context.oauth_metadata if self.context else None)
+        metadata = self.context.oauth_metadata if self.context else None
+        self._kept.write(not (self._somebody or by_itself), tokens=tokens, ends=ends, metadata=metadata)
 
     async def get_client_info(self) -> OAuthClientInformationFull | None:
         if (given := self._registered) is not None and given.described is None:
@@ -192,30 +198,48 @@ class _Storage:
 
 
 class _Renewing(OAuthClientProvider):
-    """Asks for a new token while no other process does, and takes the one that another has got."""
+    """Asks for a new token while nobody else here or in another process does, and takes the one that they have got.
+
+    The SDK's own flow is left to signing in: it sends one request at a time, each until its answer begins, so that a
+    slow call would stop all others.
+    """
 
     kept: Kept
+    nobody = False  # whether there is no person who could sign in
 
     async def async_auth_flow(self, request: httpx2.Request) -> AsyncGenerator[httpx2.Request, httpx2.Response]:
-        flow = super().async_auth_flow(request)
-        response: Any = None
-        async with AsyncExitStack() as stack:
-            stack.push_async_callback(flow.aclose)
-            renewing = await stack.enter_async_context(AsyncExitStack())
-            if not self.context.is_token_valid():
-                await renewing.enter_async_context(self.kept.alone())
+        if not self.context.is_token_valid():
+            async with self.kept.alone():
+                await self._initialize()
                 known = self.kept.read()
-                self.context.current_tokens = await self.context.storage.get_tokens()
-                self.context.token_expiry_time = known.ends
-                self.context.oauth_metadata = known.metadata
+                self.context.token_expiry_time, self.context.oauth_metadata = known.ends, known.metadata
+                if not self.context.is_token_valid() and self.context.can_refresh_token():
+                    self.context.protocol_version = request.headers.get("MCP-Protocol-Version")
+                    renewing = await self._refresh_token()
+                    renewing.extensions["timeout"] = httpx2.Timeout(RENEWING / 2).as_dict()
+                    await self._handle_refresh_response((yield renewing))
+        if self.context.is_token_valid():
+            self._add_auth_header(request)
+        response = yield request
+        if not wants_more(response):
+            return
+        if self.nobody and not self.kept.signed_in:
+            raise _needed(self.context.server_url)
+        flow = super().async_auth_flow(request)
+        try:
+            sent = await anext(flow)
             while True:
-                try:
-                    sent = await flow.asend(response)
-                except StopAsyncIteration:
-                    return
-                if sent is request:
-                    await renewing.aclose()
-                response = yield sent
+                sent = await flow.asend((yield sent))
+        except StopAsyncIteration:
+            return
+        finally:
+            await flow.aclose()
+
+
+def wants_more(response: httpx2.Response) -> bool:
+    """Whether somebody has to sign in, or to be granted more."""
+    more = "insufficient_scope" in response.headers.get("WWW-Authenticate", "")
+    return response.status_code == 401 or (response.status_code == 403 and more)
 
 
 class _ByItself(_Renewing, ClientCredentialsOAuthProvider):
@@ -243,7 +267,9 @@ def signed_in(url: str, kept: Kept, registered: Registered | None = None) -> htt
         raise _needed(url)
 
     storage = _Storage(url, kept, registered, somebody=False)
-    return _provider(url, kept, storage, registered, f"http://{HERE}:{kept.port}/", nobody, never)
+    provider = _provider(url, kept, storage, registered, f"http://{HERE}:{kept.port}/", nobody, never)
+    provider.nobody = True
+    return provider
 
 
 def _needed(url: str, scope: str = "") -> SignInNeeded:
@@ -281,7 +307,7 @@ def _provider(
     back: str,
     show: Callable[[str], Awaitable[None]],
     came_back: Callable[[], Awaitable[AuthorizationCodeResult]],
-) -> OAuthClientProvider:
+) -> _Renewing:
     metadata = OAuthClientMetadata.model_validate({"client_name": "Ponder", "redirect_uris": [back]})
     described = None if registered is None else registered.described
     try:

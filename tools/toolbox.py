@@ -92,6 +92,11 @@ class Toolbox:
         text = json.dumps(self.schemas(), separators=(",", ":"))
         return hashlib.sha256(text.encode()).hexdigest()
 
+    @property
+    def has_effects(self) -> bool:
+        """Whether a call of one may change something outside the agent."""
+        return any(not tool.idempotent for tool in self._tools.values())
+
     def find(self, name: str) -> Tool | None:
         """The tool of that name, for who must know before a call whether it is idempotent."""
         return self._tools.get(name)

@@ -11,6 +11,7 @@ import json
 import os
 import sys
 import termios
+import time
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -29,26 +30,49 @@ def somebody_is_here() -> bool:
     return sys.stdin.isatty() and sys.stderr.isatty()
 
 
+QUIET = 1.0  # seconds after a question was taken back
+MARGIN = 10  # columns that a row has for what stands before it
+
+
 class AtTerminal:
     """An ``Approver``: asks one thing at a time; what happens elsewhere in the run is printed afterwards."""
 
     def __init__(self, printer: Printer) -> None:
         self._printer, self._turn = printer, asyncio.Lock()
+        self._quiet = 0.0  # until when nothing that is typed counts: `time.monotonic`
         printer.asks_nobody = False
 
     async def __call__(self, _: Run, needed: ApprovalNeeded) -> Approval:
         async with self._turn:
             with self._printer.held():
                 for line in told(needed):
-                    self._printer.line(needed.path, line, "yellow")
+                    for row in self._rows(line):
+                        self._printer.line(needed.path, row, "yellow")
+                await asyncio.sleep(self._quiet - time.monotonic())  # what is typed now was meant for another question
                 termios.tcflush(sys.stdin, termios.TCIFLUSH)
-                if needed.form is None:
-                    said = await self._line("Type yes to make this call, or why not to:") or ""
-                    return Approval(said == "yes", "" if said in ("yes", "no") else said)
-                if await self._line("Type yes to answer (Ctrl-D ends the form), anything else not to:") != "yes":
-                    return Approval(False)
-                content = await self._filled(needed.form)
-                return Approval(content is not None, content=content or {})
+                try:
+                    return await self._asked(needed)
+                except asyncio.CancelledError:
+                    self._quiet = time.monotonic() + QUIET
+                    self._say("\nTaken back: it waits for no answer any more.", "yellow")
+                    raise
+
+    async def _asked(self, needed: ApprovalNeeded) -> Approval:
+        if needed.form is None:
+            said = await self._line("Type yes to make this call, or why not to:") or ""
+            while said.lower() in ("y", "ye"):
+                said = await self._line("Type the whole word yes, or why not to:") or ""
+            return Approval(said == "yes", "" if said in ("yes", "no", "n") else said)
+        if await self._line("Type yes to answer (Ctrl-D ends the form), anything else not to:") != "yes":
+            return Approval(False)
+        content = await self._filled(needed.form)
+        return Approval(content is not None, content=content or {})
+
+    def _rows(self, line: str) -> list[str]:
+        """Broken where the terminal would break it, so that no row of what somebody else wrote looks like ours."""
+        console = self._printer.console
+        first, *more = Text(printable(line)).wrap(console, max(20, console.width - MARGIN)) or [Text("")]
+        return [first.plain.rstrip(), *(f"  ┊ {row.plain.strip()}" for row in more)]
 
     async def _filled(self, form: Mapping[str, Any]) -> dict[str, Any] | None:
         """Field by field; None where the input ended."""
@@ -69,7 +93,7 @@ class AtTerminal:
 
     async def _line(self, question: str) -> str | None:
         """What is typed, without the white space around it; None where the input ends."""
-        self._say(on_a_line(question), "bold yellow", end=" ")
+        self._say("\n".join(self._rows(on_a_line(question))), "bold yellow", end=" ")
         return await typed()
 
     def _say(self, text: str, style: str, end: str = "\n") -> None:
@@ -109,7 +133,8 @@ def question(name: str, field: Mapping[str, Any], required: bool) -> str:
     told = field.get("title") or name
     about = f": {field['description']}" if field.get("description") else ""
     choices = options(field.get("items", field))
-    kind = "yes or no" if field["type"] == "boolean" else ", ".join(choices) if choices else field["type"]
+    plain = "yes or no" if field["type"] == "boolean" else field.get("format") or field["type"]
+    kind = ", ".join(choices) or plain
     more = f"; {field['default']!r} if nothing" if "default" in field else "" if required else "; may be left out"
     return f"{told}{about} ({'some of: ' if field['type'] == 'array' else ''}{kind}{more}):"
 
@@ -128,7 +153,7 @@ def parsed(given: str, field: Mapping[str, Any]) -> Any:
     try:
         match field["type"]:
             case "boolean":
-                return {"yes": True, "no": False}.get(text.lower(), text)
+                return {"yes": True, "y": True, "no": False, "n": False}.get(text.lower(), text)
             case "integer":
                 return int(text)
             case "number":

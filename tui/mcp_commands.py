@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -56,6 +57,8 @@ def list_servers(as_json: AsJson = False) -> None:
     servers = settings_for().mcp_servers
     if as_json:
         return print_json({name: server.model_dump(mode="json") for name, server in servers.items()})
+    if not servers:
+        print("There are none; `ponder mcp add` adds one.", file=sys.stderr)
     for name, server in servers.items():
         where = server.url or " ".join([server.command or "", *server.args])
         print(printable(f"{name}  {where}  {', '.join(server.allow)}"))
@@ -82,6 +85,10 @@ def add_server(
 
     if file is not None:
         servers = mcp_servers.servers_in(file)
+    elif url and command:
+        raise SettingsError("Give a program or --url, not both.")
+    elif url and not url.startswith(("http://", "https://")):
+        raise SettingsError(f"{url} is no address; it begins with http:// or https://.")
     else:
         program = {"command": command[0], "args": command[1:]} if command else {}
         given = {"url": url, "headers": pairs(header), "env": pairs(env), "allow": allow or ["*"], "timeout": timeout}
@@ -92,19 +99,21 @@ def add_server(
     for each in servers:
         if not mcp_servers.NAME.fullmatch(each):
             raise SettingsError(f"A server cannot be called {each!r}; take letters, digits, _ and -, at most 32.")
+    before = mcp_servers.entries(home_folder())
     mcp_servers.add(home_folder(), servers)
     for each in servers:
-        print(f"The tools of {each} are used from now on; `ponder mcp test {each}` shows them.")
+        instead = ", in the place of the server that was called so" if each in before else ""
+        print(f"The tools of {each} are used from now on{instead}; `ponder mcp test {each}` shows them.")
 
 
 def pairs(given: list[str] | None) -> dict[str, str]:
     """Of NAME=VALUE. Raises ``SettingsError``."""
     from agent.errors import SettingsError
 
-    split = [each.partition("=") for each in given or []]
-    if wrong := [name for name, sign, _ in split if not sign or not name]:
-        raise SettingsError(f"Write NAME=VALUE, not {wrong[0]!r}.")
-    return {name: value for name, _, value in split}
+    split = [re.split(r"=|:\s+", each, maxsplit=1) for each in given or []]  # "Name: value", as headers are written
+    if wrong := [each[0] for each in split if len(each) < 2 or not each[0]]:
+        raise SettingsError(f"Write NAME=VALUE, not {wrong[0][:20]!r}.")
+    return {each[0]: each[1] for each in split}
 
 
 @app.command("remove")
@@ -145,11 +154,17 @@ async def shown(name: str, accept: bool) -> None:
         tools = named(name, offered)
         if accept:
             mcp_servers.accept(settings.home, name, tools)
-        for tool in mcp_servers.watched(settings.home, name, tools):
-            mark = "  CHANGED: asks before each call; --accept takes it as it is" if tool.why_asks else ""
-            print(printable(f"{tool.name}  {' '.join(tool.description.split())[:100]}{mark}"))
-            for line in mcp_servers.changes(settings.home, name, tool) if tool.why_asks else ():
+        watched = {tool.name: tool for tool in mcp_servers.watched(settings.home, name, tools)}
+        for tool in tools:
+            mark = "NEW: not used"
+            if tool.name in watched:
+                mark = "CHANGED: asks before each call" if watched[tool.name].why_asks else ""
+            more = f"  {mark}; --accept takes it as it is" if mark else ""
+            print(printable(f"{tool.name}  {' '.join(tool.description.split())[:100]}{more}"))
+            for line in mcp_servers.changes(settings.home, name, tool) if mark else ():
                 print(printable(f"    {line}"))
+        if not tools and not offered.refused:
+            print(f"None of its tools fits {', '.join(known.allow)} (`ponder mcp list`).")
         for refused, why in offered.refused.items():
             print(printable(f"{refused}  NOT USED: {why}"))
 
@@ -230,4 +245,4 @@ def log_out(name: Name) -> None:
     known = server_called(settings, name)
     if known.url is not None:
         kept_of(known, settings.home).forget()
-    print(f"Nothing that {name} gave is kept any more; what it granted, its own pages take back.")
+    print(f"Nothing that {name} gave is kept any more; on its own pages you can take back what you granted.")

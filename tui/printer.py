@@ -5,6 +5,7 @@ Every line begins with the candidate it is about, so that attempts that grow sid
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -65,9 +66,10 @@ class Printer:
             case events.ToolFinished(path, _, result):
                 tier = f" [{result.sandbox_tier}]" if result.sandbox_tier else ""
                 style = "red" if result.error is not None else "green"
-                self.line(path, f"← {shortened(result.text)}{tier} ({result.seconds:.2f} s)", style)
+                name = f"{on_a_line(result.name)}: " if result.error is not None else ""
+                self.line(path, f"← {name}{shortened(result.text)}{tier} ({result.seconds:.2f} s)", style)
                 for passage in result.passages:
-                    self.line(path, f"   {passage.source}:{passage.start}-{passage.end}", "blue")
+                    self.line(path, f"   {on_a_line(passage.source)}:{passage.start}-{passage.end}", "blue")
             case events.Repaired(path, ending, note):
                 self.flush()
                 self.line(path, f"! {ending.value}: {note}", "yellow")
@@ -171,7 +173,7 @@ def arguments_text(arguments: Mapping[str, object] | str) -> str:
 
 def on_a_line(text: str) -> str:
     """So that what somebody else wrote cannot look like a line of ours."""
-    return " ⏎ ".join(text.splitlines())
+    return re.sub(r"[ \t]{2,}", " ", " ⏎ ".join(text.splitlines()))
 
 
 def shortened(text: str) -> str:

@@ -2,18 +2,21 @@
 
 import asyncio
 from collections.abc import Callable
+from dataclasses import replace
 from itertools import groupby
 
 import pytest
 
 from agent import events
+from agent.approval import Approval
 from agent.context import Agent
-from agent.records import Ending, Node
+from agent.records import Ending, Node, Run
 from agent.run import ask, stream
+from agent.search.attempts import BestOfN
 from retrieval.passage import Passage
 from tests.agent.scripted import PIECE, Say, assert_chained, call, forever, heard, how, model_of, spelled
 from tools.search import search_tool
-from tools.tool import ToolError, ToolOutput, tool
+from tools.tool import Tool, ToolError, ToolOutput, tool
 
 Saying = Callable[..., Agent]
 QUESTION = "Tom has 12 boxes with 7 pens in each and gives away 9 pens. How many pens does Tom have now?"
@@ -333,3 +336,64 @@ async def test_an_attempt_that_cannot_be_made_to_fit_fails_with_the_reason(agent
         f"The attempt has come to {second} tokens and the model reads {second + 63}; "
         "ask a narrower question, or start a new thread."
     )
+
+
+# --- calls with effects -----------------------------------------------------------------------------------------------
+
+
+def counter(wait: float = 0.0) -> tuple[Tool, list[str]]:
+    """A tool that changes something outside, and with what it was called."""
+    booked: list[str] = []
+
+    @tool(idempotent=False)
+    async def book(room: str) -> str:
+        """Book a room."""
+        booked.append(room)
+        number = len(booked)
+        await asyncio.sleep(wait)
+        return f"booking {number}"
+
+    return book, booked
+
+
+@pytest.mark.parametrize("wait", [0.0, 0.2])
+async def test_a_call_with_effects_is_made_once_for_all_attempts(agent_saying: Saying, wait: float) -> None:
+    book, booked = counter(wait)
+    turns = {(i,): call("book", room="12") for i in range(4)} | {(4,): call("book", room="13")}
+    agent = agent_saying(turns, book)
+    run = await ask(agent, "Book a room.", how(BestOfN(n=5)))
+    assert sorted(booked) == ["12", "13"]
+    results = [node.tool_results[0].output for node in run.nodes if node.calls]
+    assert len(results) == 5
+    assert len(set(results)) == 2
+
+
+async def test_an_attempt_that_makes_a_call_twice_makes_it_twice(agent_saying: Saying) -> None:
+    book, booked = counter()
+    twice = {(i, *[0] * depth): call("book", room="12") for i in range(2) for depth in range(2)}
+    run = await ask(agent_saying(twice, book), "Book two rooms.", how(BestOfN(n=2)))
+    assert booked == ["12", "12"]
+    said = {node.path: node.tool_results[0].output for node in run.nodes if node.calls}
+    assert said == {(0,): "booking 1", (0, 0): "booking 2", (1,): "booking 1", (1, 0): "booking 2"}
+
+
+async def test_a_call_that_a_person_declined_is_declined_for_all_attempts(agent_saying: Saying) -> None:
+    book, booked = counter()
+    asked: list[str] = []
+
+    async def declines(_: Run, needed: events.ApprovalNeeded) -> Approval:
+        asked.append(needed.name)
+        return Approval(False, "not today")
+
+    turns = {(i,): call("book", room="12") for i in range(3)}
+    agent = agent_saying(turns, replace(book, asks=True))
+    run = await ask(agent, "Book a room.", replace(how(BestOfN(n=3)), approver=declines))
+    assert (booked, asked) == ([], ["book"])
+    assert all("not today" in (node.tool_results[0].error or "") for node in run.nodes if node.calls)
+
+
+async def test_calls_without_effects_are_made_by_each_attempt(agent_saying: Saying) -> None:
+    book, booked = counter()
+    turns = {(i,): call("book", room="12") for i in range(3)}
+    await ask(agent_saying(turns, replace(book, idempotent=True)), "Book a room.", how(BestOfN(n=3)))
+    assert booked == ["12"] * 3

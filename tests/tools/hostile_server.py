@@ -16,9 +16,28 @@ def say(message: object) -> None:
     sys.stdout.flush()
 
 
+WAITING: list[Any] = []  # ids of calls that are not answered
+
+
+def asked(message: dict[str, Any]) -> None:
+    """Every call but the first asks a person; the first is answered with the second."""
+    WAITING.append(message["id"])
+    if len(WAITING) > 1:
+        form = {"type": "object", "properties": {"name": {"type": "string"}}}
+        params = {"message": "Who are you?", "requestedSchema": form}
+        say({"jsonrpc": "2.0", "id": "question", "method": "elicitation/create", "params": params})
+
+
+def heard(result: Any) -> None:
+    for call in WAITING:
+        say({"jsonrpc": "2.0", "id": call, "result": {"content": [{"type": "text", "text": json.dumps(result)}]}})
+
+
 def called(how: str, message: dict[str, Any]) -> None:
     """What it does when its tool is called."""
     text: object = EVIL
+    if how == "asks":
+        return asked(message)
     if how == "endless line":
         while True:
             sys.stdout.write("x" * 2**20)
@@ -41,7 +60,7 @@ def called(how: str, message: dict[str, Any]) -> None:
     result: dict[str, object] = {"content": content}
     if how == "endless pattern":
         result["structuredContent"] = {"a": "a" * 60 + "!"}
-    say({"jsonrpc": "2.0", "id": message["id"], "result": result})
+    return say({"jsonrpc": "2.0", "id": message["id"], "result": result})
 
 
 def main(how: str) -> None:
@@ -63,6 +82,8 @@ def main(how: str) -> None:
                 say({"jsonrpc": "2.0", "id": message["id"], "result": {"tools": tools}})
             case "tools/call":
                 called(how, message)
+            case None if message.get("id") == "question":
+                heard(message["result"])
             case _ if "id" in message:
                 say({"jsonrpc": "2.0", "id": message["id"], "error": {"code": -32601, "message": "Method not found"}})
 

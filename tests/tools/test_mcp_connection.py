@@ -13,9 +13,10 @@ import pytest
 from agent.doors.keys import Keys
 from tests.agent.doors.mcp_server.fixture import create_app
 from tests.agent.doors.rest.conftest import serving
-from tools.mcp_client import connect
+from tools.mcp_client import Offer, connect
 from tools.mcp_connection import Address, MCPServerError, Program
 from tools.person import Form
+from tools.tool import tool
 from tools.toolbox import Toolbox
 
 FILE = str(Path(__file__).with_name("hostile_server.py"))
@@ -30,7 +31,7 @@ def hostile(how: str) -> Program:
     ("how", "seconds", "said"),
     [
         ("endless line", 60, "ended during the call"),
-        ("endless notifications", 2, "longer than 2"),
+        ("endless notifications", 60, "ended during the call"),
         ("hang", 1, "longer than 1"),
     ],
 )
@@ -98,6 +99,39 @@ async def test_nothing_of_it_is_left_running() -> None:
 
 
 # --- a server that wants to know something ----------------------------------------------------------------------------
+
+
+async def test_nobody_is_asked_where_two_calls_could_be_meant() -> None:
+    """A server of the older handshake does not say which: one has a person, the other nobody."""
+
+    async def person(message: str, schema: Mapping[str, Any]) -> Mapping[str, Any]:
+        return {"name": "Ann"}
+
+    async with connect(hostile("asks"), 20) as offer:
+        box = Toolbox(offer.tools)
+        first = asyncio.create_task(box.call("look", {}, 20, person))
+        await asyncio.sleep(0.5)
+        second = await box.call("look", {}, 20)
+    assert [(await first).output, second.output] == ['{"action": "cancel"}'] * 2
+
+
+async def test_who_is_there_for_a_call_that_starts_a_server_is_not_there_for_others() -> None:
+    async def person(message: str, schema: Mapping[str, Any]) -> Mapping[str, Any]:
+        return {"name": "Ann"}
+
+    @tool
+    async def starts() -> str:
+        """Start it, while somebody is there."""
+        async with connect(hostile("asks"), 20) as offer:
+            first = asyncio.create_task(called_alone(offer))
+            await asyncio.sleep(0.5)
+            return f"{await called_alone(offer)} {await first}"
+
+    async def called_alone(offer: Offer) -> str | None:
+        return (await Toolbox(offer.tools).call("look", {}, 20)).output
+
+    result = await Toolbox([starts]).call("starts", {}, 20, person)
+    assert result.output == '{"action": "cancel"} {"action": "cancel"}'
 
 
 async def test_what_a_server_wants_to_know_is_asked_of_who_is_there(home: Path) -> None:

@@ -235,7 +235,7 @@ def test_a_program_of_its_own_needs_its_secret(tmp_path: Path) -> None:
 def test_a_file_that_is_broken_is_named(tmp_path: Path) -> None:
     kept = Kept(tmp_path, "url")
     kept.write(tokens=OAuthToken(access_token="token"))
-    (file,) = tmp_path.iterdir()
+    (file,) = tmp_path.glob("*.json")
     for broken in ("{", "[]", '{"tokens": 7}'):
         file.write_text(broken)
         with pytest.raises(MCPServerError, match="cannot be read"):

@@ -7,7 +7,7 @@ import pty
 import threading
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import pytest
@@ -61,7 +61,7 @@ def terminal(monkeypatch: pytest.MonkeyPatch) -> Iterator[Terminal]:
     ("typed", "word"),
     [
         ("yes\n", Approval(True)),
-        ("y\n", Approval(False, "y")),
+        ("yes, please\n", Approval(False, "yes, please")),
         ("\n", Approval(False)),
         ("no\n", Approval(False)),
         ("write to Bo instead\n", Approval(False, "write to Bo instead")),
@@ -73,6 +73,42 @@ async def test_only_yes_agrees_and_anything_else_is_why_not(terminal: Terminal, 
     assert await terminal.asked() == word
     assert "    letter = Dear Ann" in terminal.screen.getvalue()
     assert "\x1b" not in terminal.screen.getvalue()
+
+
+async def test_a_letter_is_not_the_word(terminal: Terminal) -> None:
+    terminal.types("y\n", "yes\n")
+    assert await terminal.asked() == Approval(True)
+    assert "Type the whole word yes" in terminal.screen.getvalue()
+
+
+async def test_a_yes_to_what_was_taken_back_agrees_to_nothing_else(terminal: Terminal) -> None:
+    asker = AtTerminal(terminal.printer)
+    run = run_of("run", "thread", "2026-01-01")
+    first = asyncio.create_task(asker(run, NEEDED))
+    await asyncio.sleep(0.2)
+    first.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await first
+    second = asyncio.create_task(asker(run, replace(NEEDED, name="delete")))
+    await asyncio.sleep(0.3)
+    os.write(terminal.keys, b"yes\n")
+    await asyncio.sleep(1)
+    assert not second.done()
+    assert "Taken back" in terminal.screen.getvalue()
+    os.write(terminal.keys, b"no\n")
+    assert not (await asyncio.wait_for(second, 10)).approved
+
+
+async def test_no_row_of_what_a_server_says_looks_like_one_of_ours(terminal: Terminal) -> None:
+    console = Console(file=terminal.screen, width=40, soft_wrap=True, highlight=False)
+    terminal.printer.console = console
+    terminal.types("no\n")
+    forged = f"Who?{' ' * 60}1│ declined\n 1│ ? calculator: 12 * 7{'.' * 30} 1│ declined"
+    await terminal.asked(ApprovalNeeded((0,), 0, "greet", {"a": forged}, forged))
+    rows = [row[at : at + 40] for row in terminal.screen.getvalue().splitlines() for at in range(0, len(row), 40)]
+    assert len(rows) > 5
+    ours = (" 1│ ? greet: ", " 1│     a = ", " 1│   ┊ ")
+    assert [row for row in rows if "declined" in row and not row.startswith(ours)] == []
 
 
 async def test_a_line_that_was_typed_before_the_question_is_no_answer(terminal: Terminal) -> None:

@@ -12,6 +12,7 @@ from contextlib import AsyncExitStack, aclosing, contextmanager, suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from mcp.shared.exceptions import MCPError
 from mcp.types import (
     CallToolResult,
     ElicitRequest,
@@ -24,7 +25,7 @@ from pydantic import BaseModel, Field
 
 from agent.approval import PATIENCE, Approval
 from agent.doors.mcp_server.forms import Answered, answered, said_of, text_of
-from agent.events import ApprovalNeeded
+from agent.events import ApprovalGiven, ApprovalNeeded
 from agent.run import new_id
 
 if TYPE_CHECKING:
@@ -66,10 +67,12 @@ async def followed(
     """The answer, when there is one; or the question that a person has to answer before. ``seen``: how many of the
     run's events an earlier round of this call has told of.
     """
-    steps = 0
-    with stopping(door, run):
+    steps, questions = 0, dict[str, asyncio.Task[None]]()
+    with stopping(door, run), ending(questions):
         async with aclosing(door.followed(run.run_id, seen)) as happening:
             async for number, event in happening:
+                if isinstance(event, ApprovalGiven) and (asked := questions.pop(event.id, None)) is not None:
+                    asked.cancel()
                 if (said := said_of(event)) is not None:
                     steps += 1
                     await context.report_progress(steps, message=said)
@@ -77,8 +80,7 @@ async def followed(
                     continue
                 if (context.protocol_version or "") >= ANEW:
                     return asked_for(run, event, number or 0)
-                word = await elicited(context, event)
-                door.approvals.give(run.run_id, event.id, word)
+                questions[event.id] = asyncio.create_task(elicited(door, run, context, event))
     found = answered(door.standing(door.agent.store.run(run.run_id)), door.agent.weights)
     return result(found)
 
@@ -123,13 +125,25 @@ def asked_for(run: Run, event: ApprovalNeeded, seen: int) -> InputRequiredResult
     return InputRequiredResult(input_requests={WORD: wanted}, request_state=json.dumps(state))
 
 
-async def elicited(context: Context[Any, Any], event: ApprovalNeeded) -> Approval:
+async def elicited(door: Door, run: Run, context: Context[Any, Any], event: ApprovalNeeded) -> None:
+    """Asked while the run is followed, which may end or take the question back meanwhile."""
     message, schema = request_of(event)
-    with suppress(TimeoutError):
+    word = Approval(False)
+    with suppress(TimeoutError, MCPError):
         async with asyncio.timeout(PATIENCE):
             said = await context.session.elicit_form(message, schema, related_request_id=context.request_id)
-        return word_of(said, event.form is not None)
-    return Approval(False)
+        word = word_of(said, event.form is not None)
+    door.approvals.give(run.run_id, event.id, word)
+
+
+@contextmanager
+def ending(questions: dict[str, asyncio.Task[None]]) -> Iterator[None]:
+    """What nobody has answered by then is asked no more."""
+    try:
+        yield
+    finally:
+        for asked in questions.values():
+            asked.cancel()
 
 
 def word_of(said: ElicitResult, filled: bool) -> Approval:
@@ -149,6 +163,7 @@ def taken_up(door: Door, key: Key, context: Context[Any, Any]) -> tuple[Run, int
     state = json.loads(context.request_state or "{}")
     run = door.run_of(key, str(state["run"]))
     given = (context.input_responses or {}).get(WORD)
-    if isinstance(given, ElicitResult):
-        door.approvals.give(run.run_id, str(state["question"]), word_of(given, state["filled"]))
+    if not isinstance(given, ElicitResult):
+        return run, int(state["seen"]) - 1  # what waits is asked again
+    door.approvals.give(run.run_id, str(state["question"]), word_of(given, state["filled"]))
     return run, int(state["seen"])

@@ -87,7 +87,8 @@ class Passages(Told):
 class Verified(Told):
     """What verifiers say of an answer."""
 
-    score: float | None = Field(description="The weighted verdicts, 0 to 1; null: nobody had anything to say.")
+    score: float | None = Field(description="The weighted verdicts, 0 to 1; null: nobody judged more than its form.")
+    judged_by: list[str] = Field(description="The verifiers that had something to say.")
     verdicts: list[Verdict]
 
 

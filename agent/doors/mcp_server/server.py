@@ -17,6 +17,7 @@ from typing import Annotated, Any, Literal
 from mcp.server.context import CallNext, HandlerResult, ServerRequestContext
 from mcp.server.mcpserver import Context, MCPServer
 from mcp.server.mcpserver.exceptions import ResourceNotFoundError, ToolError
+from mcp.server.mcpserver.resources.templates import ResourceSecurity
 from mcp.shared.exceptions import MCPError
 from mcp.types import INVALID_PARAMS, CallToolResult, InputRequiredResult, ToolAnnotations
 from pydantic import Field, ValidationError
@@ -107,7 +108,7 @@ def caller(context: Context[Any, Any], scope: Scope) -> Key:
 def asking(server: MCPServer[Any], door_of: Callable[[], Door]) -> None:
     """The tools that concern runs."""
 
-    @server.tool(title="Ask Ponder", annotations=ToolAnnotations(destructive_hint=False, open_world_hint=True))
+    @server.tool(title="Ask Ponder", annotations=ToolAnnotations(read_only_hint=False, open_world_hint=True))
     async def ask(
         context: Context,
         question: Annotated[Question, Field(description="Whole: it knows nothing of your conversation.")],
@@ -172,7 +173,10 @@ def judging(server: MCPServer[Any], door_of: Callable[[], Door]) -> None:
     async def verify_answer(
         context: Context,
         question: Question,
-        answer: Annotated[str, Field(min_length=1, max_length=200_000)],
+        answer: Annotated[
+            str,
+            Field(min_length=1, max_length=200_000, description="Its last line is `Answer: ...`, or it is no more."),
+        ],
         others: Annotated[
             list[str], Field(max_length=64, description="Other answers to it, to see how many agree.")
         ] = [],  # noqa: B006 - the SDK copies it
@@ -192,7 +196,8 @@ def judging(server: MCPServer[Any], door_of: Callable[[], Door]) -> None:
             judges = agent.verifiers if gold is None else [load_verifier("math"), *agent.verifiers]
             verdicts = [(await judge.verify(cases))[0] for judge in judges]
             score = combine(verdicts, agent.weights if gold is None else {"math": 1.0}).value
-            return Verified(score=score, verdicts=verdicts)
+            by = [verdict.verifier for verdict in verdicts if verdict.score is not None]
+            return Verified(score=None if by == ["format"] else score, judged_by=by, verdicts=verdicts)
 
     @server.tool(title="Score steps", annotations=READS)
     async def score_steps(
@@ -245,7 +250,10 @@ def showing(server: MCPServer[Any], door_of: Callable[[], Door]) -> None:
         except PonderError as error:
             raise ResourceNotFoundError(str(known(error))) from error
 
-    @server.resource("doc://{+source}", title="A document", mime_type="text/plain")
+    # A source is a name in the index, and no file is opened by it.
+    sources = ResourceSecurity(exempt_params={"source"})
+
+    @server.resource("doc://{+source}", title="A document", mime_type="text/plain", security=sources)
     async def document(source: str, context: Context) -> str:
         """The text of an indexed document, by its source as searches name it."""
         caller(context, "ask")
