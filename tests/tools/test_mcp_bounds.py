@@ -60,6 +60,12 @@ async def test_events_may_come_for_ever(event: bytes) -> None:
     assert await sent(event, 1_000, "text/event-stream") == 1_000 * len(event)
 
 
+async def test_events_without_an_end_are_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(mcp_bounds, "MANY", 100)
+    with pytest.raises(httpx2.ReadError, match="events without an end"):
+        await sent(EVENT, 10**5, "text/event-stream")
+
+
 async def test_nothing_is_unpacked() -> None:
     with pytest.raises(httpx2.ReadError, match="packs what it was asked to send as it is"):
         await sent(gzip.compress(b"x" * 10**6), 1, "application/json", **{"Content-Encoding": "gzip"})

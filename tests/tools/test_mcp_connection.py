@@ -9,6 +9,7 @@ from typing import Any
 
 import psutil
 import pytest
+from mcp.server.mcpserver import MCPServer
 
 from agent.doors.keys import Keys
 from tests.agent.doors.mcp_server.fixture import create_app
@@ -151,3 +152,32 @@ async def test_what_a_server_wants_to_know_is_asked_of_who_is_there(home: Path) 
         nobody = await box.call(asking, {}, 30)
     assert [result.output for result in results] == ["Hello, Ann!", "Hello, Bo!"]
     assert "went on asking" in (nobody.error or "")
+
+
+# --- over HTTP --------------------------------------------------------------------------------------------------------
+
+
+async def test_a_call_that_is_given_up_takes_no_other_with_it_and_leaves_nothing_open() -> None:
+    """Its connection ends when the others that it has have ended."""
+    server = MCPServer("town", log_level="CRITICAL")
+
+    @server.tool()
+    async def wait(seconds: float) -> str:
+        """Wait."""
+        await asyncio.sleep(seconds)
+        return f"{seconds}"
+
+    async with serving(server.streamable_http_app()) as url, connect(Address(f"{url}/mcp"), 20) as offer:
+        box = Toolbox(offer.tools)
+        slow = asyncio.create_task(box.call("wait", {"seconds": 2}, 20))
+        await asyncio.sleep(0.2)
+        for _ in range(5):  # more often than a server may end by itself
+            given_up = await box.call("wait", {"seconds": 30}, 0.2)
+            assert "longer than 0.2" in (given_up.error or "")
+        assert (await box.call("wait", {"seconds": 0}, 20)).output == "0.0"
+        assert (await slow).output == "2.0"
+        await asyncio.sleep(0.5)
+        connections = [
+            each for each in psutil.Process().net_connections() if each.raddr and each.status == "ESTABLISHED"
+        ]
+        assert len(connections) < 8  # both ends of what is in use

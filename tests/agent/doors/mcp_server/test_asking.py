@@ -9,13 +9,14 @@ import httpx2
 import pytest
 from mcp import Client
 from mcp.client.streamable_http import streamable_http_client
-from mcp.types import CallToolResult, ElicitRequestFormParams, ElicitResult
+from mcp.types import CallToolResult, ElicitRequestFormParams, ElicitResult, InputRequiredResult
 
 from agent.doors.keys import Limits, create
 from retrieval.passage import Passage
 from tests.agent.doors.rest.conftest import Open, Opening, until
 from tests.agent.scripted import ROOT_SEED, Say, call, forever, model_of
 from tests.agent.test_approval import FORM, greet, letterbox
+from tools.person import PERSON
 from tools.tool import ToolOutput, tool
 
 ASKED = {"question": "How many pens?", "effort": "low", "seed": ROOT_SEED}
@@ -198,3 +199,43 @@ async def test_what_a_server_further_on_wants_to_know_is_asked_at_the_client(doo
     assert shown == [("The server of greet asks: Who are\ufffd you?", FORM)]
     [result] = opened.agent.store.run(said["run_id"]).nodes[0].tool_results
     assert result.output == "Hello, Ann."
+
+
+async def test_who_comes_back_without_a_word_is_asked_again(door: Opening) -> None:
+    post, posted = letterbox()
+    opened = await door({(0,): call("post", letter="Dear Ann")}, post)
+    async with client(opened, "auto", elicitation_callback=never) as asking:
+        session = asking.session
+        first = await session.call_tool("ask", ASKED, allow_input_required=True)
+        assert isinstance(first, InputRequiredResult)
+        again = await session.call_tool("ask", ASKED, request_state=first.request_state, allow_input_required=True)
+        assert isinstance(again, InputRequiredResult)
+        assert again.input_requests == first.input_requests
+        word: Any = {"approval": ElicitResult(action="accept", content={"approve": True})}
+        said = await session.call_tool("ask", ASKED, input_responses=word, request_state=again.request_state)
+    assert (found(said)["status"], posted) == ("finished", ["Dear Ann"])
+
+
+async def never(_: object, __: Any) -> ElicitResult:
+    await asyncio.sleep(60)
+    return ElicitResult(action="cancel")
+
+
+async def test_a_question_that_was_taken_back_is_waited_for_no_more(door: Opening) -> None:
+    """A tool asks, and goes on without the answer; the client's person of the older handshake still has the form."""
+
+    @tool
+    async def impatient() -> str:
+        """Ask, and do not wait."""
+        person = PERSON.get()
+        assert person is not None
+        asked.append(asyncio.ensure_future(person("Who are you?", FORM)))
+        await asyncio.sleep(0.5)
+        return "done"
+
+    asked: list[asyncio.Future[Any]] = []
+    opened = await door({(0,): call("impatient")}, impatient)
+    async with client(opened, "legacy", elicitation_callback=never) as asking:
+        said = found(await asyncio.wait_for(asking.call_tool("ask", ASKED), 20))
+    assert said["status"] == "finished"
+    assert asked[0].done()

@@ -3,6 +3,7 @@
 import json
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 from mcp import Client
@@ -10,6 +11,7 @@ from mcp.shared.exceptions import MCPError
 from mcp.types import INVALID_PARAMS
 
 from agent.doors.keys import Limits, create
+from retrieval.indexing import index
 from tests.agent.doors.mcp_server.test_asking import ASKED, client, found, sentence
 from tests.agent.doors.rest.conftest import Open, Opening
 from tools.mcp_client import connect
@@ -92,6 +94,24 @@ async def test_what_was_uploaded_is_found_and_read_by_its_name(door: Opening) ->
         assert "is red" in await read(asking, "doc://mill.md")
         with pytest.raises(MCPError, match=r"no document 'nothing\.md'"):
             await asking.read_resource("doc://nothing.md")
+
+
+async def test_a_document_is_read_by_the_source_that_a_search_names(door: Opening, home: Path, tmp_path: Path) -> None:
+    file = tmp_path / "the mill.md"
+    file.write_text("The mill of Varnholt is red.")
+    opened = await door({})
+    index([file], home / "index", None)
+    async with client(opened) as asking:
+        [passage] = found(await asking.call_tool("search_knowledge", {"query": "mill", "k": 1}))["passages"]
+        assert passage["source"] == str(file)
+        assert "is red" in await read(asking, f"doc://{quote(passage['source'])}")
+
+
+async def test_what_only_forms_judge_is_judged_by_nobody(door: Opening) -> None:
+    opened = await door({})
+    async with client(opened) as asking:
+        said = found(await asking.call_tool("verify_answer", {"question": "2 + 2?", "answer": "5"}))
+    assert (said["score"], said["judged_by"]) == (None, ["format"])
 
 
 async def read(asking: Client, uri: str) -> str:
