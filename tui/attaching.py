@@ -18,8 +18,11 @@ def with_files(question: str, folder: Path) -> str:
     """
     parts = [question]
     for name in dict.fromkeys(NAMED.findall(question)):
-        file = folder / Path(name).expanduser()
-        if not file.is_file():
+        names = name, name.rstrip(",.;:!?)")  # what ends the sentence is no part of it
+        file, name = next(
+            ((found, each) for each in names if (found := folder / Path(each).expanduser()).is_file()), (None, "")
+        )
+        if file is None:
             continue
         if file.stat().st_size > LARGEST:
             raise SettingsError(f"{name} has more than {LARGEST:,} bytes; `ponder index {name}` makes it searchable.")

@@ -6,8 +6,8 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import AsyncGenerator, Collection, Coroutine
-from contextlib import AsyncExitStack, aclosing, suppress
+from collections.abc import AsyncGenerator, Callable, Collection, Coroutine
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, aclosing, suppress
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from agent.records import Feedback, Run
     from agent.settings import Settings
     from agent.threads import Thread
+
+    Opens = Callable[[Settings], AbstractAsyncContextManager[Agent]]
 
 T = TypeVar("T")
 RUNS = 1_000  # of a thread that are shown
@@ -72,10 +74,10 @@ class Source(Protocol):
 
 
 class Here:
-    """An agent of these settings."""
+    """An agent of these settings. ``opens`` makes it, in its own loop: ``assemble`` unless another is given."""
 
-    def __init__(self, settings: Settings, effort: Effort) -> None:
-        self._settings, self._effort = settings, effort
+    def __init__(self, settings: Settings, effort: Effort, opens: Opens | None = None) -> None:
+        self._settings, self._effort, self._opens = settings, effort, opens
         self._stack = AsyncExitStack()
         self._agent: Agent | None = None
         self._words: dict[str, asyncio.Future[Approval]] = {}
@@ -86,7 +88,8 @@ class Here:
         async def opened() -> str:
             from agent.assemble import assemble
 
-            self._agent = await self._stack.enter_async_context(assemble(self._settings))
+            opens = self._opens or assemble
+            self._agent = await self._stack.enter_async_context(opens(self._settings))
             return str(self._agent.policy.version)
 
         return await self._there(opened())

@@ -19,6 +19,7 @@ from tui.widgets.step import plain
 class ApprovalScreen(ModalScreen[Approval]):
     """Ends with the person's word; Escape declines."""
 
+    AUTO_FOCUS = "Input"
     BINDINGS: ClassVar[list[BindingType]] = [("escape", "decline", "Do not make the call")]
 
     def __init__(self, needed: ApprovalNeeded) -> None:

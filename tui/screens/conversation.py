@@ -62,10 +62,14 @@ class Conversation(Screen[None]):
 
     def on_mount(self) -> None:
         self.turns.anchor()
-        self.query_one(Prompt).focus()
+        self.prompt.focus()
         self.tell()
         self.set_interval(0.25, self.tell)
         self.call_after_refresh(self.load)
+
+    @property
+    def prompt(self) -> Prompt:
+        return self.query_one(Prompt)
 
     @property
     def turns(self) -> VerticalScroll:
@@ -103,7 +107,7 @@ class Conversation(Screen[None]):
 
     def on_text_area_changed(self) -> None:
         """What a slash command may become."""
-        text = self.query_one(Prompt).text
+        text = self.prompt.text
         found = commands.matching(text) if text.startswith("/") and "\n" not in text else []
         shown = self.query_one("#matching", Static)
         shown.update(plain("\n".join(f"/{each.name} {each.takes}  {each.said}" for each in found[:6])))
@@ -123,7 +127,7 @@ class Conversation(Screen[None]):
         if not task.cancelled() and (error := task.exception()) is not None:
             assert isinstance(error, Exception)
             self.failed(error)
-        if self.is_mounted:
+        if self.is_running:
             self.next()
 
     async def answer(self, question: str) -> None:
@@ -299,7 +303,7 @@ class Conversation(Screen[None]):
         earlier = [each for each in runs if each.started_at < run.started_at]
         thread = await self.source.fork(self.thread, earlier[-1].started_at) if earlier else uuid.uuid4().hex[:12]
         await self.opened(thread, earlier)
-        self.query_one(Prompt).say(run.question)
+        self.prompt.say(run.question)
 
     async def opened(self, thread: str, runs: list[Run]) -> None:
         """The thread in the place of this one. What was being answered is stopped."""

@@ -24,10 +24,6 @@ class PassageScreen(ModalScreen[None]):
         ("left", "beside(-1)", "The one before"),
         ("right", "beside(1)", "Next"),
     ]
-        ("escape", "leave", "Back"),
-        ("left", "beside(-1)", "The one before"),
-        ("right", "beside(1)", "Next"),
-    ]
 
     def __init__(self, passages: list[Passage], documents: dict[str, str], number: int = 1) -> None:
         """``documents``: whole texts by their source, where they are known. ``number``: which is shown, from 1."""

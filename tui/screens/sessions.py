@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 
 from textual import work
 from textual.app import ComposeResult
-from textual.binding import BindingType
+from textual.binding import Binding, BindingType
 from textual.containers import Vertical
 from textual.screen import ModalScreen
 from textual.widgets import Input, OptionList, Static
@@ -28,7 +28,7 @@ class Sessions(ModalScreen[Chosen | None]):
         ("down", "move(1)", "Next"),
         ("up", "move(-1)", "Before"),
         ("f5", "fork", "Fork"),
-        ("ctrl+d", "delete", "Delete"),
+        Binding("ctrl+d", "delete", "Delete", priority=True),
     ]
 
     def __init__(self, source: Source) -> None:
