@@ -10,12 +10,12 @@ from __future__ import annotations
 import asyncio
 import secrets
 from collections.abc import Awaitable, Callable, Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from fnmatch import fnmatchcase
 from typing import Any
 
 from agent.context import Agent, RunContext
-from agent.events import ApprovalGiven, ApprovalNeeded
+from agent.events import Approval, ApprovalGiven, ApprovalNeeded
 from agent.records import Path, Run
 from agent.store import RunFilter
 from tools.person import PATIENCE, Form
@@ -31,15 +31,6 @@ TAKEN_BACK = "the call has ended, and its question with it"
 READ = "read"  # the key of a run's metadata: the MCP servers whose words it or its thread has read
 MESSAGE = 1_000  # characters of what a tool asks a person
 LATE = f"nobody answered within {PATIENCE:g} seconds"
-
-
-@dataclass(frozen=True, slots=True)
-class Approval:
-    """A person's word on one call."""
-
-    approved: bool
-    comment: str = ""  # for the model, where the call is not to be made
-    content: Mapping[str, Any] = field(default_factory=dict)  # what was filled in, where there is a form; never logged
 
 
 Approver = Callable[[Run, ApprovalNeeded], Awaitable[Approval]]

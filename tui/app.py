@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from textual.app import App
@@ -10,6 +12,9 @@ from tui.screens.conversation import Conversation
 
 if TYPE_CHECKING:
     from tui.source import Source
+
+
+LEAVING = 10.0  # seconds for the model and the tools to be let go
 
 
 class PonderApp(App[None]):
@@ -24,3 +29,7 @@ class PonderApp(App[None]):
 
     def on_mount(self) -> None:
         self.push_screen(Conversation(self.source, self.effort))
+
+    async def on_unmount(self) -> None:
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self.source.close(), LEAVING)

@@ -187,13 +187,24 @@ def resume(run_id: str, model: ModelName = None, base_url: BaseUrl = None, as_js
 
 @app.command()
 def chat(
-    effort: EffortName = None, model: ModelName = None, base_url: BaseUrl = None, prompt: PromptName = None
+    effort: EffortName = None,
+    model: ModelName = None,
+    base_url: BaseUrl = None,
+    prompt: PromptName = None,
+    plain: Annotated[bool, typer.Option("--plain", help="Line by line, as where there is no terminal.")] = False,
 ) -> None:
-    """Talk, line by line, in one thread. An empty line or Ctrl-D ends it."""
-    from tui.chat import talk
-
+    """Talk, see how it thinks, and teach it. F1 shows the keys; --plain, an empty line or Ctrl-D ends it."""
     settings = settings_for(effort=effort, model=model, base_url=base_url, prompt=prompt)
-    talk(settings, effort_within(settings))
+    how = effort_within(settings)
+    if plain or not (sys.stdin.isatty() and sys.stdout.isatty() and sys.stderr.isatty()):
+        from tui.chat import talk
+
+        return talk(settings, how)
+    from tui.app import PonderApp
+    from tui.source import Here
+
+    PonderApp(Here(settings, how), how.name).run()
+    return None
 
 
 async def follow(settings: Settings, begin: Any, as_json: bool) -> Run:

@@ -31,13 +31,13 @@ COMMANDS = (
     Command("good", "Say that the answer was right", "f2", "COMMENT"),
     Command("bad", "Say that the answer was wrong", "f3", "COMMENT"),
     Command("better", "Say that the attempt you look at was better", "f4"),
-    Command("keep", "Keep this thread out of trainings, or let it in", "f6", "out | in"),
+    Command("keep", "Keep this thread out of trainings, or let it in", "f9", "out | in"),
     Command("edit", "Ask the question anew, in a fork of the thread", "ctrl+r"),
     Command("fork", "Go on from here in another thread", "f5"),
     Command("sessions", "Open another thread", "ctrl+l"),
     Command("new", "Begin a new thread", "ctrl+n"),
-    Command("effort", "Spend more or less on the next question", "ctrl+e", "low | medium | high | max | auto"),
-    Command("copy", "Copy the answer; `code` copies its last block of code", "ctrl+y", "code"),
+    Command("effort", "Spend more or less on the next question", "f10", "low | medium | high | max | auto"),
+    Command("copy", "Copy the answer; `code` copies its last block of code", "f8", "code"),
     Command("export", "Write the thread into a file, .md or .json", "", "FILE"),
     Command("theme", "Choose the colours"),
     Command("help", "Show the keys", "f1"),
@@ -48,7 +48,7 @@ COMMANDS = (
 def bindings() -> Iterator[Binding]:
     for each in COMMANDS:
         if each.key:
-            yield Binding(each.key, f"do('{each.name}', '{each.given}')", each.said, show=False, priority=True)
+            yield Binding(each.key, f"do('{each.name}', '{each.given}')", each.said, show=False)
 
 
 def read(text: str) -> tuple[Command | None, str]:

@@ -6,9 +6,10 @@ import json
 import re
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from agent.export import run_to_json
-from agent.records import Run
+if TYPE_CHECKING:
+    from agent.records import Run
 
 
 def written(runs: Sequence[Run], file: Path) -> Path:
@@ -22,6 +23,8 @@ def written(runs: Sequence[Run], file: Path) -> Path:
 def exported(runs: Sequence[Run], suffix: str) -> str:
     """``suffix``: ``.json``, or anything else for Markdown."""
     if suffix == ".json":
+        from agent.export import run_to_json
+
         return json.dumps([run_to_json(run) for run in runs], indent=1, ensure_ascii=False) + "\n"
     return (
         "\n\n".join(f"## {run.question}\n\n{run.answer or run.error or run.status}\n\n{signed(run)}" for run in runs)

@@ -85,4 +85,3 @@ async def terminal(
             opened = Opened(app, pilot, store)
             await opened.until(lambda: isinstance(app.screen, Conversation) and opened.talk.version)
             yield opened
-        await source.close()

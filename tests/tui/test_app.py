@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
+from textual.events import Key
 
 from agent.policy.renderer import Renderer
 from agent.records import SamplingParams
@@ -178,7 +179,7 @@ async def test_a_question_is_edited_in_a_fork_that_ends_before_it(home: Path, re
 async def test_a_thread_is_kept_out_of_trainings(home: Path, renderer: Renderer) -> None:
     async with terminal(home, renderer, turn_by_turn("Answer: 84")) as opened:
         await opened.asks("One?")
-        await opened.pilot.press("f6")
+        await opened.pilot.press("f9")
         await opened.until(lambda: "kept out of trainings" in opened.shown())
         await opened.asks("Two?")
         assert [run.metadata.get("train") for run in opened.store.runs()] == ["no", "no"]
@@ -226,9 +227,19 @@ async def test_what_was_asked_comes_back_with_up_and_goes_with_down(home: Path, 
     assert found == ["Two?", "One?", "One?", "Two?", ""]
 
 
+async def test_what_is_typed_and_sent_at_once_is_sent_whole(home: Path, renderer: Renderer) -> None:
+    async with terminal(home, renderer, turn_by_turn("Answer: 84")) as opened:
+        for key in "Hi\r":  # as a terminal sends what was pasted
+            opened.app.post_message(Key("enter" if key == "\r" else key, key))
+        await opened.until(lambda: opened.store.runs() and opened.talk.answering is None)
+        assert [run.question for run in opened.store.runs()] == ["Hi"]
+        await opened.pilot.press("a", "ctrl+j", "b")
+        assert opened.talk.prompt.text == "a\nb"
+
+
 async def test_the_effort_goes_round_and_is_named(home: Path, renderer: Renderer) -> None:
     async with terminal(home, renderer, turn_by_turn("Answer: 84")) as opened:
-        await opened.pilot.press("ctrl+e")
+        await opened.pilot.press("f10")
         await opened.until(lambda: "effort medium" in opened.shown())
         await opened.types("/effort max")
         await opened.until(lambda: "effort max" in opened.shown())

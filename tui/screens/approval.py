@@ -10,13 +10,12 @@ from textual.containers import Vertical, VerticalScroll
 from textual.screen import ModalScreen
 from textual.widgets import Input, Static
 
-from agent.approval import Approval
-from agent.events import ApprovalNeeded
+from agent.events import Approval, ApprovalNeeded
 from tui.asking import told
 from tui.widgets.step import plain
 
 
-class ApprovalScreen(ModalScreen[Approval]):
+class ApprovalScreen(ModalScreen["Approval"]):
     """Ends with the person's word; Escape declines."""
 
     AUTO_FOCUS = "Input"

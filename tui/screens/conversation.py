@@ -176,10 +176,6 @@ class Conversation(Screen[None]):
 
     # --- commands -----------------------------------------------------------------------------------------------------
 
-    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        """Keys of the conversation are no keys of what lies over it."""
-        return action != "do" or self.app.screen is self
-
     @work
     async def action_do(self, name: str, argument: str = "") -> None:
         try:

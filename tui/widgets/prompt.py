@@ -2,20 +2,12 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
-
 from textual import events
-from textual.binding import Binding, BindingType
 from textual.message import Message
 from textual.widgets import TextArea
 
 
 class Prompt(TextArea):
-    BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("enter", "send", "Send", priority=True),
-        Binding("shift+enter,ctrl+j", "newline", "New line", priority=True),
-    ]
-
     class Sent(Message):
         def __init__(self, text: str) -> None:
             super().__init__()
@@ -29,7 +21,7 @@ class Prompt(TextArea):
         self.asked: list[str] = []  # before, the last one last
         self._back = 0  # how far
 
-    def action_send(self) -> None:
+    def send(self) -> None:
         if text := self.text.strip():
             self.asked.append(text)
             self._back = 0
@@ -41,10 +33,13 @@ class Prompt(TextArea):
         self.text = text
         self.move_cursor(self.document.end)
 
-    def action_newline(self) -> None:
-        self.insert("\n")
-
     async def _on_key(self, event: events.Key) -> None:
+        """In the order in which they were typed: a binding with priority would send before all letters are here."""
+        if event.key in ("enter", "shift+enter", "ctrl+j"):
+            event.prevent_default()
+            event.stop()
+            self.send() if event.key == "enter" else self.insert("\n")
+            return
         if event.key == "question_mark" and not self.text:
             event.prevent_default()
             event.stop()
