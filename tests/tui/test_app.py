@@ -12,11 +12,16 @@ from textual.events import Key
 from agent.policy.renderer import Renderer
 from agent.records import SamplingParams
 from agent.store import RunFilter
+from retrieval.indexing import index
+from retrieval.passage import Passage
 from tests.agent.policy.conftest import model_folder, renderer
 from tests.agent.scripted import Say, Script, call
-from tests.agent.test_approval import letterbox
+from tests.agent.test_approval import greet, letterbox
 from tests.tui.conftest import HOSTILE
 from tests.tui.terminal import terminal
+from tools.search import numbered
+from tools.tool import ToolOutput, tool
+from tui.app import WARNS
 from tui.commands import COMMANDS
 from tui.screens.approval import ApprovalScreen
 from tui.screens.help import Help
@@ -138,6 +143,54 @@ async def test_only_the_word_yes_agrees_to_a_call(
         await opened.pilot.press(*["space" if key == " " else key for key in typed], "enter")
         await opened.until(lambda: opened.talk.answering is None)
     assert letters == posted
+
+
+async def test_what_a_tool_wants_to_know_is_a_form(home: Path, renderer: Renderer) -> None:
+    async with terminal(home, renderer, turn_by_turn(call("greet"), "Answer: 1"), greet) as opened:
+        await opened.types("Greet me.")
+        await opened.until(lambda: isinstance(opened.app.screen, ApprovalScreen))
+        await opened.pilot.press("enter")
+        await opened.until(lambda: "'name' is a required property" in opened.shown())
+        await opened.pilot.press(*"Ann", "enter")
+        await opened.until(lambda: opened.talk.answering is None)
+        [run] = opened.store.runs()
+        assert opened.store.run(run.run_id).nodes[0].tool_results[0].output == "Hello, Ann."
+
+
+async def test_a_question_goes_when_its_run_is_stopped(home: Path, renderer: Renderer) -> None:
+    post, letters = letterbox()
+    async with terminal(home, renderer, turn_by_turn(call("post", letter="Dear Ann"), "Answer: 1"), post) as opened:
+        await opened.types("Write to Ann.")
+        await opened.until(lambda: isinstance(opened.app.screen, ApprovalScreen))
+        opened.talk.answering.cancel()  # type: ignore[union-attr]
+        await opened.until(lambda: opened.app.screen is opened.talk)
+    assert letters == []
+
+
+async def test_a_warning_of_the_agents_is_a_notice(home: Path, renderer: Renderer) -> None:
+    async with terminal(home, renderer, turn_by_turn("Answer: 84")) as opened:
+        await asyncio.to_thread(WARNS.warning, "the MCP server %s is not used", f"town{HOSTILE}")
+        await opened.until(lambda: "the MCP server" in opened.shown())
+
+
+async def test_a_passage_is_shown_in_its_document(home: Path, renderer: Renderer, tmp_path: Path) -> None:
+    text = "Before it. The mill is red. Behind it."
+    (tmp_path / "mill.md").write_text(text)
+    index([tmp_path / "mill.md"], home / "index", None)
+    passage = Passage("The mill is red.", str(tmp_path / "mill.md"), 11, 27, 1.0, "Mill")
+
+    @tool
+    async def look() -> ToolOutput:
+        """Look."""
+        return ToolOutput(numbered([passage]), (passage,))
+
+    async with terminal(home, renderer, turn_by_turn(call("look"), "It is red [1].\nAnswer: red"), look) as opened:
+        await opened.asks("Which colour?")
+        await opened.pilot.press("ctrl+o")
+        await opened.until(lambda: "Before it. The mill is red. Behind it." in opened.shown())
+        assert "[1] Mill (" in opened.shown()
+        await opened.pilot.press("escape")
+        await opened.until(lambda: opened.app.screen is opened.talk)
 
 
 async def test_threads_are_found_opened_forked_and_deleted(home: Path, renderer: Renderer) -> None:

@@ -51,6 +51,7 @@ class Conversation(Screen[None]):
         self.version = ""  # of the model that answers; "": it is being loaded
         self.queued: list[str] = []
         self.answering: asyncio.Task[None] | None = None
+        self.asking = asyncio.Lock()  # of a person
         self.at: TurnView | None = None  # the turn that a person went to; None: the last
 
     def compose(self) -> ComposeResult:
@@ -144,6 +145,8 @@ class Conversation(Screen[None]):
             if not turn.done and turn.run is not None:
                 turn.end(await self.source.run(turn.run.run_id))
             turn.done = True
+            turn.waiting.clear()
+            self.asked(turn)
             await view.show()
             self.tell()
 
@@ -161,11 +164,23 @@ class Conversation(Screen[None]):
         turn.take(event)
         for question in turn.waiting.keys() - known:
             self.ask_person(turn, question)
+        if known - turn.waiting.keys():  # one was answered, or taken back
+            self.asked(turn)
 
     @work
     async def ask_person(self, turn: Turn, question: str) -> None:
-        word = await self.app.push_screen_wait(ApprovalScreen(turn.waiting[question]))
-        self.source.give(question, word)
+        """One thing at a time: what comes while another is asked waits."""
+        async with self.asking:
+            if (needed := turn.waiting.get(question)) is None:
+                return
+            word = await self.app.push_screen_wait(ApprovalScreen(needed))
+            if word is not None:
+                self.source.give(question, word)
+
+    def asked(self, turn: Turn) -> None:
+        screen = self.app.screen
+        if isinstance(screen, ApprovalScreen) and screen.needed.id not in turn.waiting:
+            screen.dismiss(None)
 
     async def painted(self, view: TurnView) -> None:
         """Draws what has come, some times a second: a token at a time would be too much."""
