@@ -40,7 +40,7 @@ class Opened:
     def talk(self) -> Conversation:
         return next(each for each in self.app.screen_stack if isinstance(each, Conversation))
 
-    async def until(self, holds: Callable[[], object], seconds: float = 20) -> None:
+    async def until(self, holds: Callable[[], object], seconds: float = 60) -> None:
         for _ in range(int(seconds / 0.02)):
             if holds():
                 await self.pilot.pause()

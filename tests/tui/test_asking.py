@@ -89,10 +89,11 @@ async def test_a_yes_to_what_was_taken_back_agrees_to_nothing_else(terminal: Ter
     first.cancel()
     with pytest.raises(asyncio.CancelledError):
         await first
-    second = asyncio.create_task(asker(run, replace(NEEDED, name="delete")))
-    await asyncio.sleep(0.3)
     os.write(terminal.keys, b"yes\n")
-    await asyncio.sleep(1)
+    second = asyncio.create_task(asker(run, replace(NEEDED, name="delete")))
+    while terminal.screen.getvalue().count("Type yes") < 2:
+        await asyncio.sleep(0.01)
+    await asyncio.sleep(0.3)
     assert not second.done()
     assert "Taken back" in terminal.screen.getvalue()
     os.write(terminal.keys, b"no\n")
