@@ -91,7 +91,7 @@ async def test_a_yes_to_what_was_taken_back_agrees_to_nothing_else(terminal: Ter
         await first
     os.write(terminal.keys, b"yes\n")
     second = asyncio.create_task(asker(run, replace(NEEDED, name="delete")))
-    while terminal.screen.getvalue().count("Type yes") < 2:
+    while terminal.screen.getvalue().count("Type yes") < 2:  # noqa: ASYNC110 - nobody tells
         await asyncio.sleep(0.01)
     await asyncio.sleep(0.3)
     assert not second.done()
