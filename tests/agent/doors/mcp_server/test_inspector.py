@@ -49,11 +49,11 @@ async def calls_every_tool(target: list[str]) -> None:
         return await inspected(*target, "--method", "tools/call", "--tool-name", name, *arguments, status=status)
 
     asked = (await called("ask", question=QUESTION, effort="low"))["structuredContent"]
-    run = asked["run_id"]
+    quoted = json.dumps(asked["run_id"])  # to the inspector an id of digits is a number
     assert asked["status"] == "finished"
-    assert (await called("get_run", run_id=run))["structuredContent"]["answer"] == asked["answer"]
-    assert (await called("cancel_run", run_id=run))["structuredContent"]["status"] == "finished"
-    assert not (await called("rate", run_id=run, value="1"))["isError"]
+    assert (await called("get_run", run_id=quoted))["structuredContent"]["answer"] == asked["answer"]
+    assert (await called("cancel_run", run_id=quoted))["structuredContent"]["status"] == "finished"
+    assert not (await called("rate", run_id=quoted, value="1"))["isError"]
     verified = await called("verify_answer", question=QUESTION, answer="Answer: 84", gold='"84"')
     assert verified["structuredContent"]["verdicts"][0]["score"] == 1.0
     assert (await called("search_knowledge", query="mill"))["structuredContent"] == {"passages": []}
