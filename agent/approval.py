@@ -15,8 +15,8 @@ from fnmatch import fnmatchcase
 from typing import Any
 
 from agent.context import Agent, RunContext
-from agent.events import Approval, ApprovalGiven, ApprovalNeeded
-from agent.records import Path, Run
+from agent.events import ApprovalGiven, ApprovalNeeded
+from agent.records import Approval, Path, Run
 from agent.store import RunFilter
 from tools.person import PATIENCE, Form
 from tools.tool import Tool

@@ -6,7 +6,7 @@ Every event names the node it is about by its path; the first number of a path i
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from agent.records import Ending, Path, Run
@@ -51,15 +51,6 @@ class ApprovalNeeded:
     why: str  # a sentence; what the tool wants to know, where it asks in the middle of its call
     form: Mapping[str, Any] | None = None  # the JSON schema of what it wants to know
     id: str = ""  # of this question: a call may ask several
-
-
-@dataclass(frozen=True, slots=True)
-class Approval:
-    """A person's word on one call. No event: ``ApprovalGiven`` tells of it."""
-
-    approved: bool
-    comment: str = ""  # for the model, where the call is not to be made
-    content: Mapping[str, Any] = field(default_factory=dict)  # what was filled in, where there is a form; never logged
 
 
 @dataclass(frozen=True, slots=True)

@@ -197,6 +197,15 @@ class Feedback:
     created_at: str = ""  # ISO 8601, UTC
 
 
+@dataclass(frozen=True, slots=True)
+class Approval:
+    """A person's word on one call."""
+
+    approved: bool
+    comment: str = ""  # for the model, where the call is not to be made
+    content: Mapping[str, Any] = field(default_factory=dict)  # what was filled in, where there is a form; never logged
+
+
 def group_key(node: Node) -> tuple[object, ...]:
     """Samples with equal keys are independent draws from one distribution: they may form a group."""
     sample = node.sample

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from rich.text import Text
 
-from agent.events import Approval
+from agent.records import Approval
 from tools.person import unfit
 from tui.printer import Printer, on_a_line, printable
 

@@ -12,7 +12,8 @@ from textual.containers import Vertical, VerticalScroll
 from textual.screen import ModalScreen
 from textual.widgets import Input, Static
 
-from agent.events import Approval, ApprovalNeeded
+from agent.events import ApprovalNeeded
+from agent.records import Approval
 from tools.person import unfit
 from tui.asking import parsed, question, told
 from tui.printer import on_a_line, printable

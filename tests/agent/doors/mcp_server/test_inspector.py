@@ -15,22 +15,23 @@ from tests.tui.commands import environment
 
 INSPECTOR = PACKAGES / "@modelcontextprotocol" / "inspector" / "clients" / "launcher" / "build" / "index.js"
 pytestmark = [
-    pytest.mark.timeout(500),
+    pytest.mark.timeout(1500),
     pytest.mark.skipif(not INSPECTOR.exists(), reason="no inspector: make .venv/installed-clients"),
 ]
 TOOLS = {"ask", "get_run", "cancel_run", "rate", "verify_answer", "score_steps", "search_knowledge"}
+SLOW = 300_000  # milliseconds
 QUESTION = "What is 12 * 7?"
 
 
 async def inspected(*arguments: str, status: int = 0) -> dict[str, Any]:
     """What the inspector prints; 5 is its exit status where a tool says that something is wrong."""
     process = await asyncio.create_subprocess_exec(
-        node(), str(INSPECTOR), "--cli", *arguments, "--connect-timeout", "90000",
+        node(), str(INSPECTOR), "--cli", *arguments,
         env=environment(PATH=f"{Path(node()).parent}:{os.environ['PATH']}"),
         stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
     )  # fmt: skip
     try:
-        said, wrong = await asyncio.wait_for(process.communicate(), 120)
+        said, wrong = await asyncio.wait_for(process.communicate(), SLOW / 1000)
     finally:
         if process.returncode is None:
             process.kill()
@@ -61,12 +62,17 @@ async def calls_every_tool(target: list[str]) -> None:
     assert "no process reward model" in refused["content"][0]["text"]
 
 
-async def test_over_standard_input_and_output() -> None:
-    """The inspector passes on few variables: those of this test are told to it."""
+async def test_over_standard_input_and_output(tmp_path: Path) -> None:
+    """Each call starts Ponder, which may take more than the inspector's minute on a busy machine; and the inspector
+    passes on few variables.
+    """
     told = environment()
-    names = ("PONDER_HOME", "PYTHONPATH", "PONDER_ENCODER")
-    variables = [part for name in names for part in ("-e", f"{name}={told[name]}")]
-    await calls_every_tool([*variables, str(Path(sys.executable).with_name("ponder")), "mcp"])
+    variables = {name: told[name] for name in ("PONDER_HOME", "PYTHONPATH", "PONDER_ENCODER")}
+    ponder = str(Path(sys.executable).with_name("ponder"))
+    entry = {"command": ponder, "args": ["mcp"], "env": variables, "requestTimeout": SLOW, "connectionTimeout": SLOW}
+    config = tmp_path / "servers.json"
+    config.write_text(json.dumps({"mcpServers": {"ponder": entry}}))
+    await calls_every_tool(["--config", str(config), "--server", "ponder", "--protocol-era", "legacy"])
 
 
 async def test_over_http(door: Opening) -> None:
